@@ -1,0 +1,180 @@
+"""Files that are whole or absent: atomic writes, hashes, artifacts and their manifests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+class AssayError(Exception):
+    """A fault that the user can mend: one line that names the file or key, what is wrong and what to do."""
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces. Equal values have equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """A short hash of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there when the block ends well, delete it when it fails."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically: sorted, indented, ending in a newline."""
+    write_text(path, json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or broken one is an `AssayError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AssayError(f"{path}: not found; run the stage that makes it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AssayError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+
+
+@dataclass
+class Draft:
+    """An artifact that is being written: files go to `path(name)` and appear in the artifact's folder together."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, name: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@contextlib.contextmanager
+def artifact(
+    folder: Path, kind: str, spec: Mapping[str, Any], code: str, inputs: Mapping[str, Path], provenance: Mapping
+) -> Iterator[Draft]:
+    """Write an artifact whole: every file of the draft, then its manifest, moved into `folder` when all are done.
+
+    `inputs` names the manifests of the artifacts that were read; `provenance` holds library versions and the device.
+    Nothing that changes from run to run belongs in a manifest (timings stand in the stage's benchmark file).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as name:
+        draft = Draft(Path(name))
+        yield draft
+        files = sorted(path for path in draft.folder.rglob("*") if path.is_file())
+        manifest = {
+            "kind": kind,
+            "spec": dict(spec),
+            "code": code,
+            "inputs": {label: sha256(path) for label, path in inputs.items()},
+            **provenance,
+            "facts": draft.facts,
+            "files": {
+                path.relative_to(draft.folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size}
+                for path in files
+            },
+        }
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in files:
+            target = folder / path.relative_to(draft.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush(path)
+            os.replace(path, target)
+        write_json(folder / MANIFEST, manifest)
+
+
+def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """The manifest of an artifact's folder, of the given kind if one is named."""
+    path = Path(folder) / MANIFEST
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or "files" not in manifest:
+        raise AssayError(f"{path}: not an artifact's manifest; delete the folder and run again")
+    if kind is not None and manifest.get("kind") != kind:
+        raise AssayError(f"{path}: is a {manifest.get('kind')}, expected a {kind}; check the paths given")
+    return manifest
+
+
+def faults(folder: Path) -> list[str]:
+    """What is wrong with the files of an artifact: one line each, none if all are as the manifest says."""
+    folder = Path(folder)
+    found = []
+    for name, expected in read_manifest(folder)["files"].items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{path}: missing; delete {folder} and run again")
+        elif path.stat().st_size != expected["bytes"]:
+            found.append(
+                f"{path}: {path.stat().st_size} bytes, its manifest says {expected['bytes']} (truncated?); "
+                f"delete {folder} and run again"
+            )
+        elif (actual := sha256(path)) != expected["sha256"]:
+            found.append(
+                f"{path}: SHA-256 {actual[:12]}…, its manifest says {expected['sha256'][:12]}… (corrupt); "
+                f"delete {folder} and run again"
+            )
+    return found
+
+
+def check(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of an artifact whose files were all found whole; the first fault is an `AssayError`."""
+    manifest = read_manifest(folder, kind)
+    if found := faults(folder):
+        raise AssayError(found[0])
+    return manifest
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the file's bytes on disk before its name is, so that a crash cannot leave a named file without content."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

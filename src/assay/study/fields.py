@@ -1,0 +1,31 @@
+"""Types that the config's models share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+
+def parse_number(value: Any) -> Any:
+    """A number, or a fraction written as text such as `2/255`."""
+    if isinstance(value, str) and "/" in value:
+        try:
+            return float(Fraction(value.replace(" ", "")))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"'{value}' is no number; write 0.01 or 2/255") from None
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
+Sigma = Annotated[Number, Field(ge=0, le=10)]
+PositiveInt = Annotated[int, Field(gt=0)]
+Norm = Literal["Linf", "L2"]
+
+
+class Model(BaseModel):
+    """A part of the config. Unknown keys are refused; every key has a description, which makes the documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,102 @@
+"""A config file to a study; every fault becomes one line that names the file, the key and what to do."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+
+from assay.files import AssayError
+from assay.study.fields import Model
+from assay.study.model import Study, suggest
+
+
+def parse_study(config: dict[str, Any], source: str) -> Study:
+    """The study of a config that was read from `source`; every fault is one line of an `AssayError`."""
+    try:
+        return Study.model_validate(config)
+    except ValidationError as error:
+        lines = [f"{source}: {_describe(fault)}" for fault in error.errors()]
+        raise AssayError("\n".join(lines)) from None
+
+
+def read_study(path: Path) -> Study:
+    """The study of a config file."""
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AssayError(f"{path}: not found; name a config file") from None
+    except yaml.YAMLError as error:
+        raise AssayError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(config, dict):
+        raise AssayError(f"{path}: holds no keys; see config/README.md")
+    return parse_study(config, str(path))
+
+
+def _describe(fault: dict[str, Any]) -> str:
+    """One pydantic error as one line: the key as it stands in the file, what is wrong and what to do."""
+    location, models = _resolve(fault["loc"])
+    key = ".".join(str(part) for part in location)
+    given = fault.get("input")
+    match fault["type"]:
+        case "extra_forbidden":
+            known = sorted({name for model in models for name in model.model_fields})
+            hint = suggest(str(location[-1]), known)
+            return f"{key}: unknown key{hint or '; known are ' + ', '.join(known)}"
+        case "missing":
+            return f"{key}: missing; add it (see config/README.md)"
+        case "union_tag_invalid":
+            tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "")
+            return f"{key}.method: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
+        case "union_tag_not_found":
+            return f"{key}.method: missing; add it (see config/README.md)"
+        case "value_error":
+            message = fault["msg"].removeprefix("Value error, ")
+            return f"{key}.{message}" if key and not isinstance(given, str) else f"{key}: {message}".removeprefix(": ")
+        case _:
+            return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {given!r}"
+
+
+def _resolve(location: tuple[Any, ...]) -> tuple[list[Any], list[type[Model]]]:
+    """The key's path as the user wrote it (union tags left out), and the models that stand at its parent."""
+    path: list[Any] = []
+    here: list[Any] = [Study]
+    parents: list[Any] = []
+    for part in location:
+        tagged = [kind for kind in here if _is_model(kind) and _tag(kind) == part]
+        if len(here) > 1 and tagged:
+            here = tagged
+            continue
+        path.append(part)
+        parents = here
+        here = [inner for kind in here for inner in _inside(kind, part)]
+    return path, [kind for kind in parents if _is_model(kind)]
+
+
+def _inside(kind: Any, part: Any) -> list[Any]:
+    if _is_model(kind):
+        field = kind.model_fields.get(part)
+        return [] if field is None else _alternatives(field.annotation)
+    if get_origin(kind) in (dict, list):
+        return _alternatives(get_args(kind)[-1])
+    return []
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [inner for choice in get_args(annotation) for inner in _alternatives(choice)]
+    return [annotation]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+def _tag(kind: type[Model]) -> str | None:
+    field = kind.model_fields.get("method")
+    return get_args(field.annotation)[0] if field else None

@@ -1,0 +1,131 @@
+"""The canonical spec of each job: exactly the slice of the config that its stage reads, as sorted JSON.
+
+Snakemake compares a job's params as a set of values without names; one text that holds names and values together
+makes every change of meaning a change of the param, and nothing else one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.files import canonical_json
+from assay.study.attacks import AttackSpec
+from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token
+from assay.study.classifiers import ClassifierSpec
+from assay.study.diffusions import DiffusionSpec
+from assay.study.fields import Model
+from assay.study.fingerprint import fingerprint
+from assay.study.images import ImagesSpec, Split
+from assay.study.model import Study
+from assay.study.purifiers import AnyPurifier, PurifySpec
+
+
+class Specs:
+    """Specs and code fingerprints of a study's jobs, looked up by the wildcards of the rules."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.cells = cells(study)
+        self._attacked = {attacked.path: attacked for attacked in attacked_stacks(study)}
+
+    # specs
+
+    def images(self, split: Split) -> str:
+        images = self.study.images
+        source = images.model_dump(exclude={"train", "validation"})
+        counts = {"train": images.train, "validation": images.validation, "test": self.study.evaluation.images}
+        return _text(ImagesSpec(images=source, split=split, count=counts[split], seed=self.study.seed))
+
+    def classifier(self, name: str) -> str:
+        return _text(ClassifierSpec(classifier=self.study.classifiers[name], seed=self.study.seed))
+
+    def diffusion(self, name: str) -> str:
+        return _text(DiffusionSpec(diffusion=self.study.diffusions[name], seed=self.study.seed))
+
+    def attack(self, path: str) -> str:
+        attacked = self._attacked[path]
+        purifier = self._purifier(attacked.victim) if attacked.victim.purifier else None
+        return _text(
+            AttackSpec(
+                attack=self.study.attacks[attacked.attack].model_copy(update={"eps": [attacked.eps]}),
+                purifier=purifier.model_dump() if purifier else None,
+                batch_size=self.study.evaluation.batch_size,
+                seed=self.study.seed,
+            )
+        )
+
+    def purify(self, purifier: str, sigma: str) -> str:
+        evaluation = self.study.evaluation
+        return _text(
+            PurifySpec(
+                purifier=self._purifier(self._defence(purifier, sigma)),
+                draws=evaluation.draws,
+                batch_size=evaluation.batch_size,
+                seed=self.study.seed,
+            )
+        )
+
+    def classify(self) -> str:
+        return canonical_json({"batch_size": self.study.evaluation.batch_size})
+
+    def summarise(self) -> str:
+        rows = [self.row(cell) | {"scores": cell.path} for cell in self.cells]
+        return canonical_json({"study": self.study.study, "seed": self.study.seed, "cells": rows})
+
+    def report(self) -> str:
+        return canonical_json(self.study.model_dump(exclude={"threads"}))
+
+    # look-ups
+
+    def row(self, cell: Cell) -> dict[str, Any]:
+        """What the summary says of a cell beside its scores."""
+        attacked = cell.attacked
+        attack = self.study.attacks[attacked.attack] if attacked else None
+        return {
+            "classifier": cell.classifier,
+            "attack": attacked.attack if attacked else "none",
+            "threat": attack.threat if attack else "none",
+            "norm": attack.ball if attack else "none",
+            "eps": attacked.eps if attacked else 0.0,
+            "defence": cell.defence.name,
+            "sigma": cell.defence.sigma,
+        }
+
+    def _defence(self, purifier: str, sigma: str) -> Defence:
+        for value in self.study.purifiers[purifier].sigmas:
+            if sigma_token(value) == sigma:
+                return Defence(purifier, value)
+        raise KeyError(f"purifier {purifier} has no sigma {sigma} in study {self.study.study}")
+
+    def diffusion_of(self, purifier: str | None) -> str | None:
+        """The diffusion that a purifier uses, if any."""
+        return getattr(self.study.purifiers[purifier], "diffusion", None) if purifier else None
+
+    def diffusion_of_attack(self, path: str) -> str | None:
+        """The diffusion that an attack's victim uses, if any."""
+        return self.diffusion_of(self._attacked[path].victim.purifier)
+
+    # code fingerprints: the program, and the modules that it finds by name
+
+    def code(self, stage: str, *modules: str) -> str:
+        return fingerprint(f"scripts/{stage}.py", *modules)
+
+    def code_of_images(self) -> str:
+        return self.code("prepare_images", f"assay.data.{self.study.images.source}")
+
+    def code_of_attack(self, path: str) -> str:
+        attacked = self._attacked[path]
+        modules = [f"assay.attacks.victims.{self.study.attacks[attacked.attack].threat}"]
+        if attacked.victim.purifier:
+            modules.append(f"assay.purifiers.{self.study.purifiers[attacked.victim.purifier].method}")
+        return self.code("attack", *modules)
+
+    def code_of_purify(self, purifier: str) -> str:
+        return self.code("purify", f"assay.purifiers.{self.study.purifiers[purifier].method}")
+
+    def _purifier(self, defence: Defence) -> AnyPurifier:
+        return self.study.purifiers[defence.purifier].model_copy(update={"sigmas": [defence.sigma]})
+
+
+def _text(spec: Model) -> str:
+    return canonical_json(spec.model_dump(mode="json"))
