@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def track(items: Iterable[Item], label: str, total: int, done: int = 0, unit: str = "step") -> Iterator[Item]:
+def track(items: Iterable[Item], label: str, total: int, done: int = 0, unit: str = "steps") -> Iterator[Item]:
     """Yield the items, reporting on standard error. `done` of `total` were finished by an earlier run."""
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -28,8 +28,8 @@ def track(items: Iterable[Item], label: str, total: int, done: int = 0, unit: st
             last = now
             rate = (finished - done) / (now - start)
             left = (total - finished) / rate
-            print(f"{label}: {finished}/{total} {unit}s, {rate:.2f} a second, {clock(left)} left", file=sys.stderr)
-    print(f"{label}: {finished}/{total} {unit}s in {clock(time.monotonic() - start)}", file=sys.stderr, flush=True)
+            print(f"{label}: {finished}/{total} {unit}, {rate:.2f} a second, {clock(left)} left", file=sys.stderr)
+    print(f"{label}: {finished}/{total} {unit} in {clock(time.monotonic() - start)}", file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from assay.study.attacks import AnyAttack
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
+from assay.study.evaluation import Evaluation
 from assay.study.fields import Model, Name, Number, PositiveInt, Sigma
 from assay.study.images import Images
 from assay.study.purifiers import AnyPurifier
@@ -24,14 +25,6 @@ class Crossing(Model):
     purifiers: list[Name] | None = Field(None, description="Purifiers of this block; all if absent.")
     sigmas: list[Sigma] | None = Field(None, description="Only these of the purifiers' sigmas; all if absent.")
     eps: list[Number] | None = Field(None, description="Only these of the attacks' eps; all if absent.")
-
-
-class Evaluation(Model):
-    """What is measured in every cell."""
-
-    images: int = Field(gt=1, description="Test images, balanced over the classes; the same ones in every cell.")
-    draws: PositiveInt = Field(3, description="Draws of each stochastic defence an image.")
-    batch_size: PositiveInt = Field(64, description="Images a batch in attack, purify and classify.")
 
 
 class Study(Model):

@@ -13,6 +13,7 @@ from assay.study.attacks import AttackSpec
 from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
+from assay.study.evaluation import ClassifySpec
 from assay.study.fields import Model
 from assay.study.fingerprint import fingerprint
 from assay.study.images import ImagesSpec, Split
@@ -66,19 +67,19 @@ class Specs:
         )
 
     def classify(self) -> str:
-        return canonical_json({"batch_size": self.study.evaluation.batch_size})
+        return _text(ClassifySpec(batch_size=self.study.evaluation.batch_size))
 
-    def summarise(self) -> str:
-        rows = [self.row(cell) | {"scores": cell.path} for cell in self.cells]
-        return canonical_json({"study": self.study.study, "seed": self.study.seed, "cells": rows})
-
-    def report(self) -> str:
-        return canonical_json(self.study.model_dump(exclude={"threads"}))
+    def whole(self) -> str:
+        """The spec of summarise and report: the whole study, but for what only says how fast it is computed."""
+        return canonical_json(self.study.model_dump(mode="json", exclude={"threads"}))
 
     # look-ups
 
-    def row(self, cell: Cell) -> dict[str, Any]:
-        """What the summary says of a cell beside its scores."""
+    def rows(self) -> list[dict[str, Any]]:
+        """What the summary says of each cell beside its scores, and the place of its scores."""
+        return [self._row(cell) | {"scores": cell.path} for cell in self.cells]
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
         attacked = cell.attacked
         attack = self.study.attacks[attacked.attack] if attacked else None
         return {
@@ -115,7 +116,8 @@ class Specs:
 
     def code_of_attack(self, path: str) -> str:
         attacked = self._attacked[path]
-        modules = [f"assay.attacks.victims.{self.study.attacks[attacked.attack].threat}"]
+        attack = self.study.attacks[attacked.attack]
+        modules = [f"assay.attacks.methods.{attack.method}", f"assay.attacks.victims.{attack.threat}"]
         if attacked.victim.purifier:
             modules.append(f"assay.purifiers.{self.study.purifiers[attacked.victim.purifier].method}")
         return self.code("attack", *modules)

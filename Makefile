@@ -1,0 +1,39 @@
+# `make demo` and `make test` do everything, on a machine with Python >= 3.11 and make.
+
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+BIN := .venv/bin
+
+.PHONY: demo test lint docs lock clean
+
+demo: .venv/installed  ## the demo study, from data to report
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "The report: results/demo/report.html"
+
+test: .venv/installed  ## all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+docs: .venv/installed  ## the config's documentation, from its models
+	$(BIN)/python scripts/document_config.py
+
+lock:  ## requirements/lock.txt, from requirements.in
+	requirements/make_lock.sh
+
+clean:  ## everything that can be made again, but for results
+	rm -rf .venv .pytest_cache .ruff_cache src/*.egg-info
+
+.venv/installed: requirements/lock.txt requirements/torch.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv \
+	  || { echo "error: $(PYTHON) cannot make a virtual environment; install its venv module (python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,20 @@
+# Loads the study, includes the rules, names the targets.
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/purify.smk"
+include: "workflow/rules/classify.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/summary.csv",
+        f"{RESULTS}/report.html",

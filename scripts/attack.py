@@ -1,0 +1,28 @@
+"""Attack every image of a stack: adversarial examples against a victim."""
+
+from pathlib import Path
+
+from assay.attacks.attack import attack_stack
+from assay.program import parse_spec, run, stage_parser
+from assay.study.attacks import AttackSpec
+
+
+def main() -> None:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--images", type=Path, required=True, help="folder of the stack to attack")
+    parser.add_argument("--classifier", type=Path, required=True, help="folder of the classifier")
+    parser.add_argument("--diffusion", type=Path, help="folder of the diffusion, for a victim whose defence has one")
+    arguments = parser.parse_args()
+    attack_stack(
+        parse_spec(AttackSpec, arguments.spec),
+        arguments.code,
+        arguments.images,
+        arguments.classifier,
+        arguments.diffusion,
+        arguments.out,
+        arguments.threads,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""What would run, why, and for how long: a dry run of the workflow, by stage, with times from past runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from assay.program import run
+from assay.reporting.plan import planned_jobs, render
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, epilog="Other arguments go to Snakemake: --configfile, targets, ..."
+    )
+    parser.add_argument("-c", "--cores", default="all", help="cores to plan for: a number or all (default: all)")
+    arguments, others = parser.parse_known_args()
+    if arguments.cores != "all" and not (arguments.cores.isdecimal() and int(arguments.cores)):
+        parser.error(f"--cores: '{arguments.cores}' is no number of cores; write 8 or all")
+    cores = (os.cpu_count() or 1) if arguments.cores == "all" else int(arguments.cores)
+    print(render(planned_jobs([*others, "--cores", str(cores)]), cores))
+
+
+if __name__ == "__main__":
+    run(main)

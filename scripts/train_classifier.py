@@ -1,0 +1,20 @@
+"""Train a classifier."""
+
+from pathlib import Path
+
+from assay.classifiers.train import train_classifier
+from assay.program import parse_spec, run, stage_parser
+from assay.study.classifiers import ClassifierSpec
+
+
+def main() -> None:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="folder of the stack to train on")
+    parser.add_argument("--validation", type=Path, required=True, help="folder of the stack for validation losses")
+    arguments = parser.parse_args()
+    spec = parse_spec(ClassifierSpec, arguments.spec)
+    train_classifier(spec, arguments.code, arguments.train, arguments.validation, arguments.out, arguments.threads)
+
+
+if __name__ == "__main__":
+    run(main)

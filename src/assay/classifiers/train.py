@@ -1,0 +1,143 @@
+"""The train_classifier stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from assay import device as devices
+from assay.classifiers.network import WEIGHTS, Normalised, build_classifier
+from assay.files import AssayError, artifact
+from assay.noise import derive_seed
+from assay.program import provenance
+from assay.progress import track
+from assay.resume import Resume, resume_key
+from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
+from assay.study.classifiers import Classifier, ClassifierSpec
+from assay.training import Checkpoints, cosine_rate, one_cycle_rate, random_flips, step_rows
+
+VALIDATION_BATCH = 256
+
+
+def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
+    """Train the classifier of a spec on the stack `train`; weights, history and manifest go to `out`."""
+    device = devices.prepare(threads)
+    inputs = {"train": train / "manifest.json", "validation": validation / "manifest.json"}
+    training, held_out = read_stack(train), read_stack(validation)
+    classes = training.manifest["facts"]["classes"]
+    seed = derive_seed(spec.seed, "classifier", spec.classifier.seed)
+    torch.manual_seed(seed >> 1)
+    model = build_classifier(spec.classifier, classes).to(device)
+    _check_logits(model, training, classes, spec.classifier.network, device)
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    history = _fit(model, spec.classifier, training, held_out, seed, device, Checkpoints(resume.path("checkpoint.pt")))
+    libraries = ("torch", "torchvision", "timm", "safetensors")
+    with artifact(
+        out, "classifier", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.name(device))
+    ) as draft:
+        draft.facts |= {
+            "classes": classes,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "validation_accuracy": history[-1]["validation_accuracy"],
+        }
+        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, draft.path(WEIGHTS))
+        pd.DataFrame(history).to_csv(
+            draft.path("history.csv"), index=False, lineterminator="\n", float_format=FLOAT_FORMAT
+        )
+    resume.clear()
+
+
+def _fit(
+    model: Normalised,
+    classifier: Classifier,
+    training: Stack,
+    held_out: Stack,
+    seed: int,
+    device: torch.device,
+    checkpoints: Checkpoints,
+) -> list[dict[str, float]]:
+    """AdamW on the cross-entropy; the history has one row an epoch."""
+    labels = torch.from_numpy(training.labels.astype("int64"))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=classifier.learning_rate, weight_decay=classifier.weight_decay)
+    per_epoch = max(1, len(labels) // classifier.batch_size)
+    steps = classifier.epochs * per_epoch
+    history: list[dict[str, float]] = []
+    first, loss_sum = 0, 0.0
+    if state := checkpoints.load():
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        history, first, loss_sum = state["history"], state["step"], state["loss_sum"]
+    rate = one_cycle_rate if classifier.schedule == "one_cycle" else lambda step, steps: cosine_rate(step, steps, 0)
+    rows = step_rows(len(labels), classifier.batch_size, seed, first, steps)
+    model.train()
+    for step, chosen in track(rows, "train classifier", steps, done=first):
+        learning_rate = classifier.learning_rate * rate(step, steps)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+        images = torch.from_numpy(to_pixels(training.images[chosen.numpy()])).to(device)
+        if classifier.flips:
+            images = random_flips(images, seed, step)
+        with devices.training_precision(device):
+            loss = F.cross_entropy(model(images).float(), labels[chosen].to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss_sum += loss.item()
+        if (step + 1) % per_epoch == 0:
+            validation_loss, accuracy = _validate(model, held_out, device)
+            history.append(
+                {
+                    "epoch": (step + 1) // per_epoch,
+                    "train_loss": loss_sum / per_epoch,
+                    "validation_loss": validation_loss,
+                    "validation_accuracy": accuracy,
+                    "learning_rate": learning_rate,
+                }
+            )
+            loss_sum = 0.0
+            model.train()
+        if checkpoints.due():
+            checkpoints.save(
+                {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "history": history,
+                    "step": step + 1,
+                    "loss_sum": loss_sum,
+                }
+            )
+    return history
+
+
+@torch.inference_mode()
+def _validate(model: Normalised, held_out: Stack, device: torch.device) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over a stack."""
+    model.eval()
+    loss, right = 0.0, 0
+    labels = torch.from_numpy(held_out.labels.astype("int64")).to(device)
+    for start in range(0, len(labels), VALIDATION_BATCH):
+        logits = model(torch.from_numpy(held_out.pixels(start, start + VALIDATION_BATCH)).to(device)).float()
+        chosen = labels[start : start + VALIDATION_BATCH]
+        loss += F.cross_entropy(logits, chosen, reduction="sum").item()
+        right += int((logits.argmax(1) == chosen).sum())
+    return loss / len(labels), right / len(labels)
+
+
+def _check_logits(model: Normalised, stack: Stack, classes: int, name: str, device: torch.device) -> None:
+    """Refuse a network whose output is no table of logits, before any training."""
+    model.eval()
+    with torch.inference_mode():
+        try:
+            output = model(torch.from_numpy(stack.pixels(0, 2)).to(device))
+        except (RuntimeError, AssertionError) as error:
+            raise AssayError(
+                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({error}); "
+                f"choose another network or set its arguments"
+            ) from None
+    if not isinstance(output, Tensor) or output.shape != (2, classes):
+        raise AssayError(f"classifiers: network {name} gives no ({classes}) logits an image; set its arguments")

@@ -1,0 +1,37 @@
+"""What every purifier is: images in [0,1] to images in [0,1], given the noise of one draw an image.
+
+Each method is one module, `assay.purifiers.<method>`, with `build(spec, diffusion, device)`; it is found by name, so
+that the code fingerprint of a job holds just the method that the job runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from assay.noise import StepNoise
+from assay.purifiers.samplers import Denoise, Sampler
+from assay.study.purifiers import Purifier
+
+# purify(x, noise): x (n, 3, h, w) in [0,1]; noise(0) is the forward noise, noise(k) that of the k-th step down
+Purify = Callable[[Tensor, StepNoise], Tensor]
+
+
+def build_purifier(spec: Purifier, diffusion: Path | None, device: torch.device) -> Purify:
+    """The purifier of a spec; `diffusion` is the folder of its diffusion, where it has one."""
+    return importlib.import_module(f"assay.purifiers.{spec.method}").build(spec, diffusion, device)
+
+
+def sampled(denoise: Denoise, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
+    """Add noise of level sigmas[0], go down with a sampler, clip. At sigma 0 it is the identity."""
+
+    def purify(x: Tensor, noise: StepNoise) -> Tensor:
+        if sigmas[0] == 0:
+            return x
+        return sampler(denoise, x + sigmas[0] * noise(0), sigmas, noise).clamp(0, 1)
+
+    return purify

@@ -1,0 +1,53 @@
+"""The purify stage: every image of a stack, purified once a draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from assay import device as devices
+from assay.batches import batch_count, folder_name, load_batch
+from assay.files import artifact
+from assay.noise import derive_seed, step_noise
+from assay.program import provenance
+from assay.purifiers.purifier import build_purifier
+from assay.resume import Arrays, Resume, resume_key
+from assay.stacks import read_stack, to_stored, write_stack
+from assay.study.purifiers import PurifySpec
+
+BITS = 16  # fine enough that storing does not change a prediction; an 8-bit image passes through unchanged
+
+
+def purify_stack(spec: PurifySpec, code: str, images: Path, diffusion: Path | None, out: Path, threads: int) -> None:
+    """Purify the stack in folder `images` to the stack `out`: rows by image, then draw.
+
+    The noise depends on the seed, the image's id, the draw and the step alone, so all purifiers, sigmas and stacks
+    share it: comparisons between cells are paired in their noise too.
+    """
+    device = devices.prepare(threads)
+    stack = read_stack(images)
+    inputs = {"images": images / "manifest.json"} | ({"diffusion": diffusion / "manifest.json"} if diffusion else {})
+    purify = build_purifier(spec.purifier, diffusion, device)
+    seed = derive_seed(spec.seed, "purify")
+
+    def purify_batch(index: int) -> Arrays:
+        batch = load_batch(stack, index, spec.batch_size, device)
+        purified = []
+        with torch.inference_mode():
+            for draw in range(spec.draws):
+                noise = step_noise(seed, batch.keys, [draw] * spec.batch_size, batch.images)
+                purified.append(to_stored(purify(batch.images, noise)[: batch.size].cpu().numpy(), BITS))
+        return {"images": np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])}
+
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    count = batch_count(stack, spec.batch_size)
+    parts = list(resume.batches(count, purify_batch, f"purify {folder_name(out, 2)}"))
+    table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
+    table["draw"] = np.tile(np.arange(spec.draws), len(stack.table))
+    libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if diffusion else ())
+    made_by = provenance(libraries, devices.name(device))
+    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+        write_stack(draft, np.concatenate([part["images"] for part in parts]), table)
+    resume.clear()

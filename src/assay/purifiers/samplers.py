@@ -1,0 +1,51 @@
+"""Samplers: short functions of a denoiser, all with one calling shape `sample(denoise, x, sigmas, noise)`.
+
+`x` (n, 3, h, w) has noise of level sigmas[0]; `sigmas` descend to 0; `noise(k)` is the new noise of the k-th step.
+Each step is checkpointed when gradients are on: memory does not grow with the number of steps, and the noise, a pure
+function, replays exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from assay.noise import StepNoise
+
+Denoise = Callable[[Tensor, float], Tensor]
+Sampler = Callable[[Denoise, Tensor, Sequence[float], StepNoise], Tensor]
+
+
+def ddpm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: StepNoise) -> Tensor:
+    """Posterior sampling, Ho et al. (2020) eq. 6-7 in pixel units (variance `fixed_small`)."""
+
+    def step(x: Tensor, s: float, r: float, k: int) -> Tensor:
+        clean = denoise(x, s)
+        mean = clean + (r / s) ** 2 * (x - clean)
+        return mean + (r / s) * (s**2 - r**2) ** 0.5 * noise(k) if r > 0 else mean
+
+    return _descend(step, x, sigmas)
+
+
+def ddim(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: StepNoise) -> Tensor:
+    """Deterministic sampling, Song et al. (2021) eq. 12 with no new noise; one step from s to 0 is D(x, s)."""
+
+    def step(x: Tensor, s: float, r: float, k: int) -> Tensor:
+        clean = denoise(x, s)
+        return clean + (r / s) * (x - clean)
+
+    return _descend(step, x, sigmas)
+
+
+def _descend(step: Callable[[Tensor, float, float, int], Tensor], x: Tensor, sigmas: Sequence[float]) -> Tensor:
+    several = len(sigmas) > 2  # checkpointing a single step would save nothing and cost a forward pass
+    for k, (s, r) in enumerate(pairwise(sigmas), start=1):
+        if several and torch.is_grad_enabled() and x.requires_grad:
+            x = checkpoint(step, x, s, r, k, use_reentrant=False, preserve_rng_state=False)
+        else:
+            x = step(x, s, r, k)
+    return x

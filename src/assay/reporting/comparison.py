@@ -1,0 +1,135 @@
+"""Two studies, or two runs of one: which cells differ, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from assay.evaluation.statistics import paired_difference, unpaired_difference
+from assay.evaluation.summary import KEYS, MEASURES, Scores, read_scores
+from assay.files import MANIFEST
+from assay.reporting.read import read_summary
+from assay.reporting.words import defence_label, eps_label
+from assay.study.cells import Attacked, Cell, Defence
+
+COLUMNS = [
+    *[*KEYS, "state", "accuracy_a", "accuracy_b", "difference", "low", "high", "interval"],
+    *["images_a", "draws_a", "images_b", "draws_b"],
+]
+INTERVAL = ["accuracy", "ci_low", "ci_high"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its summary by cell, and the folder of its scores, which need not be there."""
+
+    cells: dict[tuple[str, ...], pd.Series]
+    scores: Path
+
+
+def read_side(path: Path) -> Side:
+    """A study's folder, or its summary.csv with or without the scores beside it."""
+    summary = path / "summary.csv" if path.is_dir() else path
+    cells = {_key(row): row for _, row in read_summary(summary).iterrows()}
+    return Side(cells, summary.parent / "scores")
+
+
+def compare(a: Side, b: Side, seed: int = 0) -> pd.DataFrame:
+    """The cells that differ, one row each (COLUMNS), the largest difference first, then those of one side only.
+
+    `difference` is accuracy in b less accuracy in a, with its 95 % interval; `interval` says whether it is paired
+    (both have scores of the same images) or unpaired (from the two summaries).
+    """
+    rows = [_only(cell, "only in A", "a") for key, cell in a.cells.items() if key not in b.cells]
+    rows += [_only(cell, "only in B", "b") for key, cell in b.cells.items() if key not in a.cells]
+    changed = (_changed(a, b, key, seed) for key in a.cells if key in b.cells)
+    table = pd.DataFrame([row for row in changed if row] + rows, columns=COLUMNS)
+    return table.sort_values("difference", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
+
+
+def render(table: pd.DataFrame) -> str:
+    """The comparison as text, accuracies in percent and differences in percentage points."""
+    shown = pd.DataFrame(
+        {
+            "classifier": table["classifier"],
+            "attack": [_attack(row) for row in table.itertuples()],
+            "defence": [defence_label(row.defence, row.sigma) for row in table.itertuples()],
+            "A %": table["accuracy_a"].map(_percent),
+            "B %": table["accuracy_b"].map(_percent),
+            "B-A": [_difference(row) for row in table.itertuples()],
+            "interval": [row.interval if row.state == "changed" else row.state for row in table.itertuples()],
+            "images x draws": [_size(row) for row in table.itertuples()],
+        }
+    )
+    return shown.to_string(index=False)
+
+
+def _changed(a: Side, b: Side, key: tuple[str, ...], seed: int) -> dict | None:
+    """The row of a cell that both have; None if it does not differ."""
+    cell_a, cell_b = a.cells[key], b.cells[key]
+    scores_a, scores_b = (_scores(side.scores, cell_a) for side in (a, b))
+    paired = scores_a is not None and scores_b is not None and np.array_equal(scores_a.ids, scores_b.ids)
+    row = {**_of_cell(cell_a, "a"), **_of_cell(cell_b, "b"), "state": "changed"}
+    if paired:
+        if np.array_equal(scores_a.correct, scores_b.correct):
+            return None
+        row |= {"accuracy_a": scores_a.correct.mean(), "accuracy_b": scores_b.correct.mean()}
+        difference, low, high = paired_difference(scores_a.correct, scores_b.correct, seed)
+    else:
+        if np.allclose(cell_a[MEASURES].astype(float), cell_b[MEASURES].astype(float), atol=1e-9, equal_nan=True):
+            return None
+        difference, low, high = unpaired_difference(tuple(cell_a[INTERVAL]), tuple(cell_b[INTERVAL]))
+    return row | {"difference": difference, "low": low, "high": high, "interval": "paired" if paired else "unpaired"}
+
+
+def _only(cell: pd.Series, state: str, side: str) -> dict:
+    return _of_cell(cell, side) | {"state": state}
+
+
+def _of_cell(cell: pd.Series, side: str) -> dict:
+    return {key: cell[key] for key in KEYS} | {f"{name}_{side}": cell[name] for name in ("accuracy", "images", "draws")}
+
+
+def _key(row: pd.Series) -> tuple[str, ...]:
+    return tuple(f"{row[key]:.10g}" if key in ("eps", "sigma") else str(row[key]) for key in KEYS)
+
+
+def _scores(folder: Path, row: pd.Series) -> Scores | None:
+    """A cell's scores where they are."""
+    place = folder / _cell(row).path
+    return read_scores(place) if (place / MANIFEST).is_file() else None
+
+
+def _cell(row: pd.Series) -> Cell:
+    """The cell of the grid that a row of a summary is about: any attack but a transfer is made on the defence."""
+    defence = Defence() if row["defence"] == "none" else Defence(row["defence"], float(row["sigma"]))
+    if row["attack"] == "none":
+        return Cell(row["classifier"], None, defence)
+    victim = Defence() if row["threat"] == "transfer" else defence
+    return Cell(row["classifier"], Attacked(row["classifier"], row["attack"], float(row["eps"]), victim), defence)
+
+
+def _attack(row) -> str:
+    return "clean" if row.attack == "none" else f"{row.attack} {eps_label(row.eps)} ({row.norm}, {row.threat})"
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.1f}"
+
+
+def _difference(row) -> str:
+    if np.isnan(row.difference):
+        return ""
+    return f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+
+
+def _size(row) -> str:
+    sizes = [
+        f"{images:.0f} x {draws:.0f}"
+        for images, draws in ((row.images_a, row.draws_a), (row.images_b, row.draws_b))
+        if not np.isnan(images)
+    ]
+    return " -> ".join(dict.fromkeys(sizes))

@@ -1,0 +1,109 @@
+"""What a report reads of a study's folder: the summary, manifests, scores, histories and benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from assay.evaluation.summary import read_scores
+from assay.files import MANIFEST, AssayError, read_manifest, sha256
+from assay.stacks import read_stack, read_table
+
+NAMES = ["classifier", "attack", "threat", "norm", "defence"]
+NUMBERS = ["eps", "sigma", "images", "draws", "accuracy", "ci_low", "ci_high"]
+OPTIONAL = ["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"]
+SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact of the study: its folder below `results/<study>`, its manifest, and the hash that others know."""
+
+    path: str
+    manifest: dict[str, Any]
+    hash: str
+
+    @property
+    def stage(self) -> str:
+        """The kind of artifact, named by the top folder: images, classifiers, …"""
+        return self.path.split("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.path.split("/", 1)[-1]
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """The summary, whole: one row a cell. A truncated or foreign file is an `AssayError`."""
+    table = read_table(path, (*NAMES, *NUMBERS))
+    table = table.reindex(columns=[*table.columns, *(column for column in OPTIONAL if column not in table)])
+    table[NAMES] = table[NAMES].astype(object)
+    for column in [*NUMBERS, *OPTIONAL]:
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    bad = table[[*NAMES, *NUMBERS]].isna().any(axis=1) | ((table[SHARES] < 0) | (table[SHARES] > 1)).any(axis=1)
+    if bad.any():
+        line = int(np.flatnonzero(bad)[0]) + 2
+        raise AssayError(f"{path}: line {line} is incomplete or out of range (truncated?); delete it and run again")
+    if table.empty or not path.read_bytes().endswith(b"\n"):
+        raise AssayError(f"{path}: ends too early (truncated?); delete it and run again")
+    return table
+
+
+def pick(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """The rows in which every named column has the given value."""
+    chosen = np.ones(len(table), bool)
+    for column, value in where.items():
+        chosen &= (table[column] == value).to_numpy()
+    return table[chosen]
+
+
+def read_artifacts(results: Path) -> list[Artifact]:
+    """All artifacts of a study, in the order of their paths."""
+    folders = sorted(path.parent for path in results.glob(f"**/{MANIFEST}"))
+    return [
+        Artifact(folder.relative_to(results).as_posix(), read_manifest(folder), sha256(folder / MANIFEST))
+        for folder in folders
+    ]
+
+
+def read_benchmarks(folder: Path) -> pd.DataFrame:
+    """Seconds and peak memory (MB) of every job that Snakemake timed, with its rule.
+
+    The report's own job is left out: what is known of it is of an earlier run.
+    """
+    columns = ["s", "max_rss"]
+    tables = []
+    for path in sorted(folder.glob("**/*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        if rule == "report":
+            continue
+        table = pd.read_csv(path, sep="\t").reindex(columns=columns).apply(pd.to_numeric, errors="coerce")
+        tables.append(table.assign(rule=rule))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "rule"])
+
+
+def read_probabilities(folder: Path) -> pd.DataFrame | None:
+    """Class probabilities of draw 0, one row an image (index: id), and its label; None where there are no scores."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    scores = read_scores(folder)
+    logits = scores.logits[:, 0].astype(float)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return pd.DataFrame(odds / odds.sum(axis=1, keepdims=True), index=scores.ids).assign(label=scores.labels)
+
+
+def read_images(folder: Path, ids: list[str]) -> np.ndarray | None:
+    """Images of the given ids, float in [0,1], of draw 0 if there are draws; None where there is no such stack."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    stack = read_stack(folder)
+    table = pick(stack.table, draw=0) if "draw" in stack.table else stack.table
+    rows = pd.Series(table.index, index=table["id"]).reindex(ids)
+    if rows.isna().any():
+        return None
+    images = stack.images[rows.to_numpy(int)]
+    return images / np.iinfo(images.dtype).max

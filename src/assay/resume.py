@@ -1,0 +1,63 @@
+"""Resuming: what a stage has finished is kept in an undeclared folder beside its artifact until that is whole.
+
+Snakemake deletes the declared outputs of a failed job, so nothing that must outlive a crash can stand there.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from assay import files
+from assay.progress import track
+
+Arrays = dict[str, np.ndarray]
+
+
+class Resume:
+    """The unfinished work of one artifact. `key` stands for all that the work depends on; other work is discarded."""
+
+    def __init__(self, artifact: Path, key: str) -> None:
+        self.folder = artifact.parent / f".{artifact.name}.resume"
+        marker = self.folder / "key"
+        if not marker.is_file() or marker.read_text() != key:
+            files.remove(self.folder)
+            files.write_text(marker, key)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def clear(self) -> None:
+        """Forget the work: the artifact is whole."""
+        files.remove(self.folder)
+
+    def batches(self, count: int, compute: Callable[[int], Arrays], label: str) -> Iterator[Arrays]:
+        """The results of batches 0..count-1 in order; finished ones are read back, others computed and kept."""
+        kept = sum(self.path(f"batch-{index:06d}.npz").is_file() for index in range(count))
+        if kept:
+            print(f"{label}: resumed, {kept} of {count} batches were done", file=sys.stderr)
+        for index in track(range(count), label, count, unit="batches"):
+            yield self._batch(index, compute)
+
+    def _batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:
+        path = self.path(f"batch-{index:06d}.npz")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(stored)
+        except FileNotFoundError:
+            pass
+        except (ValueError, OSError, zipfile.BadZipFile):
+            print(f"{path}: unreadable, computed anew", file=sys.stderr)
+        result = compute(index)
+        with files.atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **result)
+        return result
+
+
+def resume_key(spec: object, code: str, inputs: dict[str, Path]) -> str:
+    """The key of a job's work: its spec, code and the manifests that it reads."""
+    return files.digest([spec, code, {label: files.sha256(path) for label, path in inputs.items()}])

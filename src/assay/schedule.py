@@ -1,0 +1,60 @@
+"""A diffusion's noise schedule, seen from pixel units: time step t <-> sigma.
+
+DDPM (Ho et al. 2020) has x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) n; its noise-to-signal ratio
+sqrt((1 - abar_t) / abar_t), in the units of the network's data, is sigma once divided by the width of the data range.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from assay.files import AssayError
+
+
+class Schedule:
+    """Noise levels by time step (0-based), in pixel units, for a network trained on images in `data_range`."""
+
+    def __init__(
+        self, kind: Literal["linear", "cosine"], time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)
+    ) -> None:
+        self.abar = np.cumprod(1 - _betas(kind, time_steps))
+        self.data_range = data_range
+        self.width = data_range[1] - data_range[0]
+        self.sigmas = np.sqrt((1 - self.abar) / self.abar) / self.width
+
+    def time_of(self, sigma: float) -> float:
+        """The time step of a sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
+        if not 0 < sigma <= self.sigmas[-1] * (1 + 1e-9):
+            raise AssayError(f"sigma {sigma:g} lies outside the diffusion's schedule (0, {self.sigmas[-1]:.4g}]")
+        return float(np.interp(math.log(sigma), np.log(self.sigmas), np.arange(len(self.sigmas))))
+
+    def last_step(self, sigma: float) -> int:
+        """The first time step whose noise is at least sigma: training up to it covers sigma."""
+        return min(math.ceil(self.time_of(sigma) - 1e-9), len(self.sigmas) - 1)
+
+    def ladder(self, sigma: float, steps: int | None) -> list[float]:
+        """The sigmas of a sampler, from sigma down to 0: every time step on the way, or `steps` even steps of time."""
+        if sigma == 0:
+            return [0.0]
+        time = self.time_of(sigma)
+        if steps is None:
+            times = np.arange(math.ceil(time - 1e-9) - 1, -1, -1)
+            return [sigma, *self.sigmas[times].tolist(), 0.0]
+        times = np.linspace(time, 0, steps + 1)[1:-1]
+        levels = np.exp(np.interp(times, np.arange(len(self.sigmas)), np.log(self.sigmas)))
+        return [sigma, *levels.tolist(), 0.0]
+
+
+def _betas(kind: str, time_steps: int) -> np.ndarray:
+    """DDPM's linear schedule, or the cosine schedule of Nichol and Dhariwal (2021), eq. 17, as float64."""
+    if kind == "linear":
+        return np.linspace(1e-4, 0.02, time_steps)
+
+    def abar(time: np.ndarray) -> np.ndarray:
+        return np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    steps = np.arange(time_steps)
+    return np.minimum(1 - abar((steps + 1) / time_steps) / abar(steps / time_steps), 0.999)

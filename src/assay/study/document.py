@@ -1,0 +1,60 @@
+"""The config's documentation, written out of its models: the key tables of config/README.md and config/schema.json."""
+
+from __future__ import annotations
+
+import json
+import typing
+
+from pydantic_core import PydanticUndefined
+
+from assay.study import attacks, classifiers, diffusions, evaluation, images, model, purifiers
+from assay.study.fields import Model
+
+BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
+END = "<!-- end of keys -->"
+
+SECTIONS: list[tuple[str, list[type[Model]]]] = [
+    ("The study", [model.Study]),
+    ("`images`", [images.PhantomImages]),
+    ("`classifiers.NAME`", [classifiers.Classifier]),
+    ("`diffusions.NAME`", [diffusions.Diffusion]),
+    ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
+    ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
+    ("`cross[]`", [model.Crossing]),
+    ("`evaluation`", [evaluation.Evaluation]),
+]
+
+
+def schema() -> str:
+    """The JSON schema of a study's config, as text."""
+    return json.dumps(model.Study.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def key_tables() -> str:
+    """The tables of all keys, as Markdown between the two marks."""
+    parts = [BEGIN]
+    for title, models in SECTIONS:
+        parts.append(f"## {title}")
+        for kind in models:
+            parts.append(_table(kind, named=len(models) > 1))
+    return "\n\n".join([*parts, END])
+
+
+def _table(kind: type[Model], named: bool) -> str:
+    lines = []
+    if named:
+        lines += [f"### `method: {typing.get_args(kind.model_fields['method'].annotation)[0]}`", ""]
+    lines += [(kind.__doc__ or "").strip().splitlines()[0], "", "| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in kind.model_fields.items():
+        lines.append(f"| `{name}` | {_default(field)} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _default(field: typing.Any) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "absent"
+    if isinstance(field.default, list) and field.default and isinstance(field.default[0], Model):
+        return "one block of everything"
+    return f"`{json.dumps(field.default)}`"

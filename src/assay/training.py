@@ -1,0 +1,101 @@
+"""What both kinds of training share: the order and flips of images, learning rates, atomic checkpoints.
+
+Order, flips and noise are functions of (seed, step), and a checkpoint holds everything else: a training that was
+stopped and resumed gives the bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.files import atomic
+from assay.noise import derive_seed
+
+LEAST_SECONDS_BETWEEN_CHECKPOINTS = 15.0
+LARGEST_SHARE_OF_TIME = 0.02
+
+
+class Checkpoints:
+    """Periodic atomic checkpoints in one file: every 15 s, less often if saving would take over 2 % of the time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._saved = time.monotonic()
+        self._cost = 0.0
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, or None; an unreadable file is reported and counts as none."""
+        if not self.path.is_file():
+            return None
+        try:
+            return torch.load(self.path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
+            print(f"{self.path}: unreadable checkpoint ({error}); training begins anew", file=sys.stderr)
+            return None
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        wait = max(LEAST_SECONDS_BETWEEN_CHECKPOINTS, self._cost / LARGEST_SHARE_OF_TIME)
+        return time.monotonic() - self._saved >= wait
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Save a state."""
+        start = time.monotonic()
+        with atomic(self.path) as temporary:
+            torch.save(state, temporary)
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+
+
+def generator(seed: int, *purpose: object) -> torch.Generator:
+    """A CPU generator for one purpose."""
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose) >> 1)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of 0..count-1."""
+    return torch.randperm(count, generator=generator(seed, "order", epoch))
+
+
+def step_rows(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
+    """Steps start..stop-1 with the rows of each: whole batches of one permutation after another."""
+    size = min(batch_size, count)
+    per_epoch = count // size
+    order, epoch = torch.empty(0), -1
+    for step in range(start, stop):
+        if step // per_epoch != epoch:
+            epoch = step // per_epoch
+            order = epoch_order(count, seed, epoch)
+        place = step % per_epoch
+        yield step, order[place * size : (place + 1) * size]
+
+
+def random_flips(images: Tensor, seed: int, step: int) -> Tensor:
+    """Each image (n, 3, h, w) flipped left-right and up-down by fair coins."""
+    coins = torch.rand(2, len(images), generator=generator(seed, "flips", step)).to(images.device) < 0.5
+    images = torch.where(coins[0].view(-1, 1, 1, 1), images.flip(3), images)
+    return torch.where(coins[1].view(-1, 1, 1, 1), images.flip(2), images)
+
+
+def cosine_rate(step: int, steps: int, warmup: int) -> float:
+    """The learning rate's factor: linear to 1 over the warm-up, then half a cosine to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def one_cycle_rate(step: int, steps: int) -> float:
+    """Smith's one cycle: half a cosine from 1/25 up to 1 over 30 % of the steps, then half a cosine down to 0."""
+    rise = 0.3 * steps
+    if step < rise:
+        return 1 - (1 - 1 / 25) * 0.5 * (1 + math.cos(math.pi * step / rise))
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))

@@ -1,0 +1,423 @@
+"""The report: self-contained, its numbers those of the summary, whole where parts of the study are missing."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from assay.data import phantom
+from assay.evaluation.summary import measure, read_scores, write_summary
+from assay.files import AssayError, artifact
+from assay.reporting.page import write_report
+from assay.reporting.words import bracket, eps_label, percent, readable_config
+from assay.stacks import write_stack
+from assay.study.cells import Cell, Defence, attacked_stacks, cells
+from assay.study.model import Study
+from assay.study.specs import Specs
+
+ROOT = Path(__file__).parents[2]
+MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
+
+
+def demo() -> dict[str, Any]:
+    """The config of the embedded demo."""
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int = 16, seed: int = 0) -> dict[str, Any]:
+    """Write a study's folder with made-up but plausible numbers; return the study as `write_report` takes it."""
+    study = Study.model_validate(config)
+    rng = np.random.default_rng(seed)
+    chosen = [_fabricate_images(results, split, images, size) for split in ("train", "validation", "test")][-1]
+    for name in study.classifiers:
+        _fabricate_classifier(results / "classifiers" / name, results / "images", rng)
+    for name in study.diffusions:
+        _fabricate_diffusion(results / "diffusions" / name, results / "images", size, rng)
+    stacks = {"clean": chosen[0] / np.float32(255)}
+    for attacked in attacked_stacks(study):
+        clean = stacks["clean"]
+        change = attacked.eps * np.sign(rng.standard_normal(clean.shape))
+        stacks[attacked.path] = np.clip(clean + change, 0, 1)
+        folder = results / "adversarial" / attacked.path
+        stored = np.rint(255 * stacks[attacked.path]).astype(np.uint8)
+        inputs = {"images": results / "images/test", "classifier": results / "classifiers" / attacked.classifier}
+        _write_stack(folder, stored, _table(chosen[1]), inputs)
+    rows = []
+    keys = Specs(study).rows()
+    for cell, key in zip(cells(study), keys, strict=True):
+        inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
+        _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
+        key.pop("scores")
+        rows.append({"study": study.study, **key, **measure(read_scores(results / "scores" / cell.path))})
+    write_summary(pd.DataFrame(rows), results / "summary.csv")
+    for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
+        folder = results / "benchmarks" / rule / "a"
+        folder.mkdir(parents=True)
+        head, line = "s\th:m:s\tmax_rss\tcpu_time\n", f"{5 + 90 * index}.5\t0:01:00\t{400 + 60 * index}.1\t60\n"
+        (folder / "b.tsv").write_text(head + line)
+        (folder / "c.tsv").write_text(head + line.replace(f"{400 + 60 * index}.1", "-"))
+    return study.model_dump(mode="json", exclude={"threads"})
+
+
+def _fabricate_images(results: Path, split: str, images: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    made, labels = phantom.generate(0, split, range(images), size)
+    _write_stack(results / "images" / split, made, _table(labels), {})
+    return made, labels
+
+
+def _table(labels: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"test-{index:06d}" for index in range(len(labels))], "label": labels})
+
+
+def _manifests(inputs: dict[str, Path]) -> dict[str, Path]:
+    return {label: folder / "manifest.json" for label, folder in inputs.items()}
+
+
+def _write_stack(folder: Path, images: np.ndarray, table: pd.DataFrame, inputs: dict[str, Path]) -> None:
+    with artifact(folder, "stack", {"place": str(folder.name)}, "0" * 16, _manifests(inputs), MADE_BY) as draft:
+        write_stack(draft, images, table)
+
+
+def _fabricate_classifier(folder: Path, images: Path, rng: np.random.Generator) -> None:
+    epochs = np.arange(1, 7)
+    loss = 0.6 * np.exp(-epochs / 2)
+    history = pd.DataFrame(
+        {
+            "epoch": epochs,
+            "train_loss": loss,
+            "validation_loss": loss + 0.05 + 0.02 * rng.random(6),
+            "validation_accuracy": 1 - 0.3 * np.exp(-epochs / 2),
+            "learning_rate": 1e-3,
+        }
+    )
+    inputs = _manifests({split: images / split for split in ("train", "validation")})
+    with artifact(folder, "classifier", {"classifier": folder.name}, "1" * 16, inputs, MADE_BY) as draft:
+        history.to_csv(draft.path("history.csv"), index=False)
+        draft.facts |= {"parameters": 1_200_000, "validation_accuracy": 0.985}
+
+
+def _fabricate_diffusion(folder: Path, images: Path, size: int, rng: np.random.Generator) -> None:
+    steps = np.arange(1, 501)
+    loss = 0.02 + 0.6 * np.exp(-steps / 40)
+    validation = np.where(steps % 50 == 0, loss, np.nan)
+    noisy = loss * np.exp(0.2 * rng.standard_normal(500))
+    history = pd.DataFrame({"step": steps, "train_loss": noisy, "validation_loss": validation, "learning_rate": 1e-3})
+    inputs = _manifests({split: images / split for split in ("train", "validation")})
+    with artifact(folder, "diffusion", {"diffusion": folder.name}, "2" * 16, inputs, MADE_BY) as draft:
+        history.to_csv(draft.path("history.csv"), index=False)
+        sheet, _ = phantom.generate(1, "train", range(8), size)
+        Image.fromarray(np.concatenate(np.concatenate(sheet.reshape(2, 4, size, size, 3), axis=1), axis=1)).save(
+            draft.path("samples.png")
+        )
+        draft.facts |= {"parameters": 3_400_000, "validation_loss": 0.021}
+
+
+def _fabricate_purified(
+    results: Path, cell: Cell, images: np.ndarray, labels: np.ndarray, study: Study, rng: np.random.Generator
+) -> dict[str, Path]:
+    """Write the cell's purified stack if it has one; return what its scores are made from."""
+    source = results / ("adversarial/" + cell.stack if cell.attacked else "images/test")
+    inputs = {"images": source, "classifier": results / "classifiers" / cell.classifier}
+    if cell.defence == Defence():
+        return inputs
+    folder = results / "purified" / cell.stack / cell.defence.path
+    inputs["images"] = folder
+    if folder.exists():
+        return inputs
+    purifier = study.purifiers[cell.defence.purifier]
+    draws = study.evaluation.draws
+    strength = cell.defence.sigma * (1.0 if purifier.method == "noise" else 0.25)
+    table = _table(labels)
+    table = table.loc[table.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), len(labels)))
+    noisy = np.repeat(images, draws, axis=0)
+    noisy = np.clip(noisy + strength * rng.standard_normal(noisy.shape), 0, 1)
+    read = {"images": source}
+    if hasattr(purifier, "diffusion"):
+        read["diffusion"] = results / "diffusions" / purifier.diffusion
+    _write_stack(folder, np.rint(65535 * noisy).astype(np.uint16), table, read)
+    return inputs
+
+
+def _fabricate_scores(
+    results: Path, cell: Cell, labels: np.ndarray, study: Study, inputs: dict[str, Path], rng: np.random.Generator
+) -> None:
+    draws = study.evaluation.draws if cell.defence.purifier else 1
+    share = _plausible(cell, study)
+    right = (rng.random((len(labels), 1)) + 0.2 * rng.standard_normal((len(labels), draws))) < share
+    margin = np.where(right, 1, -1) * rng.gamma(3, 0.6, right.shape) * (2 * labels[:, None] - 1.0)
+    table = _table(labels)
+    table = table.loc[table.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), len(labels)))
+    folder = results / "scores" / cell.path
+    with artifact(folder, "scores", {"cell": cell.path}, "3" * 16, _manifests(inputs), MADE_BY) as draft:
+        table = table.assign(logit_0=-margin.ravel(), logit_1=margin.ravel())
+        table.to_csv(draft.path("scores.csv"), index=False)
+
+
+def _plausible(cell: Cell, study: Study) -> float:
+    """A share of right answers such as a real study might find."""
+    sigma = cell.defence.sigma
+    method = study.purifiers[cell.defence.purifier].method if cell.defence.purifier else None
+    kept = 0.96 - sigma * {None: 0, "noise": 1.6, "oneshot": 0.5, "ddpm": 0.7, "ddim": 0.7}[method]
+    if cell.attacked is None:
+        return kept
+    attack = study.attacks[cell.attacked.attack]
+    if attack.method == "random_sign":
+        return kept - 0.02
+    strength = 255 * cell.attacked.eps / (60 * sigma + 1.2)
+    weight = 1.3 if attack.threat == "adaptive" else 0.45 if method else 1.0
+    return kept * np.exp(-weight * strength)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    results = tmp_path_factory.mktemp("results") / "demo"
+    return results, fabricate(results, demo())
+
+
+@pytest.fixture(scope="module")
+def page(study: tuple[Path, dict[str, Any]]) -> str:
+    return report(*study)
+
+
+def report(results: Path, config: dict[str, Any]) -> str:
+    out = results / "report.html"
+    write_report(results, config, out, {"pandas": pd.__version__})
+    return out.read_text(encoding="utf-8")
+
+
+def text_of(html: str) -> str:
+    """What a reader reads: no tags, single spaces."""
+    html = re.sub(r"<(style|script).*?</\1>", "", html, flags=re.S)
+    return plain(re.sub(r"<[^>]*>", "", html))
+
+
+def plain(text: str) -> str:
+    """Single spaces that may break, wherever there is any space."""
+    return re.sub(r"\s+", " ", text)
+
+
+def said_of(row: Any) -> str:
+    """An accuracy and its interval as the headline says them."""
+    return plain(f"{percent(row.accuracy)} {bracket(row.ci_low, row.ci_high)}")
+
+
+def with_summary(tmp_path: Path, summary: pd.DataFrame) -> Path:
+    """A study's folder that holds nothing but a summary."""
+    write_summary(summary, tmp_path / "summary.csv")
+    return tmp_path
+
+
+def summary_of(results: Path) -> pd.DataFrame:
+    return pd.read_csv(results / "summary.csv", keep_default_na=False, na_values=[""])
+
+
+class Checker(HTMLParser):
+    """Collects addresses and ids, and checks that elements nest."""
+
+    VOID = frozenset(("meta", "link", "img", "br"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.note(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.note(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def note(self, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value for name, value in attrs if name in ("href", "src", "xlink:href", "srcset")]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+
+def test_page_is_self_contained(page: str):
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert all(address.startswith(("#", "data:")) for address in checker.addresses)
+    assert {address[1:] for address in checker.addresses if address.startswith("#")} <= set(checker.ids)
+    assert len(checker.ids) == len(set(checker.ids))
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+    assert not re.search(r"https?://|@import", page)
+    assert '<meta name="viewport"' in page
+    assert '<meta name="color-scheme" content="light dark">' in page
+
+
+def test_headline_numbers_are_the_summarys(study: tuple[Path, dict[str, Any]], page: str):
+    summary = summary_of(study[0])
+    said = text_of(page)
+    clean = summary.query("attack == 'none' and defence == 'none'").iloc[0]
+    assert f"resnet is right on {said_of(clean)} of 16 clean test images" in said
+    attacked = summary.query("attack == 'pgd' and eps > 0.03")
+    bare = attacked.query("defence == 'none'").iloc[0]
+    assert f"The attack pgd at eps 8/255 leaves {said_of(bare)}" in said
+    defended = attacked.query("defence != 'none'")
+    best = defended.loc[defended.accuracy.idxmax()]
+    assert f"{best.defence} at sigma {best.sigma:g} brings it back to {said_of(best)}" in said
+    assert "when the attacker does not know of it" in said
+    assert f"The defence is the best of {len(defended)} by its accuracy under transfer on these same 16 images" in said
+
+
+def test_an_attack_through_the_best_defence_stands_in_the_headline(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+    summary = summary_of(study[0])
+    summary.loc[summary.defence == "oneshot", "accuracy"] = 0.9375
+    summary.loc[summary.threat == "adaptive", "accuracy"] = 0.125
+    ours = (summary.defence != "oneshot") | (summary.sigma == 0.1)
+    said = text_of(report(with_summary(tmp_path, summary[ours]), study[1]))
+    assert re.search(r"oneshot at sigma 0.1 brings it back to 93.8 % \[[^]]*\] when the attacker does not", said)
+    assert re.search(r"and 12.5 % \[[^]]*\] when the attacker attacks through it", said)
+
+
+def test_an_attack_through_a_defence_that_is_weaker_than_transfer_is_doubted(
+    tmp_path: Path, study: tuple[Path, dict[str, Any]]
+):
+    summary = summary_of(study[0])
+    summary.loc[summary.threat == "adaptive", "accuracy"] = 1.0
+    summary.loc[summary.threat == "transfer", ["accuracy", "ci_low", "ci_high"]] = [0.25, 0.2, 0.3]
+    assert "too weak to be believed" in text_of(report(with_summary(tmp_path, summary), study[1]))
+
+
+@pytest.mark.parametrize(("eps", "label"), [(8 / 255, "8/255"), (0.5, "0.5"), (0.2, "0.2"), (1.0, "1")])
+def test_eps_is_written_as_people_write_it(eps: float, label: str):
+    assert eps_label(eps) == label
+    assert readable_config({"eps": [eps], "norm": None}) == {"eps": [label if "/" in label else eps]}
+
+
+def test_every_cell_stands_in_the_table(study: tuple[Path, dict[str, Any]], page: str):
+    body = re.search(r'<table class="sortable">.*?<tbody>(.*?)</tbody>', page, re.S).group(1)
+    assert body.count("<tr>") == len(summary_of(study[0]))
+
+
+def test_none_is_a_word(page: str):
+    assert "nan" not in re.findall(r"\w+", text_of(page).lower())
+    assert "no defence" in text_of(page)
+
+
+def test_same_input_same_bytes(study: tuple[Path, dict[str, Any]], page: str):
+    assert report(*study) == page
+
+
+def test_graph_tells_how_things_were_made(page: str):
+    graph = re.search(r'<svg class="graph along".*?</svg>', page, re.S).group(0)
+    for stage in ("images", "classifiers", "diffusions", "adversarial", "purified", "scores", "summary", "report"):
+        assert f">{stage}</text>" in graph
+    assert "inputs match no artifact" not in page
+
+
+def test_pictures_show_probabilities_and_the_noised_image(page: str):
+    pictures = re.search(r'<div class="pictures".*?</figure>', page, re.S).group(0)
+    assert ">noised<" in pictures
+    assert "change ×15" in pictures
+    assert re.search(r"✗ class [01]</span> <span>\d+\s%", pictures)
+
+
+def trimmed(**parts: Any) -> dict[str, Any]:
+    """The demo's config with some parts replaced, on a smaller grid."""
+    config = demo() | {"purifiers": {}, "attacks": {}, "diffusions": {}, "cross": [{}]}
+    return config | parts
+
+
+NOISE = {"noise": {"method": "noise", "sigmas": [0.1]}}
+UNET = demo()["diffusions"]
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (trimmed(), "No attack was run, so this study says nothing about protection."),
+        (trimmed(purifiers=NOISE), "No attack was run"),
+        (trimmed(attacks={"pgd": {"method": "pgd", "eps": ["4/255"]}}), "No purifier was set against it."),
+        (
+            trimmed(purifiers=NOISE, attacks={"pgd": {"method": "pgd", "eps": ["4/255"], "threat": "adaptive"}}),
+            "No attack was run on the bare classifier. noise at sigma 0.1 keeps",
+        ),
+        (
+            trimmed(purifiers=NOISE, attacks={"pgd": {"method": "pgd", "eps": ["4/255"]}}),
+            "No defence was attacked by one who knows of it.",
+        ),
+        (
+            trimmed(
+                purifiers=NOISE,
+                attacks={"l2": {"method": "pgdl2", "eps": [0.5]}},
+                classifiers={name: demo()["classifiers"]["resnet"] for name in ("one", "two")},
+            ),
+            "two is right on",
+        ),
+    ],
+    ids=["clean-only", "no-attack", "no-purifier", "adaptive-only", "transfer-only", "two-classifiers"],
+)
+def test_studies_that_lack_something_have_a_page(tmp_path: Path, config: dict[str, Any], says: str):
+    html = report(tmp_path, fabricate(tmp_path, config, images=6))
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == []
+    assert says in text_of(html)
+
+
+def test_a_summary_alone_makes_a_page(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+    said = text_of(report(with_summary(tmp_path, summary_of(study[0])), study[1]))
+    assert "There is no panel" in said
+    assert "There are no networks" in said
+
+
+def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+    summary = summary_of(study[0]).query("attack in ('none', 'pgd')")
+    names = [f"purifier{index}" for index in range(14)]
+    more = [summary.query("defence == 'ddpm'").assign(defence=name) for name in names]
+    said = text_of(report(with_summary(tmp_path, pd.concat([summary, *more])), study[1]))
+    assert "12 of 17 purifiers are drawn" in said
+    assert "rows are left to the grid below" in said
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 60, 400])
+def test_a_truncated_summary_is_one_clear_line(tmp_path: Path, study: tuple[Path, dict[str, Any]], cut: int):
+    whole = (study[0] / "summary.csv").read_bytes()
+    (tmp_path / "summary.csv").write_bytes(whole[: -cut or None][: None if cut else 0])
+    with pytest.raises(AssayError, match=r"summary\.csv: .*delete it and run again") as caught:
+        report(tmp_path, study[1])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_program_writes_the_report_and_imports_no_network_library(study: tuple[Path, dict[str, Any]], tmp_path: Path):
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['report.py', *sys.argv[1:]]\n"
+        f"runpy.run_path({str(ROOT / 'scripts' / 'report.py')!r}, run_name='__main__')\n"
+        "heavy = {'torch', 'timm', 'diffusers', 'torchattacks', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    out = tmp_path / "report.html"
+    options = ["--results", str(study[0]), "--spec", json.dumps(study[1]), "--out", str(out)]
+    subprocess.run([sys.executable, "-c", script, *options], check=True)
+    assert out.read_text().startswith("<!doctype html>")
+
+
+def test_program_fails_in_one_line(tmp_path: Path):
+    options = ["--results", str(tmp_path), "--spec", json.dumps(copy.deepcopy(demo())), "--out", str(tmp_path / "r")]
+    command = [sys.executable, str(ROOT / "scripts" / "report.py"), *options]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert len(io.StringIO(result.stderr).readlines()) == 1

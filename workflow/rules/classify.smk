@@ -1,0 +1,61 @@
+# Needs a stack and a classifier; makes results/<study>/scores/<cell>, and from all of them results/<study>/summary.csv.
+
+
+rule classify:
+    """Classify a stack: logits per image and draw."""
+    input:
+        images=lambda wildcards: stack_files(
+            scored_folder(wildcards.attacked, wildcards.purifier, wildcards.sigma)
+        ),
+        classifier=lambda wildcards: classifier_files(wildcards.classifier),
+    output:
+        manifest=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
+        scores=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
+    log:
+        f"{RESULTS}/logs/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.tsv"
+    params:
+        spec=SPECS.classify(),
+        code=SPECS.code("classify"),
+    shell:
+        "{PYTHON} {SCRIPTS}/classify.py"
+        " --images $(dirname {input.images[0]})"
+        " --classifier $(dirname {input.classifier[0]})"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --threads {threads}"
+        " --out $(dirname {output.manifest})"
+        " 2>&1 | tee {log}"
+
+
+rule summarise:
+    """One row a cell: accuracy, its interval, and what else the scores tell."""
+    input:
+        manifests=[
+            f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells
+        ],
+        scores=[
+            ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells
+        ],
+    output:
+        report(
+            f"{RESULTS}/summary.csv",
+            category="Results",
+            labels={"what": "summary"},
+            caption="../report/summary.rst",
+        ),
+    log:
+        f"{RESULTS}/logs/summarise.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise.tsv"
+    params:
+        spec=SPECS.whole(),
+        code=SPECS.code("summarise"),
+        scores=f"{RESULTS}/scores",
+    shell:
+        "{PYTHON} {SCRIPTS}/summarise.py"
+        " --scores {params.scores}"
+        " --spec {params.spec:q}"
+        " --out {output}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,20 @@
+# Needs nothing; makes results/<study>/images/<split>: the stacks to train on, to validate on and to test on.
+
+
+rule prepare_images:
+    """Make one split of the study's images."""
+    output:
+        stack_output(f"{RESULTS}/images/{{split}}"),
+    log:
+        f"{RESULTS}/logs/prepare_images/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare_images/{{split}}.tsv"
+    params:
+        spec=lambda wildcards: SPECS.images(wildcards.split),
+        code=SPECS.code_of_images(),
+    shell:
+        "{PYTHON} {SCRIPTS}/prepare_images.py"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --out $(dirname {output[0]})"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,28 @@
+# Needs the summary and the artifacts that it rests on; makes results/<study>/report.html.
+
+
+rule report:
+    """The report: one self-contained page."""
+    input:
+        summary=f"{RESULTS}/summary.csv",
+    output:
+        report(
+            f"{RESULTS}/report.html",
+            category="Results",
+            labels={"what": "report"},
+            caption="../report/report.rst",
+        ),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    params:
+        spec=SPECS.whole(),
+        code=SPECS.code("report"),
+        results=RESULTS,
+    shell:
+        "{PYTHON} {SCRIPTS}/report.py"
+        " --results {params.results}"
+        " --spec {params.spec:q}"
+        " --out {output}"
+        " 2>&1 | tee {log}"

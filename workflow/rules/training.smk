@@ -1,0 +1,74 @@
+# Needs the train and validation stacks; makes results/<study>/classifiers/<name> and diffusions/<name>.
+
+
+rule train_classifier:
+    """Train a classifier."""
+    input:
+        train=stack_files(f"{RESULTS}/images/train"),
+        validation=stack_files(f"{RESULTS}/images/validation"),
+    output:
+        manifest=f"{RESULTS}/classifiers/{{classifier}}/manifest.json",
+        weights=f"{RESULTS}/classifiers/{{classifier}}/model.safetensors",
+        history=report(
+            f"{RESULTS}/classifiers/{{classifier}}/history.csv",
+            category="Training",
+            labels={"network": "{classifier}", "kind": "classifier"},
+            caption="../report/history.rst",
+        ),
+    log:
+        f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
+    threads: STUDY.threads
+    params:
+        spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
+        code=SPECS.code("train_classifier"),
+    shell:
+        "{PYTHON} {SCRIPTS}/train_classifier.py"
+        " --train $(dirname {input.train[0]})"
+        " --validation $(dirname {input.validation[0]})"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --threads {STUDY.threads}"
+        " --out $(dirname {output.manifest})"
+        " 2>&1 | tee {log}"
+
+
+rule train_diffusion:
+    """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
+    input:
+        train=stack_files(f"{RESULTS}/images/train"),
+        validation=stack_files(f"{RESULTS}/images/validation"),
+    output:
+        manifest=f"{RESULTS}/diffusions/{{diffusion}}/manifest.json",
+        weights=f"{RESULTS}/diffusions/{{diffusion}}/diffusion_pytorch_model.safetensors",
+        config=f"{RESULTS}/diffusions/{{diffusion}}/config.json",
+        history=report(
+            f"{RESULTS}/diffusions/{{diffusion}}/history.csv",
+            category="Training",
+            labels={"network": "{diffusion}", "kind": "diffusion"},
+            caption="../report/history.rst",
+        ),
+        samples=report(
+            f"{RESULTS}/diffusions/{{diffusion}}/samples.png",
+            category="Training",
+            labels={"network": "{diffusion}", "kind": "samples"},
+            caption="../report/samples.rst",
+        ),
+    log:
+        f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
+    threads: STUDY.threads
+    params:
+        spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
+        code=SPECS.code("train_diffusion"),
+    shell:
+        "{PYTHON} {SCRIPTS}/train_diffusion.py"
+        " --train $(dirname {input.train[0]})"
+        " --validation $(dirname {input.validation[0]})"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --threads {STUDY.threads}"
+        " --out $(dirname {output.manifest})"
+        " 2>&1 | tee {log}"
