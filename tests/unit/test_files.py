@@ -1,0 +1,143 @@
+"""Files are whole or absent, and what is on disk is what its manifest says."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay import files
+from assay.files import AssayError, Draft
+from assay.stacks import read_stack, write_stack
+
+PROVENANCE = {"versions": {"python": "3"}, "device": "cpu"}
+
+
+def make(folder: Path, text: str = "hello", spec: dict | None = None) -> dict:
+    with files.artifact(folder, "thing", spec or {"a": 1}, "code", {}, PROVENANCE) as draft:
+        draft.path("one.txt").write_text(text)
+        draft.path("sub/two.txt").write_text("two")
+    return files.read_manifest(folder, "thing")
+
+
+def test_an_artifact_names_its_spec_code_and_files(tmp_path: Path) -> None:
+    manifest = make(tmp_path / "a")
+    assert manifest["spec"] == {"a": 1}
+    assert manifest["code"] == "code"
+    assert manifest["files"]["one.txt"] == {"sha256": files.sha256(tmp_path / "a/one.txt"), "bytes": 5}
+    assert files.faults(tmp_path / "a") == []
+
+
+def test_an_artifact_made_again_has_the_same_bytes(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    make(tmp_path / "b")
+    assert (tmp_path / "a/manifest.json").read_bytes() == (tmp_path / "b/manifest.json").read_bytes()
+
+
+def test_a_failed_artifact_leaves_nothing_and_an_old_one_as_it_was(tmp_path: Path) -> None:
+    def fail() -> None:
+        with files.artifact(tmp_path / "a", "thing", {}, "", {}, PROVENANCE) as draft:
+            draft.path("one.txt").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert list((tmp_path / "a").iterdir()) == []
+    make(tmp_path / "a")
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert files.faults(tmp_path / "a") == []
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def fail() -> None:
+        with files.atomic(path) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    files.write_text(path, "whole")
+    assert path.read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "one.txt: missing"),
+        (lambda path: path.write_text("hel"), r"one.txt: 3 bytes, its manifest says 5 \(truncated\?\)"),
+        (lambda path: path.write_text("hallo"), r"one.txt: SHA-256 .*its manifest says .*\(corrupt\)"),
+    ],
+)
+def test_damage_is_named_with_what_to_do(tmp_path: Path, damage, message: str) -> None:
+    make(tmp_path / "a")
+    damage(tmp_path / "a/one.txt")
+    with pytest.raises(AssayError, match=f"{message}.*run again"):
+        files.check(tmp_path / "a", "thing")
+
+
+def test_manifests_of_another_kind_or_none_are_refused(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(AssayError, match="is a thing, expected a stack"):
+        files.read_manifest(tmp_path / "a", "stack")
+    with pytest.raises(AssayError, match="not found"):
+        files.read_manifest(tmp_path / "b")
+    (tmp_path / "a/manifest.json").write_text("{")
+    with pytest.raises(AssayError, match="not valid JSON"):
+        files.read_manifest(tmp_path / "a")
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert files.canonical_json({"b": 1, "a": [1, 2]}) == files.canonical_json({"a": [1, 2], "b": 1})
+    assert files.digest({"a": 1}) != files.digest({"a": 2})
+
+
+def write_numbered_stack(folder: Path, count: int = 3, bits: int = 8) -> np.ndarray:
+    kind = {8: np.uint8, 16: np.uint16}[bits]
+    images = np.arange(count * 4 * 5 * 3, dtype=kind).reshape(count, 4, 5, 3)
+    table = pd.DataFrame({"id": [f"none{k}" for k in range(count)], "label": np.arange(count) % 2})
+    with files.artifact(folder, "stack", {}, "", {}, PROVENANCE) as draft:
+        write_stack(draft, images, table)
+    return images
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stack_reads_back_as_written(tmp_path: Path, count: int, bits: int) -> None:
+    images = write_numbered_stack(tmp_path, count, bits)
+    stack = read_stack(tmp_path)
+    assert np.array_equal(stack.images, images)
+    assert stack.images.dtype == images.dtype
+    assert stack.ids == [f"none{k}" for k in range(count)]
+    assert stack.pixels().shape == (count, 3, 4, 5)
+    assert stack.pixels(0, 1)[0, 2, 3, 4] == np.float32(images[0, 3, 4, 2]) / np.float32(2**bits - 1)
+
+
+def test_a_stack_holds_no_date_so_that_it_is_the_same_when_made_again(tmp_path: Path) -> None:
+    write_numbered_stack(tmp_path / "a")
+    write_numbered_stack(tmp_path / "b")
+    assert (tmp_path / "a/images.tif").read_bytes() == (tmp_path / "b/images.tif").read_bytes()
+
+
+def test_stacks_of_wrong_shape_or_table_are_refused_when_written(tmp_path: Path) -> None:
+    draft, table = Draft(tmp_path), pd.DataFrame({"id": ["a"], "label": [0]})
+    with pytest.raises(ValueError, match="uint8 or uint16"):
+        write_stack(draft, np.zeros((1, 4, 4, 3), np.float32), table)
+    with pytest.raises(ValueError, match="2 images but 1 table rows"):
+        write_stack(draft, np.zeros((2, 4, 4, 3), np.uint8), table)
+
+
+def test_a_table_without_labels_is_refused(tmp_path: Path) -> None:
+    write_numbered_stack(tmp_path)
+    path = tmp_path / "table.csv"
+    path.write_text(path.read_text().replace("label", "lable"))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"]["table.csv"] = {"sha256": files.sha256(path), "bytes": path.stat().st_size}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(AssayError, match=r"table.csv: has no column label"):
+        read_stack(tmp_path)

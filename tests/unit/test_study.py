@@ -1,0 +1,202 @@
+"""The config: models, messages, documentation, cells, specs and code fingerprints."""
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from assay.files import AssayError
+from assay.study import document, fingerprint
+from assay.study.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
+from assay.study.model import Study
+from assay.study.parse import parse_study, read_study
+from assay.study.specs import Specs
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(change: Callable[[dict], object]) -> dict:
+    config = copy.deepcopy(DEMO)
+    change(config)
+    return config
+
+
+def fault(change: Callable[[dict], object]) -> str:
+    with pytest.raises(AssayError) as caught:
+        parse_study(changed(change), "mine.yaml")
+    return str(caught.value)
+
+
+def test_the_demo_is_a_study() -> None:
+    assert parse_study(DEMO, "config.yaml").study == "demo"
+
+
+def test_eps_may_be_a_fraction() -> None:
+    study = parse_study(changed(lambda c: c["attacks"]["pgd"].update(eps=["2/255", 0.5, "1 / 4"])), "x")
+    assert study.attacks["pgd"].eps == [2 / 255, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["attacks"]["pgd"].update(stpes=3), "attacks.pgd.stpes: unknown key; did you mean 'steps'?"),
+        (lambda c: c.update(purifers={}), "purifers: unknown key; did you mean 'purifiers'?"),
+        (lambda c: c["attacks"]["pgd"].update(eps=[2]), "attacks.pgd.eps: 2 lies outside [0,1]; eps is in pixel units"),
+        (lambda c: c["attacks"]["pgd"].update(eps=[-0.1]), "attacks.pgd.eps: -0.1 lies outside [0,1]"),
+        (lambda c: c["attacks"]["pgd"].update(eps=["a/255"]), "attacks.pgd.eps.0: 'a/255' is no number; write 0.01 or"),
+        (lambda c: c["attacks"]["pgd"].update(eps=[".nan"]), "attacks.pgd.eps.0: input should be a valid number"),
+        (lambda c: c["attacks"]["pgd"].update(eps=[0.1, "51/510"]), "attacks.pgd.eps: 0.1 stands there twice"),
+        (lambda c: c["attacks"]["pgd"].update(method="pdg"), "did you mean 'pgd'?"),
+        (lambda c: c["attacks"]["pgd"].pop("method"), "attacks.pgd.method: missing"),
+        (lambda c: c["attacks"]["pgd"].update(draws=3), "attacks.pgd.draws: the bare classifier is not stochastic"),
+        (
+            lambda c: c["purifiers"]["ddpm"].update(diffusion="unett"),
+            "'unett' is not among ['unet']; did you mean 'unet'",
+        ),
+        (lambda c: c["purifiers"]["ddpm"].update(sigmas=[0.9]), "0.9 is above max_sigma"),
+        (
+            lambda c: c["purifiers"].update(none={"method": "noise", "sigmas": [1]}),
+            "purifiers.none: the name stands for",
+        ),
+        (lambda c: c["cross"][0].update(attacks=["pgdd"]), "cross.0.attacks: 'pgdd' is not among"),
+        (lambda c: c["cross"][0].update(sigmas=[0.3]), "cross.0.sigmas: 0.3 is not among"),
+        (lambda c: c["diffusions"]["unet"].update(channels=[15]), "must be a multiple of norm_groups"),
+        (lambda c: c["diffusions"]["unet"].update(data_range=[1, 0]), "data_range: [1.0, 0.0] is no range"),
+        (lambda c: c["classifiers"].update({"a/b": DEMO["classifiers"]["resnet"]}), "classifiers.a/b"),
+        (lambda c: c.pop("images"), "images: missing; add it"),
+        (lambda c: c["evaluation"].update(images=1), "evaluation.images: input should be greater than 1, found 1"),
+    ],
+)
+def test_a_fault_names_the_file_the_key_and_what_to_do(change: Callable, message: str) -> None:
+    found = fault(change)
+    assert found.startswith("mine.yaml: ")
+    assert message in found
+    assert "\n" not in found
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AssayError, match=r"nowhere.yaml: not found"):
+        read_study(tmp_path / "nowhere.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(AssayError, match=r"broken.yaml: not valid YAML"):
+        read_study(tmp_path / "broken.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(AssayError, match=r"empty.yaml: holds no keys"):
+        read_study(tmp_path / "empty.yaml")
+
+
+def test_schema_documentation_and_models_agree() -> None:
+    assert (ROOT / "config/schema.json").read_text() == document.schema(), "run `make docs`"
+    assert document.key_tables() in (ROOT / "config/README.md").read_text(), "run `make docs`"
+
+
+def test_every_key_is_described() -> None:
+    schema = json.loads(document.schema())
+    for name, model in [*schema["$defs"].items(), ("Study", schema)]:
+        for key, field in model["properties"].items():
+            assert field.get("description") or "$ref" in field, f"{name}.{key}"
+
+
+def test_tokens_are_canonical() -> None:
+    assert eps_token(2 / 255) == eps_token(0.00784313725490196) == "2_255"
+    assert eps_token(0.01) == "0.01"
+    assert sigma_token(0.1) == sigma_token(1e-1) == "0.1"
+
+
+def test_transfer_stacks_are_shared_by_all_defences_and_adaptive_ones_are_not() -> None:
+    study = parse_study(DEMO, "x")
+    stacks = attacked_stacks(study)
+    assert stacks.count(Attacked("resnet", "pgd", 4 / 255, Defence())) == 1
+    defended = [cell for cell in cells(study) if cell.attacked and cell.attacked.attack == "pgd-adaptive"]
+    assert defended
+    assert all(cell.attacked.victim == cell.defence for cell in defended)
+
+
+def test_every_block_has_its_clean_and_undefended_cells() -> None:
+    found = {(cell.stack, cell.defence) for cell in cells(parse_study(DEMO, "x"))}
+    for stack, defence in list(found):
+        assert ("clean", defence) in found
+        if stack.endswith("undefended"):
+            assert (stack, Defence()) in found
+
+
+def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
+    base = Specs(parse_study(DEMO, "x"))
+    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=2)), "x"))
+    attack = "resnet/pgd/eps-4_255/undefended"
+    assert base.purify("ddpm", "0.1") != other.purify("ddpm", "0.1")
+    assert base.purify("oneshot", "0.1") == other.purify("oneshot", "0.1")
+    assert base.attack(attack) == other.attack(attack)
+    more = Specs(parse_study(changed(lambda c: c["evaluation"].update(images=300)), "x"))
+    assert base.images("test") != more.images("test")
+    assert base.images("train") == more.images("train")
+
+
+def test_swapped_numbers_change_the_spec_and_reordered_keys_do_not() -> None:
+    def swap(config: dict) -> None:
+        keys = config["classifiers"]["resnet"]
+        keys["epochs"], keys["batch_size"] = keys["batch_size"], keys["epochs"]
+
+    def reorder(config: dict) -> None:
+        config["classifiers"]["resnet"] = dict(reversed(config["classifiers"]["resnet"].items()))
+
+    base = Specs(parse_study(DEMO, "x")).classifier("resnet")
+    assert Specs(parse_study(changed(swap), "x")).classifier("resnet") != base
+    assert Specs(parse_study(changed(reorder), "x")).classifier("resnet") == base
+
+
+def test_planning_imports_no_torch_and_no_pandas() -> None:
+    code = "import sys, assay.study.specs, assay.study.parse, assay.study.locks; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "numpy", "matplotlib"} & set(modules)
+
+
+def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
+    def names(*entries: str) -> set[str]:
+        return {path.relative_to(ROOT).as_posix() for path in fingerprint.reachable(*entries)}
+
+    purify = names("scripts/purify.py", "assay.purifiers.ddpm")
+    assert {"src/assay/purifiers/samplers.py", "src/assay/noise.py", "src/assay/denoiser.py"} <= purify
+    assert not any("attacks" in name or "reporting" in name or "purifiers/noise" in name for name in purify)
+    transfer = names("scripts/attack.py", "assay.attacks.victims.transfer", "assay.attacks.methods.pgd")
+    assert not any("purifiers/" in name and "study" not in name for name in transfer)
+    for stage in ("train_classifier", "train_diffusion"):
+        assert not any(
+            "src/assay/purifiers" in name or "src/assay/attacks" in name for name in names(f"scripts/{stage}.py")
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ('"""Other words."""\n\n\ndef f(x):\n    # why\n    return x + 1\n', True),
+        ('"""Words."""\ndef f(x):\n    """More words."""\n    return (x + 1)\n', True),
+        ("def f(x):\n    return x + 2\n", False),
+        ("def f(y):\n    return y + 1\n", False),
+        ('def f(x, key=Field(description="a")):\n    return x + 1\n', False),
+    ],
+)
+def test_a_fingerprint_is_of_the_code_not_of_its_words(tmp_path: Path, text: str, same: bool) -> None:
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text('"""Words."""\n\n\ndef f(x):\n    return x + 1\n')
+    second.write_text(text)
+    assert (fingerprint._tree_hash(first) == fingerprint._tree_hash(second)) is same
+
+
+def test_descriptions_of_keys_are_words_too(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text('x = Field(1, description="a")\n')
+    second.write_text('x = Field(1, description="b")\n')
+    assert fingerprint._tree_hash(first) == fingerprint._tree_hash(second)
+
+
+def test_study_reads_back_from_the_spec_of_the_report() -> None:
+    study = parse_study(DEMO, "x")
+    again = Study.model_validate_json(Specs(study).whole())
+    assert again.model_copy(update={"threads": study.threads}) == study
