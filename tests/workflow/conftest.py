@@ -77,10 +77,13 @@ class Checkout:
 
     def program(self, name: str, *arguments: object, **options: object) -> subprocess.CompletedProcess:
         """A program of scripts/, run by hand."""
-        command = [sys.executable, f"scripts/{name}.py", *map(str, arguments)]
+        command = [*self.command(name), *map(str, arguments)]
         return subprocess.run(
             command, cwd=self.root, env=self.environment(), capture_output=True, text=True, timeout=300, **options
         )
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, f"scripts/{name}.py"]
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one place where `old` stands in a file."""
@@ -145,11 +148,26 @@ def pristine(tmp_path_factory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def finished(pristine, tmp_path_factory) -> Checkout:
+def two_runs(pristine, tmp_path_factory) -> dict[int, Checkout]:
+    """The study finished twice, in two folders, with one and with two cores; side by side, to save time."""
+    folder = tmp_path_factory.mktemp("workflow")
+    checkouts = {cores: pristine.copy(folder / f"cores-{cores}") for cores in (1, 2)}
+    running = {cores: checkout.start("--cores", str(cores)) for cores, checkout in checkouts.items()}
+    for process in running.values():
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+    return checkouts
+
+
+@pytest.fixture(scope="session")
+def finished(two_runs) -> Checkout:
     """A finished study. Not to be changed: work on `study`."""
-    checkout = pristine.copy(tmp_path_factory.mktemp("workflow") / "finished")
-    checkout.complete("--cores", "2")
-    return checkout
+    return two_runs[2]
+
+
+@pytest.fixture(scope="session")
+def finished_on_one_core(two_runs) -> Checkout:
+    return two_runs[1]
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_two_numbers_swapped_between_keys_are_noticed(study):
 
 def test_reordered_keys_plan_nothing(study):
     study.set_config(_reversed(study.config()))
-    assert list(study.config())[0] == "evaluation"
+    assert next(iter(study.config())) == "evaluation"
     assert study.plan() == set()
 
 

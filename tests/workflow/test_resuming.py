@@ -1,0 +1,124 @@
+"""Resuming, stopped at chosen moments in this process: nothing is done twice, and the bytes are the same."""
+
+import numpy as np
+import pytest
+from conftest import differences
+
+from assay import training
+from assay.classifiers.train import train_classifier
+from assay.diffusion.train import train_diffusion
+from assay.files import read_manifest
+from assay.resume import Resume
+from assay.study.classifiers import ClassifierSpec
+from assay.study.diffusions import DiffusionSpec
+
+STEPS = 6
+KINDS = {
+    "classifier": (train_classifier, ClassifierSpec, "classifiers/resnet"),
+    "diffusion": (train_diffusion, DiffusionSpec, "diffusions/unet"),
+}
+
+
+class Stopped(Exception):
+    """As good as a crash."""
+
+
+@pytest.fixture
+def saves(monkeypatch):
+    """A checkpoint after every step; the list grows by each, and `stop_after` of them the training crashes."""
+    made = Saves()
+    save = training.Checkpoints.save
+
+    def counted(self, state):
+        save(self, state)
+        made.append(state["step"])
+        if len(made) == made.stop_after:
+            raise Stopped
+
+    monkeypatch.setattr(training.Checkpoints, "due", lambda self: True)
+    monkeypatch.setattr(training.Checkpoints, "save", counted)
+    return made
+
+
+class Saves(list):
+    stop_after = None
+
+
+def train(kind, finished, out, **changes):
+    """Train as the finished study did; its folder."""
+    function, model, place = KINDS[kind]
+    manifest = read_manifest(finished.results / place)
+    images = finished.results / "images"
+    spec = model.model_validate(manifest["spec"] | changes)
+    function(spec, manifest["code"], images / "train", images / "validation", out, 2)
+    return finished.results / place
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stopped_training_goes_on_to_the_same_bytes(kind, step, finished, tmp_path, saves):
+    out = tmp_path / "trained"
+    saves.stop_after = step
+    with pytest.raises(Stopped):
+        train(kind, finished, out)
+    assert not out.exists()
+    assert (tmp_path / ".trained.resume/checkpoint.pt").is_file()
+    reference = train(kind, finished, out)
+    assert saves == list(range(1, STEPS + 1)), "each step was done once"
+    assert differences(bytes_of(out), bytes_of(reference)) == []
+    assert not (tmp_path / ".trained.resume").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broken_checkpoint_is_told_and_training_begins_anew(kind, finished, tmp_path, saves, capfd):
+    out = tmp_path / "trained"
+    saves.stop_after = 2
+    with pytest.raises(Stopped):
+        train(kind, finished, out)
+    checkpoint = tmp_path / ".trained.resume/checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    reference = train(kind, finished, out)
+    assert saves[2:] == list(range(1, STEPS + 1))
+    assert f"{checkpoint}: unreadable checkpoint" in capfd.readouterr().err
+    assert differences(bytes_of(out), bytes_of(reference)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_another_spec_is_not_used(kind, finished, tmp_path, saves):
+    out = tmp_path / "trained"
+    saves.stop_after = 4
+    with pytest.raises(Stopped):
+        train(kind, finished, out, seed=1)
+    reference = train(kind, finished, out)
+    assert saves[4:] == list(range(1, STEPS + 1))
+    assert differences(bytes_of(out), bytes_of(reference)) == []
+
+
+def test_finished_batches_are_read_back_and_unreadable_ones_computed_anew(tmp_path, capfd):
+    computed = []
+
+    def compute(index):
+        if index == 2 and computed.count(2) == 0:
+            computed.append(2)
+            raise Stopped
+        computed.append(index)
+        return {"images": np.full(3, index)}
+
+    with pytest.raises(Stopped):
+        list(Resume(tmp_path / "out", "key").batches(4, compute, "work"))
+    assert computed == [0, 1, 2]
+    (tmp_path / ".out.resume/batch-000000.npz").write_bytes(b"torn")
+    results = list(Resume(tmp_path / "out", "key").batches(4, compute, "work"))
+    assert computed == [0, 1, 2, 0, 2, 3]
+    assert [result["images"].tolist() for result in results] == [[k] * 3 for k in range(4)]
+    assert "batch-000000.npz: unreadable, computed anew" in capfd.readouterr().err
+
+
+def test_work_under_another_key_is_discarded(tmp_path):
+    list(Resume(tmp_path / "out", "one").batches(2, lambda index: {"x": np.zeros(1)}, "work"))
+    results = list(Resume(tmp_path / "out", "other").batches(2, lambda index: {"x": np.ones(1)}, "work"))
+    assert [result["x"].item() for result in results] == [1, 1]
