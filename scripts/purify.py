@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from assay.batches import parse_part
 from assay.program import parse_spec, run, stage_parser
 from assay.purifiers.purify import purify_stack
 from assay.study.purifiers import PurifySpec
@@ -11,9 +12,11 @@ def main() -> None:
     parser = stage_parser(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of the stack to purify")
     parser.add_argument("--diffusion", type=Path, help="folder of the diffusion, for a purifier that has one")
+    parser.add_argument("--part", help="compute only this part of the batches, such as 3-of-10")
     arguments = parser.parse_args()
     spec = parse_spec(PurifySpec, arguments.spec)
-    purify_stack(spec, arguments.code, arguments.images, arguments.diffusion, arguments.out, arguments.threads)
+    part = parse_part(arguments.part) if arguments.part else None
+    purify_stack(spec, arguments.code, arguments.images, arguments.diffusion, arguments.out, arguments.threads, part)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from assay.classifiers.train import train_classifier
 from assay.program import parse_spec, run, stage_parser
+from assay.ranks import run_on_ranks
 from assay.study.classifiers import ClassifierSpec
 
 
@@ -11,8 +12,10 @@ def main() -> None:
     parser = stage_parser(__doc__)
     parser.add_argument("--train", type=Path, required=True, help="folder of the stack to train on")
     parser.add_argument("--validation", type=Path, required=True, help="folder of the stack for validation losses")
+    parser.add_argument("--ranks", type=int, help="processes to train on; all GPUs of the machine if absent")
     arguments = parser.parse_args()
     spec = parse_spec(ClassifierSpec, arguments.spec)
+    run_on_ranks(arguments.ranks, spec.classifier.batch_size)
     train_classifier(spec, arguments.code, arguments.train, arguments.validation, arguments.out, arguments.threads)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from assay.files import AssayError
 from assay.noise import image_key
 from assay.stacks import Stack
 
@@ -20,6 +21,29 @@ class Batch:
     labels: Tensor
     keys: Tensor
     size: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `index` (from 1) of `parts` equal parts of a stack's batches: what one job of several computes."""
+
+    index: int
+    parts: int
+
+    def batches(self, count: int) -> range:
+        """The part's batches among `count`."""
+        return range(count * (self.index - 1) // self.parts, count * self.index // self.parts)
+
+
+def parse_part(text: str) -> Part:
+    """`3-of-10` as a part."""
+    try:
+        part = Part(*map(int, text.split("-of-")))
+    except (ValueError, TypeError):
+        raise AssayError(f"--part: '{text}' is no part; write 3-of-10") from None
+    if not 1 <= part.index <= part.parts:
+        raise AssayError(f"--part: there is no part {part.index} of {part.parts}")
+    return part
 
 
 def batch_count(stack: Stack, batch_size: int) -> int:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping, Sequence
 
 import torch
 
 
 def prepare(threads: int) -> torch.device:
     """Set up torch for one stage and return its device: the GPU where there is one, else the CPU."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.cuda.is_available():
+        # Not on the CPU: what we use is deterministic there, and the call imports torch's compiler, a second a job.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
+    return torch.device("cpu")
 
 
 def name(device: torch.device) -> str:
     """The device as a manifest names it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def names(results: Sequence[Mapping[str, object]]) -> str:
+    """The devices that computed the batches of an artifact, as a manifest names them."""
+    return ", ".join(sorted({str(result["device"]) for result in results}))
 
 
 def training_precision(device: torch.device) -> contextlib.AbstractContextManager:

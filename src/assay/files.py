@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class AssayError(Exception):
@@ -45,7 +48,8 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _naming_a_full_disk(path):
+            yield temporary
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
@@ -98,9 +102,12 @@ def artifact(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for left_by_a_kill in folder.glob(".draft-*"):
+        remove(left_by_a_kill)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as name:
         draft = Draft(Path(name))
-        yield draft
+        with _naming_a_full_disk(folder):
+            yield draft
         files = sorted(path for path in draft.folder.rglob("*") if path.is_file())
         manifest = {
             "kind": kind,
@@ -166,6 +173,30 @@ def check(folder: Path, kind: str) -> dict[str, Any]:
 def remove(folder: Path) -> None:
     """Delete a folder if it is there."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming_a_full_disk(path: Path) -> Iterator[None]:
+    """Have a full disk name what was being written: libraries tell of it without a name, and not always as OSError."""
+    try:
+        yield
+    except Exception as error:
+        if found := _no_space(error):
+            raise OSError(*found, str(path)) from None
+        raise
+
+
+def _no_space(error: BaseException | None) -> tuple[int, str] | None:
+    """Number and text of the system's error behind an exception, if that was a full disk; libraries differ."""
+    while error:
+        by_rust = re.search(r"\(os error (\d+)\)", str(error))  # safetensors
+        number = error.errno if isinstance(error, OSError) else int(by_rust[1]) if by_rust else None
+        if number in NO_SPACE:
+            return number, os.strerror(number)
+        if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # numpy
+            return errno.ENOSPC, f"not all was written ({error})"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _flush(path: Path) -> None:

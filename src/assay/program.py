@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib.metadata
 import platform
 import signal
@@ -14,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from assay.files import AssayError
+from assay.files import NO_SPACE, AssayError
 from assay.study.fields import Model
 
 Spec = TypeVar("Spec", bound=Model)
@@ -28,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
     except AssayError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in NO_SPACE:
             _fail(f"{error.filename or 'output'}: {error.strerror}; free some space (or raise the limit) and run again")
         _fail(f"{error.filename or 'file'}: {error.strerror or error}")
     except KeyboardInterrupt:

@@ -19,28 +19,27 @@ Arrays = dict[str, np.ndarray]
 
 
 class Resume:
-    """The unfinished work of one artifact. `key` stands for all that the work depends on; other work is discarded."""
+    """The unfinished work of one artifact. `key` stands for all that the work depends on."""
 
     def __init__(self, artifact: Path, key: str) -> None:
-        self.folder = artifact.parent / f".{artifact.name}.resume"
-        marker = self.folder / "key"
-        if not marker.is_file() or marker.read_text() != key:
-            files.remove(self.folder)
-            files.write_text(marker, key)
+        self.artifact = artifact
+        self.folder = artifact.parent / f".{artifact.name}.resume-{key}"
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
         return self.folder / name
 
     def clear(self) -> None:
-        """Forget the work: the artifact is whole."""
-        files.remove(self.folder)
+        """Forget the work, and any that an older spec or code left: the artifact is whole."""
+        for folder in self.artifact.parent.glob(f".{self.artifact.name}.resume-*"):
+            files.remove(folder)
 
-    def batches(self, count: int, compute: Callable[[int], Arrays], label: str) -> Iterator[Arrays]:
-        """The results of batches 0..count-1 in order; finished ones are read back, others computed and kept."""
-        kept = sum(self.path(f"batch-{index:06d}.npz").is_file() for index in range(count))
+    def batches(self, batches: range, compute: Callable[[int], Arrays], label: str) -> Iterator[Arrays]:
+        """The results of the batches in order; finished ones are read back, others computed and kept."""
+        kept = sum(self.path(f"batch-{index:06d}.npz").is_file() for index in batches)
         if kept:
-            print(f"{label}: resumed, {kept} of {count} batches were done", file=sys.stderr)
-        for index in track(range(count), label, count, unit="batches"):
+            print(f"{label}: resumed, {kept} of {len(batches)} batches were done", file=sys.stderr)
+        for index in track(batches, label, len(batches), unit="batches"):
             yield self._batch(index, compute)
 
     def _batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:

@@ -7,6 +7,7 @@ stopped and resumed gives the bytes of one that was not.
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import sys
 import time
@@ -17,11 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.files import atomic
+from assay.files import AssayError, atomic
 from assay.noise import derive_seed
 
 LEAST_SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LARGEST_SHARE_OF_TIME = 0.02
+END_OF_JOB = "SLURM_JOB_END_TIME"  # set by Slurm in a job's environment: seconds since 1970
+SECONDS_TO_STOP_IN = 60.0
 
 
 class Checkpoints:
@@ -45,15 +48,26 @@ class Checkpoints:
     def due(self) -> bool:
         """Whether it is time to save."""
         wait = max(LEAST_SECONDS_BETWEEN_CHECKPOINTS, self._cost / LARGEST_SHARE_OF_TIME)
-        return time.monotonic() - self._saved >= wait
+        return self.last_call() or time.monotonic() - self._saved >= wait
+
+    def last_call(self) -> bool:
+        """Whether the job's time limit is so near that training must stop, with a checkpoint, and go on in another."""
+        end = os.environ.get(END_OF_JOB)
+        return end is not None and time.time() > float(end) - SECONDS_TO_STOP_IN - 2 * self._cost
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a state."""
         start = time.monotonic()
-        with atomic(self.path) as temporary:
-            torch.save(state, temporary)
+        with atomic(self.path) as temporary, open(temporary, "wb") as file:
+            torch.save(state, file)
         self._saved = time.monotonic()
         self._cost = self._saved - start
+
+    def out_of_time(self) -> AssayError:
+        """What to raise at the last call, after saving."""
+        return AssayError(
+            f"{self.path}: the job's time limit is near; stopped with this checkpoint, run again to go on"
+        )
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
@@ -79,11 +93,16 @@ def step_rows(count: int, batch_size: int, seed: int, start: int, stop: int) -> 
         yield step, order[place * size : (place + 1) * size]
 
 
-def random_flips(images: Tensor, seed: int, step: int) -> Tensor:
-    """Each image (n, 3, h, w) flipped left-right and up-down by fair coins."""
-    coins = torch.rand(2, len(images), generator=generator(seed, "flips", step)).to(images.device) < 0.5
-    images = torch.where(coins[0].view(-1, 1, 1, 1), images.flip(3), images)
-    return torch.where(coins[1].view(-1, 1, 1, 1), images.flip(2), images)
+def flip_coins(count: int, seed: int, step: int) -> Tensor:
+    """Fair coins (count, 2) for a step's images: left-right, up-down."""
+    return torch.rand(count, 2, generator=generator(seed, "flips", step)) < 0.5
+
+
+def flip(images: Tensor, coins: Tensor) -> Tensor:
+    """Each image (n, 3, h, w) flipped left-right and up-down as its coins (n, 2) say."""
+    coins = coins.to(images.device).view(-1, 2, 1, 1, 1)
+    images = torch.where(coins[:, 0], images.flip(3), images)
+    return torch.where(coins[:, 1], images.flip(2), images)
 
 
 def cosine_rate(step: int, steps: int, warmup: int) -> float:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from assay.denoiser import load_denoiser
 from assay.diffusion.train import train_diffusion
 from assay.files import AssayError, artifact
 from assay.libraries import import_library
+from assay.ranks import join_ranks
 from assay.study.classifiers import Classifier, ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
 from assay.study.images import ImagesSpec
-from assay.training import Checkpoints, cosine_rate, one_cycle_rate, random_flips, step_rows
+from assay.training import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
 
 CLASSIFIER = {
     "network": "timm/resnet18",
@@ -87,7 +89,7 @@ def test_training_stopped_and_resumed_gives_the_bytes_of_one_that_was_not(
     assert not (tmp_path / "stopped").exists()
     assert contents(train(kind, images, tmp_path / "stopped")) == whole
     assert saved == sorted(set(saved)), "a step was done twice"
-    assert not list(tmp_path.glob(".*.resume"))
+    assert not list(tmp_path.glob(".*.resume-*"))
 
 
 @pytest.mark.parametrize("kind", ["classifier", "diffusion"])
@@ -202,8 +204,9 @@ def test_every_epoch_is_a_permutation_and_a_later_start_goes_on_with_it() -> Non
 
 def test_flips_are_flips() -> None:
     images = torch.rand(64, 3, 4, 4)
-    flipped = random_flips(images, seed=1, step=2)
-    assert torch.equal(flipped, random_flips(images, seed=1, step=2))
+    coins = flip_coins(64, seed=1, step=2)
+    assert torch.equal(coins, flip_coins(64, seed=1, step=2))
+    flipped = flip(images, coins)
     kinds = [
         next(k for k, dims in enumerate([(), (2,), (1,), (1, 2)]) if torch.equal(new, old.flip(dims) if dims else old))
         for new, old in zip(flipped, images, strict=True)
@@ -297,3 +300,39 @@ def test_the_last_batch_is_padded_so_that_a_part_gives_the_bytes_of_the_whole(im
     assert np.array_equal(purified(part, "b", 16), together[32:48])
     difference = purified(images / "train", "c", 5).astype(int) - together.astype(int)
     assert np.abs(difference).max() <= 2  # of 65535: float tolerance
+
+
+@pytest.mark.parametrize("kind", ["classifier", "diffusion"])
+def test_two_ranks_give_the_loss_curve_of_one(kind: str, images: Path, tmp_path: Path) -> None:
+    without_batch_statistics = {"layers": [1, 1, 1, 1], "channels": [32] * 4, "norm_layer": "groupnorm"}
+    if kind == "classifier":
+        spec = ClassifierSpec(classifier=CLASSIFIER | {"arguments": without_batch_statistics}, seed=0)
+    else:
+        spec = DiffusionSpec(diffusion=DIFFUSION, seed=0)
+    root = Path(__file__).parent.parent.parent
+    histories = []
+    for ranks in (1, 2):
+        out = tmp_path / str(ranks)
+        program = [sys.executable, f"scripts/train_{kind}.py", "--ranks", str(ranks), "--spec", spec.model_dump_json()]
+        places = ["--train", images / "train", "--validation", images / "validation", "--out", out]
+        subprocess.run([*program, *map(str, places)], check=True, cwd=root)
+        histories.append(pd.read_csv(out / "history.csv"))
+    pd.testing.assert_frame_equal(*histories, rtol=1e-3, atol=1e-4)
+
+
+def test_training_stops_with_a_checkpoint_before_the_jobs_time_limit_and_goes_on_in_the_next(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = contents(train("diffusion", images, tmp_path / "whole"))
+    monkeypatch.setenv(training.END_OF_JOB, str(time.time() + training.SECONDS_TO_STOP_IN - 1))
+    with pytest.raises(AssayError, match="time limit is near; stopped with this checkpoint, run again"):
+        train("diffusion", images, tmp_path / "stopped")
+    assert list(tmp_path.glob(".stopped.resume-*/checkpoint.pt"))
+    monkeypatch.delenv(training.END_OF_JOB)
+    assert contents(train("diffusion", images, tmp_path / "stopped")) == whole
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(AssayError, match="batch_size: 16 cannot be shared by 3 ranks"):
+        join_ranks(16, torch.device("cpu"))

@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from conftest import differences, faults
+from checkout import differences, faults
 
 PGD = "resnet/pgd/eps-4_255/undefended"
 CLASSIFIER, DIFFUSION = "classifiers/resnet", "diffusions/unet"
@@ -63,7 +63,8 @@ def interrupted(pristine, tmp_path_factory):
         rival = checkout.snakemake("--cores", "2")
         planned = checkout.plan()
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     output, _ = process.communicate()
     runs.append((process.returncode, output))
     seen.append(_files(checkout))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CONFIG, Checkout
+from checkout import CONFIG, Checkout
 
 PGD = "resnet/pgd/eps-4_255/undefended"
 ADAPTIVE = "resnet/adaptive/eps-8_255/oneshot-0.1"

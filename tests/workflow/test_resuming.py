@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import differences
+from checkout import differences
 
 from assay import training
 from assay.classifiers.train import train_classifier

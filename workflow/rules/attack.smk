@@ -1,18 +1,51 @@
 # Needs the test stack, a classifier and, for a defended victim, a diffusion; makes results/<study>/adversarial/<path>.
 
 
+rule attack_part:
+    """Compute one part of an adversarial stack that is too large for one job."""
+    input:
+        images=manifest(f"{RESULTS}/images/test"),
+        images_files=stack_files(f"{RESULTS}/images/test"),
+        classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
+        classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
+        diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),
+        diffusion_files=lambda wildcards: diffusion_files(SPECS.diffusion_of_attack(wildcards.attacked_path)),
+    output:
+        temp(touch(f"{RESULTS}/adversarial/{{attacked_path}}.part-{{part}}")),
+    log:
+        f"{RESULTS}/logs/attack/{{attacked_path}}.part-{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/attack/{{attacked_path}}.part-{{part}}.tsv"
+    params:
+        out=lambda wildcards: f"{RESULTS}/adversarial/{wildcards.attacked_path}",
+        spec=lambda wildcards: SPECS.attack(wildcards.attacked_path),
+        code=lambda wildcards: SPECS.code_of_attack(wildcards.attacked_path),
+        diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
+    shell:
+        "python scripts/attack.py"
+        " --images $(dirname {input.images})"
+        " --classifier $(dirname {input.classifier})"
+        " {params.diffusion}"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --threads {threads}"
+        " --part {wildcards.part}"
+        " --out {params.out}"
+        " 2>&1 | tee {log}"
+
+
 rule attack:
     """Attack the test images at one eps against one victim."""
     input:
-        images=stack_files(f"{RESULTS}/images/test"),
-        classifier=lambda wildcards: classifier_files(
-            wildcards.attacked_path.split("/")[0]
-        ),
-        diffusion=lambda wildcards: diffusion_files(
-            SPECS.diffusion_of_attack(wildcards.attacked_path)
-        ),
+        images=manifest(f"{RESULTS}/images/test"),
+        images_files=stack_files(f"{RESULTS}/images/test"),
+        classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
+        classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
+        diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),
+        diffusion_files=lambda wildcards: diffusion_files(SPECS.diffusion_of_attack(wildcards.attacked_path)),
+        parts=lambda wildcards: part_marks(f"{RESULTS}/adversarial/{wildcards.attacked_path}.part-"),
     output:
-        stack_output(f"{RESULTS}/adversarial/{{attacked_path}}"),
+        **stack_output(f"{RESULTS}/adversarial/{{attacked_path}}"),
     log:
         f"{RESULTS}/logs/attack/{{attacked_path}}.log",
     benchmark:
@@ -20,16 +53,14 @@ rule attack:
     params:
         spec=lambda wildcards: SPECS.attack(wildcards.attacked_path),
         code=lambda wildcards: SPECS.code_of_attack(wildcards.attacked_path),
-        diffusion=lambda wildcards: diffusion_option(
-            SPECS.diffusion_of_attack(wildcards.attacked_path)
-        ),
+        diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
     shell:
-        "{PYTHON} {SCRIPTS}/attack.py"
-        " --images $(dirname {input.images[0]})"
-        " --classifier $(dirname {input.classifier[0]})"
+        "python scripts/attack.py"
+        " --images $(dirname {input.images})"
+        " --classifier $(dirname {input.classifier})"
         " {params.diffusion}"
         " --spec {params.spec:q}"
         " --code {params.code}"
         " --threads {threads}"
-        " --out $(dirname {output[0]})"
+        " --out $(dirname {output.manifest})"
         " 2>&1 | tee {log}"

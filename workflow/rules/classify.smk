@@ -4,10 +4,12 @@
 rule classify:
     """Classify a stack: logits per image and draw."""
     input:
-        images=lambda wildcards: stack_files(
+        images=lambda wildcards: manifest(scored_folder(wildcards.attacked, wildcards.purifier, wildcards.sigma)),
+        images_files=lambda wildcards: stack_files(
             scored_folder(wildcards.attacked, wildcards.purifier, wildcards.sigma)
         ),
-        classifier=lambda wildcards: classifier_files(wildcards.classifier),
+        classifier=lambda wildcards: manifest(classifier_folder(wildcards.classifier)),
+        classifier_files=lambda wildcards: classifier_files(wildcards.classifier),
     output:
         manifest=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
         scores=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
@@ -19,9 +21,9 @@ rule classify:
         spec=SPECS.classify(),
         code=SPECS.code("classify"),
     shell:
-        "{PYTHON} {SCRIPTS}/classify.py"
-        " --images $(dirname {input.images[0]})"
-        " --classifier $(dirname {input.classifier[0]})"
+        "python scripts/classify.py"
+        " --images $(dirname {input.images})"
+        " --classifier $(dirname {input.classifier})"
         " --spec {params.spec:q}"
         " --code {params.code}"
         " --threads {threads}"
@@ -32,12 +34,8 @@ rule classify:
 rule summarise:
     """One row a cell: accuracy, its interval, and what else the scores tell."""
     input:
-        manifests=[
-            f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells
-        ],
-        scores=[
-            ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells
-        ],
+        manifests=[f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells],
+        scores=[ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells],
     output:
         report(
             f"{RESULTS}/summary.csv",
@@ -52,10 +50,9 @@ rule summarise:
     params:
         spec=SPECS.whole(),
         code=SPECS.code("summarise"),
-        scores=f"{RESULTS}/scores",
     shell:
-        "{PYTHON} {SCRIPTS}/summarise.py"
-        " --scores {params.scores}"
+        "python scripts/summarise.py"
+        " --scores $(dirname {output})/scores"
         " --spec {params.spec:q}"
         " --out {output}"
         " 2>&1 | tee {log}"

@@ -1,16 +1,16 @@
 # The study, its specs, and the places of its artifacts. What the other rules files share.
 
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from assay.files import AssayError
+from assay.study.interpreter import put_first_on_path
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
 from assay.study.specs import Specs
 
-if "study" not in config:
+if not workflow.overwrite_configfiles:
 
     configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
@@ -21,10 +21,9 @@ try:
 except AssayError as error:
     raise WorkflowError(str(error))
 
+put_first_on_path()
 SPECS = Specs(STUDY)
 RESULTS = f"results/{STUDY.study}"
-SCRIPTS = f"{workflow.basedir}/scripts"
-PYTHON = sys.executable
 
 
 wildcard_constraints:
@@ -32,55 +31,74 @@ wildcard_constraints:
     classifier="[^/]+",
     diffusion="[^/]+",
     attack="[^/]+",
+    part="[0-9]+-of-[0-9]+",
     purifier="[^/]+",
     attacked=r"clean|[^/]+/[^/]+/eps-[^/]+/[^/]+",
     attacked_path=r"[^/]+/[^/]+/eps-[^/]+/[^/]+",
-    eps="[^/]+",
     sigma="[^/]+",
 
 
+# An artifact's manifest stands for it as an input. Its other files are wanted too, but their age does not count.
+
+
+def manifest(folder):
+    """The manifest of an artifact."""
+    return f"{folder}/manifest.json"
+
+
 def stack_files(folder):
-    """A stack as input: its manifest stands for it; the big files are wanted but their age does not count."""
-    return [
-        f"{folder}/manifest.json",
-        ancient(f"{folder}/images.tif"),
-        ancient(f"{folder}/table.csv"),
-    ]
+    """The other files of a stack, as input."""
+    return [ancient(f"{folder}/images.tif"), ancient(f"{folder}/table.csv")]
 
 
 def stack_output(folder):
     """A stack as output."""
-    return [f"{folder}/manifest.json", f"{folder}/images.tif", f"{folder}/table.csv"]
+    return {
+        "manifest": manifest(folder),
+        "images": f"{folder}/images.tif",
+        "table": f"{folder}/table.csv",
+    }
+
+
+def classifier_folder(name):
+    """The folder of a classifier."""
+    return f"{RESULTS}/classifiers/{name}"
 
 
 def classifier_files(name):
-    """A classifier as input."""
-    folder = f"{RESULTS}/classifiers/{name}"
-    return [f"{folder}/manifest.json", ancient(f"{folder}/model.safetensors")]
+    """The other files of a classifier, as input."""
+    return [ancient(f"{classifier_folder(name)}/model.safetensors")]
+
+
+def diffusion_folder(name):
+    """The folder of a diffusion."""
+    return f"{RESULTS}/diffusions/{name}"
+
+
+def diffusion_manifest(name):
+    """The manifest of a diffusion; nothing where there is none."""
+    return [manifest(diffusion_folder(name))] if name else []
 
 
 def diffusion_files(name):
-    """A diffusion as input; nothing where there is none."""
-    folder = f"{RESULTS}/diffusions/{name}"
-    weights = [
-        ancient(f"{folder}/diffusion_pytorch_model.safetensors"),
-        ancient(f"{folder}/config.json"),
-    ]
-    return [f"{folder}/manifest.json", *weights] if name else []
+    """The other files of a diffusion, as input; none where there is no diffusion."""
+    files = ["diffusion_pytorch_model.safetensors", "config.json"]
+    return [ancient(f"{diffusion_folder(name)}/{file}") for file in files] if name else []
 
 
 def diffusion_option(name):
     """The option that names a diffusion's folder to a stage; empty where there is none."""
-    return f"--diffusion {RESULTS}/diffusions/{name}" if name else ""
+    return f"--diffusion {diffusion_folder(name)}" if name else ""
+
+
+def part_marks(prefix):
+    """The marks of the parts that a stack is put together from; none where one job computes it whole."""
+    return [f"{prefix}{part}" for part in STUDY.evaluation.parts]
 
 
 def images_folder(attacked):
     """The folder of a stack by its path below adversarial/, or of the clean test images."""
-    return (
-        f"{RESULTS}/images/test"
-        if attacked == "clean"
-        else f"{RESULTS}/adversarial/{attacked}"
-    )
+    return f"{RESULTS}/images/test" if attacked == "clean" else f"{RESULTS}/adversarial/{attacked}"
 
 
 def scored_folder(attacked, purifier, sigma):

@@ -4,7 +4,7 @@
 rule prepare_images:
     """Make one split of the study's images."""
     output:
-        stack_output(f"{RESULTS}/images/{{split}}"),
+        **stack_output(f"{RESULTS}/images/{{split}}"),
     log:
         f"{RESULTS}/logs/prepare_images/{{split}}.log",
     benchmark:
@@ -13,8 +13,8 @@ rule prepare_images:
         spec=lambda wildcards: SPECS.images(wildcards.split),
         code=SPECS.code_of_images(),
     shell:
-        "{PYTHON} {SCRIPTS}/prepare_images.py"
+        "python scripts/prepare_images.py"
         " --spec {params.spec:q}"
         " --code {params.code}"
-        " --out $(dirname {output[0]})"
+        " --out $(dirname {output.manifest})"
         " 2>&1 | tee {log}"

@@ -19,10 +19,9 @@ rule report:
     params:
         spec=SPECS.whole(),
         code=SPECS.code("report"),
-        results=RESULTS,
     shell:
-        "{PYTHON} {SCRIPTS}/report.py"
-        " --results {params.results}"
+        "python scripts/report.py"
+        " --results $(dirname {output})"
         " --spec {params.spec:q}"
         " --out {output}"
         " 2>&1 | tee {log}"

@@ -4,8 +4,10 @@
 rule train_classifier:
     """Train a classifier."""
     input:
-        train=stack_files(f"{RESULTS}/images/train"),
-        validation=stack_files(f"{RESULTS}/images/validation"),
+        train=manifest(f"{RESULTS}/images/train"),
+        train_files=stack_files(f"{RESULTS}/images/train"),
+        validation=manifest(f"{RESULTS}/images/validation"),
+        validation_files=stack_files(f"{RESULTS}/images/validation"),
     output:
         manifest=f"{RESULTS}/classifiers/{{classifier}}/manifest.json",
         weights=f"{RESULTS}/classifiers/{{classifier}}/model.safetensors",
@@ -20,16 +22,18 @@ rule train_classifier:
     benchmark:
         f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
     threads: STUDY.threads
+    resources:
+        torch_threads=STUDY.threads,
     params:
         spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
         code=SPECS.code("train_classifier"),
     shell:
-        "{PYTHON} {SCRIPTS}/train_classifier.py"
-        " --train $(dirname {input.train[0]})"
-        " --validation $(dirname {input.validation[0]})"
+        "python scripts/train_classifier.py"
+        " --train $(dirname {input.train})"
+        " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
         " --code {params.code}"
-        " --threads {STUDY.threads}"
+        " --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest})"
         " 2>&1 | tee {log}"
 
@@ -37,8 +41,10 @@ rule train_classifier:
 rule train_diffusion:
     """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
     input:
-        train=stack_files(f"{RESULTS}/images/train"),
-        validation=stack_files(f"{RESULTS}/images/validation"),
+        train=manifest(f"{RESULTS}/images/train"),
+        train_files=stack_files(f"{RESULTS}/images/train"),
+        validation=manifest(f"{RESULTS}/images/validation"),
+        validation_files=stack_files(f"{RESULTS}/images/validation"),
     output:
         manifest=f"{RESULTS}/diffusions/{{diffusion}}/manifest.json",
         weights=f"{RESULTS}/diffusions/{{diffusion}}/diffusion_pytorch_model.safetensors",
@@ -60,15 +66,17 @@ rule train_diffusion:
     benchmark:
         f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
     threads: STUDY.threads
+    resources:
+        torch_threads=STUDY.threads,
     params:
         spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
         code=SPECS.code("train_diffusion"),
     shell:
-        "{PYTHON} {SCRIPTS}/train_diffusion.py"
-        " --train $(dirname {input.train[0]})"
-        " --validation $(dirname {input.validation[0]})"
+        "python scripts/train_diffusion.py"
+        " --train $(dirname {input.train})"
+        " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
         " --code {params.code}"
-        " --threads {STUDY.threads}"
+        " --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest})"
         " 2>&1 | tee {log}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 
 from assay import device as devices
 from assay.attacks.ball import project, sizes
-from assay.attacks.methods.method import build_search, margin
-from assay.attacks.victims.victim import build_victim
-from assay.batches import batch_count, folder_name, load_batch
+from assay.attacks.methods.method import Search, build_search, margin
+from assay.attacks.victims.victim import Victim, build_victim
+from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError, artifact
 from assay.noise import derive_seed
 from assay.program import provenance
@@ -21,24 +22,36 @@ from assay.study.attacks import AttackSpec
 
 
 def attack_stack(
-    spec: AttackSpec, code: str, images: Path, classifier: Path, diffusion: Path | None, out: Path, threads: int
+    spec: AttackSpec,
+    code: str,
+    images: Path,
+    classifier: Path,
+    diffusion: Path | None,
+    out: Path,
+    threads: int,
+    part: Part | None = None,
 ) -> None:
     """Attack every image of the stack `images`; the stack `out` has the same ids and labels in the same order.
 
     The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation
     (pixel units), and the victim's `margin` on the stored image and whether that is `fooled` (margin below 0).
+    Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     """
     device = devices.prepare(threads)
     stack = read_stack(images)
     inputs = {"images": images / "manifest.json", "classifier": classifier / "manifest.json"}
     if diffusion:
         inputs["diffusion"] = diffusion / "manifest.json"
-    victim = build_victim(spec, classifier, diffusion, device).to(device).eval().requires_grad_(False)
-    search = build_search(spec.attack, victim, stack.manifest["facts"]["classes"])
     norm, eps = spec.attack.ball, spec.attack.radius
     libraries = ("torch", "torchattacks", "numpy", "tifffile")
 
+    @functools.cache
+    def load() -> tuple[Victim, Search]:
+        victim = build_victim(spec, classifier, diffusion, device).to(device).eval().requires_grad_(False)
+        return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"])
+
     def attack_batch(index: int) -> Arrays:
+        victim, search = load()
         batch = load_batch(stack, index, spec.batch_size, device)
         victim.begin(batch.keys)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -52,20 +65,24 @@ def attack_stack(
         with torch.inference_mode():
             padding = np.repeat(stored[-1:], spec.batch_size - batch.size, axis=0)
             logits = victim(torch.from_numpy(to_pixels(np.concatenate([stored, padding]))).to(device))
-        return {"images": stored, "margin": margin(logits.float(), batch.labels)[: batch.size].cpu().numpy()}
+        margins = margin(logits.float(), batch.labels)[: batch.size].cpu().numpy()
+        return {"images": stored, "margin": margins, "device": np.array(devices.name(device))}
 
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     label = f"attack {folder_name(out, 4)}"
-    parts = list(resume.batches(batch_count(stack, spec.batch_size), attack_batch, label))
-    attacked = np.concatenate([part["images"] for part in parts])
+    count = batch_count(stack, spec.batch_size)
+    results = list(resume.batches(part.batches(count) if part else range(count), attack_batch, label))
+    if part:
+        return
+    attacked = np.concatenate([result["images"] for result in results])
     table = stack.table[["id", "label"]].copy()
     linf, l2 = sizes(attacked, stack.images)
     table["perturbed"] = (linf > 0).astype(int)
     table["linf"], table["l2"] = linf, l2
-    table["margin"] = np.concatenate([part["margin"] for part in parts])
+    table["margin"] = np.concatenate([result["margin"] for result in results])
     table["fooled"] = (table["margin"] < 0).astype(int)
     with artifact(
-        out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.name(device))
+        out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.names(results))
     ) as draft:
         draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         write_stack(draft, attacked, table)

@@ -46,7 +46,8 @@ def build_classifier(classifier: Classifier, classes: int) -> Normalised:
         ) from None
     if classifier.small_stem:
         _make_stem_small(network, classifier.network)
-    return Normalised(network, classifier.mean, classifier.std)
+    model = Normalised(network, classifier.mean, classifier.std)
+    return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 
 
 def load_classifier(folder: Path, device: torch.device) -> Normalised:

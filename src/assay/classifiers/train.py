@@ -16,10 +16,11 @@ from assay.files import AssayError, artifact
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
+from assay.ranks import Ranks, join_ranks
 from assay.resume import Resume, resume_key
 from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
 from assay.study.classifiers import Classifier, ClassifierSpec
-from assay.training import Checkpoints, cosine_rate, one_cycle_rate, random_flips, step_rows
+from assay.training import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
 
 VALIDATION_BATCH = 256
 
@@ -27,6 +28,7 @@ VALIDATION_BATCH = 256
 def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
     """Train the classifier of a spec on the stack `train`; weights, history and manifest go to `out`."""
     device = devices.prepare(threads)
+    ranks = join_ranks(spec.classifier.batch_size, device)
     inputs = {"train": train / "manifest.json", "validation": validation / "manifest.json"}
     training, held_out = read_stack(train), read_stack(validation)
     classes = training.manifest["facts"]["classes"]
@@ -35,7 +37,11 @@ def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: P
     model = build_classifier(spec.classifier, classes).to(device)
     _check_logits(model, training, classes, spec.classifier.network, device)
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
-    history = _fit(model, spec.classifier, training, held_out, seed, device, Checkpoints(resume.path("checkpoint.pt")))
+    checkpoints = Checkpoints(resume.path("checkpoint.pt"))
+    history = _fit(model, spec.classifier, training, held_out, seed, device, checkpoints, ranks)
+    ranks.close()
+    if not ranks.first:
+        return
     libraries = ("torch", "torchvision", "timm", "safetensors")
     with artifact(
         out, "classifier", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.name(device))
@@ -60,6 +66,7 @@ def _fit(
     seed: int,
     device: torch.device,
     checkpoints: Checkpoints,
+    ranks: Ranks,
 ) -> list[dict[str, float]]:
     """AdamW on the cross-entropy; the history has one row an epoch."""
     labels = torch.from_numpy(training.labels.astype("int64"))
@@ -74,20 +81,22 @@ def _fit(
         history, first, loss_sum = state["history"], state["step"], state["loss_sum"]
     rate = one_cycle_rate if classifier.schedule == "one_cycle" else lambda step, steps: cosine_rate(step, steps, 0)
     rows = step_rows(len(labels), classifier.batch_size, seed, first, steps)
+    network = ranks.parallel(model)
     model.train()
     for step, chosen in track(rows, "train classifier", steps, done=first):
         learning_rate = classifier.learning_rate * rate(step, steps)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
-        images = torch.from_numpy(to_pixels(training.images[chosen.numpy()])).to(device)
+        mine = ranks.share(chosen)
+        images = torch.from_numpy(to_pixels(training.images[mine.numpy()])).to(device)
         if classifier.flips:
-            images = random_flips(images, seed, step)
+            images = flip(images, ranks.share(flip_coins(len(chosen), seed, step)))
         with devices.training_precision(device):
-            loss = F.cross_entropy(model(images).float(), labels[chosen].to(device))
+            loss = F.cross_entropy(network(images).float(), labels[mine].to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        loss_sum += loss.item()
+        loss_sum += ranks.mean(loss)
         if (step + 1) % per_epoch == 0:
             validation_loss, accuracy = _validate(model, held_out, device)
             history.append(
@@ -101,16 +110,19 @@ def _fit(
             )
             loss_sum = 0.0
             model.train()
-        if checkpoints.due():
-            checkpoints.save(
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "history": history,
-                    "step": step + 1,
-                    "loss_sum": loss_sum,
-                }
-            )
+        if ranks.agree(checkpoints.due(), device):
+            if ranks.first:
+                checkpoints.save(
+                    {
+                        "model": model.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "history": history,
+                        "step": step + 1,
+                        "loss_sum": loss_sum,
+                    }
+                )
+            if ranks.agree(checkpoints.last_call(), device):
+                raise checkpoints.out_of_time()
     return history
 
 

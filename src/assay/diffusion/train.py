@@ -19,11 +19,12 @@ from assay.libraries import import_library
 from assay.noise import derive_seed, normal, step_noise
 from assay.program import provenance
 from assay.progress import track
+from assay.ranks import Ranks, join_ranks
 from assay.resume import Resume, resume_key
 from assay.schedule import Schedule
 from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
 from assay.study.diffusions import Diffusion, DiffusionSpec
-from assay.training import Checkpoints, cosine_rate, generator, random_flips, step_rows
+from assay.training import Checkpoints, cosine_rate, flip, flip_coins, generator, step_rows
 
 VALIDATION_IMAGES = 256
 VALIDATION_BATCH = 64
@@ -33,6 +34,7 @@ SHEET_IMAGES = 8
 def train_diffusion(spec: DiffusionSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
     """Train the diffusion of a spec on the stack `train`; `UNet2DModel.from_pretrained(out)` loads the result."""
     device = devices.prepare(threads)
+    ranks = join_ranks(spec.diffusion.batch_size, device)
     inputs = {"train": train / "manifest.json", "validation": validation / "manifest.json"}
     training, held_out = read_stack(train), read_stack(validation)
     diffusion = spec.diffusion
@@ -42,7 +44,10 @@ def train_diffusion(spec: DiffusionSpec, code: str, train: Path, validation: Pat
     network = build_network(diffusion, training.images.shape[1]).to(device)
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
-    history = _fit(network, diffusion, schedule, training, held_out, seed, device, checkpoints)
+    history = _fit(network, diffusion, schedule, training, held_out, seed, device, checkpoints, ranks)
+    ranks.close()
+    if not ranks.first:
+        return
     made_by = provenance(LIBRARIES, devices.name(device))
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
         draft.facts |= {
@@ -68,6 +73,7 @@ def _fit(
     seed: int,
     device: torch.device,
     checkpoints: Checkpoints,
+    ranks: Ranks,
 ) -> list[dict[str, float]]:
     """DDPM's simple loss (Ho et al. 2020, eq. 14) under AdamW; the network ends with its running-mean weights."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=diffusion.learning_rate, weight_decay=diffusion.weight_decay)
@@ -83,24 +89,25 @@ def _fit(
         history, first, losses = state["history"], state["step"], state["losses"]
     steps = diffusion.steps
     rows = step_rows(len(training.table), diffusion.batch_size, seed, first, steps)
+    parallel = ranks.parallel(network)
     network.train()
     for step, chosen in track(rows, "train diffusion", steps, done=first):
         learning_rate = diffusion.learning_rate * cosine_rate(step, steps, diffusion.warmup_steps)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
-        images = _data(training.images[chosen.numpy()], schedule).to(device)
+        images = _data(training.images[ranks.share(chosen).numpy()], schedule).to(device)
         if diffusion.flips:
-            images = random_flips(images, seed, step)
-        times = torch.randint(0, last + 1, (len(images),), generator=generator(seed, "times", step)).to(device)
-        noise = torch.randn(images.shape, generator=generator(seed, "noise", step)).to(device)
+            images = flip(images, ranks.share(flip_coins(len(chosen), seed, step)))
+        times = torch.randint(0, last + 1, (len(chosen),), generator=generator(seed, "times", step))
+        noise = torch.randn((len(chosen), *images.shape[1:]), generator=generator(seed, "noise", step))
         with devices.training_precision(device):
-            loss = _loss(network, schedule, images, times, noise)
+            loss = _loss(parallel, schedule, images, ranks.share(times).to(device), ranks.share(noise).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), diffusion.gradient_clip)
         optimiser.step()
         mean.step(network.parameters())
-        losses.append(loss.item())
+        losses.append(ranks.mean(loss))
         if (step + 1) % diffusion.validate_every == 0 or step + 1 == steps:
             mean.store(network.parameters())
             mean.copy_to(network.parameters())
@@ -116,17 +123,20 @@ def _fit(
             )
             losses = []
             network.train()
-        if checkpoints.due():
-            checkpoints.save(
-                {
-                    "network": network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "mean": mean.state_dict(),
-                    "history": history,
-                    "losses": losses,
-                    "step": step + 1,
-                }
-            )
+        if ranks.agree(checkpoints.due(), device):
+            if ranks.first:
+                checkpoints.save(
+                    {
+                        "network": network.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "mean": mean.state_dict(),
+                        "history": history,
+                        "losses": losses,
+                        "step": step + 1,
+                    }
+                )
+            if ranks.agree(checkpoints.last_call(), device):
+                raise checkpoints.out_of_time()
     mean.copy_to(network.parameters())
     return history
 

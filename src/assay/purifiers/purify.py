@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from assay import device as devices
-from assay.batches import batch_count, folder_name, load_batch
+from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import artifact
 from assay.noise import derive_seed, step_noise
 from assay.program import provenance
@@ -20,34 +21,47 @@ from assay.study.purifiers import PurifySpec
 BITS = 16  # fine enough that storing does not change a prediction; an 8-bit image passes through unchanged
 
 
-def purify_stack(spec: PurifySpec, code: str, images: Path, diffusion: Path | None, out: Path, threads: int) -> None:
+def purify_stack(
+    spec: PurifySpec,
+    code: str,
+    images: Path,
+    diffusion: Path | None,
+    out: Path,
+    threads: int,
+    part: Part | None = None,
+) -> None:
     """Purify the stack in folder `images` to the stack `out`: rows by image, then draw.
 
     The noise depends on the seed, the image's id, the draw and the step alone, so all purifiers, sigmas and stacks
-    share it: comparisons between cells are paired in their noise too.
+    share it: comparisons between cells are paired in their noise too. Given a `part`, only its batches are computed;
+    they are kept for the job that puts the stack together.
     """
     device = devices.prepare(threads)
     stack = read_stack(images)
     inputs = {"images": images / "manifest.json"} | ({"diffusion": diffusion / "manifest.json"} if diffusion else {})
-    purify = build_purifier(spec.purifier, diffusion, device)
+    load = functools.cache(lambda: build_purifier(spec.purifier, diffusion, device))
     seed = derive_seed(spec.seed, "purify")
 
     def purify_batch(index: int) -> Arrays:
-        batch = load_batch(stack, index, spec.batch_size, device)
+        batch, purify = load_batch(stack, index, spec.batch_size, device), load()
         purified = []
         with torch.inference_mode():
             for draw in range(spec.draws):
                 noise = step_noise(seed, batch.keys, [draw] * spec.batch_size, batch.images)
                 purified.append(to_stored(purify(batch.images, noise)[: batch.size].cpu().numpy(), BITS))
-        return {"images": np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])}
+        stored = np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])
+        return {"images": stored, "device": np.array(devices.name(device))}
 
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     count = batch_count(stack, spec.batch_size)
-    parts = list(resume.batches(count, purify_batch, f"purify {folder_name(out, 2)}"))
+    batches = part.batches(count) if part else range(count)
+    results = list(resume.batches(batches, purify_batch, f"purify {folder_name(out, 2)}"))
+    if part:
+        return
     table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
     table["draw"] = np.tile(np.arange(spec.draws), len(stack.table))
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if diffusion else ())
-    made_by = provenance(libraries, devices.name(device))
+    made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
-        write_stack(draft, np.concatenate([part["images"] for part in parts]), table)
+        write_stack(draft, np.concatenate([result["images"] for result in results]), table)
     resume.clear()

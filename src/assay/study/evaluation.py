@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from assay.study.fields import Model, PositiveInt
@@ -13,6 +15,19 @@ class Evaluation(Model):
     images: int = Field(gt=1, description="Test images, balanced over the classes; the same ones in every cell.")
     draws: PositiveInt = Field(3, description="Draws of each stochastic defence an image.")
     batch_size: PositiveInt = Field(64, description="Images a batch in attack, purify and classify.")
+    images_per_job: PositiveInt | None = Field(
+        None,
+        description="Images that one attack or purify job computes; a larger stack is cut at batch boundaries and put "
+        "together from its parts, with the same bytes. Everything in one job if absent.",
+    )
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that a stack of test images is computed in (`1-of-3`, …); none if one job computes it."""
+        batches = math.ceil(self.images / self.batch_size)
+        a_job = max(1, (self.images_per_job or self.images) // self.batch_size)
+        count = math.ceil(batches / a_job)
+        return [f"{index}-of-{count}" for index in range(1, count + 1)] if count > 1 else []
 
 
 class ClassifySpec(Model):

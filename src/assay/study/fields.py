@@ -18,7 +18,9 @@ def parse_number(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
 PositiveInt = Annotated[int, Field(gt=0)]

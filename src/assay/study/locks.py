@@ -1,6 +1,6 @@
 """Snakemake's locks after a crash: a run that was killed outright leaves its lock, and the next would refuse to start.
 
-Each run notes its process here; a lock whose process no longer lives on this machine is stale and removed.
+Each run notes its process here; locks are stale, and removed, when no process that was noted lives any more.
 """
 
 from __future__ import annotations
@@ -8,29 +8,42 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 from assay import files
 
-OWNER = "assay-owner.json"
+NOTES = "assay-runs"
+LONGEST_PLANNING = 3600.0  # seconds between a run's note and its lock
 
 
 def clear_stale_locks(folder: Path) -> None:
-    """Remove the locks under `folder` (.snakemake) if the run that took them is dead, and note this run."""
+    """Remove the locks under `folder` (.snakemake) if every run that may have taken them is dead; note this run."""
     if "--mode" in sys.argv:
         return  # a job's own Snakemake, started by the run that holds the lock
     locks = [path for path in (folder / "locks").glob("*") if path.is_file()]
-    owner = files.read_json(folder / OWNER) if (folder / OWNER).is_file() else None
-    if locks and owner and owner["host"] == socket.gethostname():
-        if _alive(owner["process"], owner["started"]):
-            return
+    notes = list((folder / NOTES).glob("*.json"))
+    if locks and not notes:
+        return  # taken by a run that noted nothing
+    living = [note for note in notes if _may_live(note, bool(locks))]
+    if locks and not living:
         for path in locks:
             path.unlink(missing_ok=True)
-        print(f"{folder}/locks: the run that took them (process {owner['process']}) is dead; removed", file=sys.stderr)
-    if not locks or owner:
-        process = os.getpid()
-        note = {"host": socket.gethostname(), "process": process, "started": _started(process)}
-        files.write_json(folder / OWNER, note)
+        print(f"{folder}/locks: the run that took them is dead; removed", file=sys.stderr)
+    for note in set(notes) - set(living):
+        note.unlink(missing_ok=True)
+    host, process = socket.gethostname(), os.getpid()
+    files.write_json(
+        folder / NOTES / f"{host}-{process}.json", {"host": host, "process": process, "started": _started(process)}
+    )
+
+
+def _may_live(note: Path, locked: bool) -> bool:
+    """Whether the run of a note may live; on another machine, only where nothing is locked can its age tell."""
+    run = files.read_json(note)
+    if run["host"] != socket.gethostname():
+        return locked or time.time() - note.stat().st_mtime < LONGEST_PLANNING
+    return _alive(run["process"], run["started"])
 
 
 def _alive(process: int, started: str | None) -> bool:

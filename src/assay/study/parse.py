@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -10,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from assay.files import AssayError
-from assay.study.fields import Model
+from assay.study.fields import NAME_PATTERN, Model
 from assay.study.model import Study, suggest
 
 
@@ -38,7 +39,7 @@ def read_study(path: Path) -> Study:
 
 def _describe(fault: dict[str, Any]) -> str:
     """One pydantic error as one line: the key as it stands in the file, what is wrong and what to do."""
-    location, models = _resolve(fault["loc"])
+    location, models = _resolve(part for part in fault["loc"] if part != "[key]")
     key = ".".join(str(part) for part in location)
     given = fault.get("input")
     match fault["type"]:
@@ -53,6 +54,8 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}.method: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
         case "union_tag_not_found":
             return f"{key}.method: missing; add it (see config/README.md)"
+        case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:
+            return f"{key}: '{given}' is no name; use letters, digits, - and _, and begin with a letter or digit"
         case "value_error":
             message = fault["msg"].removeprefix("Value error, ")
             return f"{key}.{message}" if key and not isinstance(given, str) else f"{key}: {message}".removeprefix(": ")
@@ -60,7 +63,7 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {given!r}"
 
 
-def _resolve(location: tuple[Any, ...]) -> tuple[list[Any], list[type[Model]]]:
+def _resolve(location: Iterable[Any]) -> tuple[list[Any], list[type[Model]]]:
     """The key's path as the user wrote it (union tags left out), and the models that stand at its parent."""
     path: list[Any] = []
     here: list[Any] = [Study]

@@ -102,6 +102,10 @@ class Specs:
         """The diffusion that a purifier uses, if any."""
         return getattr(self.study.purifiers[purifier], "diffusion", None) if purifier else None
 
+    def classifier_of_attack(self, path: str) -> str:
+        """The classifier that an attack's victim is, or defends."""
+        return self._attacked[path].classifier
+
     def diffusion_of_attack(self, path: str) -> str | None:
         """The diffusion that an attack's victim uses, if any."""
         return self.diffusion_of(self._attacked[path].victim.purifier)
