@@ -60,9 +60,7 @@ def main() -> None:
         print(f"{name:20} {start_up:10.2f} {whole:12.2f} {start_up / whole:6.0%}")
     for library in ("timm", "diffusers.models.unets.unet_2d"):
         light = seconds(f"from assay.libraries import import_library; import_library('{library}')")
-        full = seconds(
-            f"import torch._dynamo; from assay.libraries import import_library; import_library('{library}')"
-        )
+        full = seconds(f"import torch._dynamo; from assay.libraries import import_library; import_library('{library}')")
         print(f"import {library}: {light:.2f} s without the compiler, {full:.2f} s with it ({full / light:.2f} times)")
 
 

@@ -17,6 +17,16 @@ rule attack:
         f"{RESULTS}/logs/attack/{{attacked_path}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attack/{{attacked_path}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.attack(
+            wildcards.attacked_path, attempt
+        ).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.attack(
+            wildcards.attacked_path, attempt
+        ).runtime,
     params:
         spec=lambda wildcards: SPECS.attack(wildcards.attacked_path),
         code=lambda wildcards: SPECS.code_of_attack(wildcards.attacked_path),

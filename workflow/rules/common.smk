@@ -1,13 +1,17 @@
 # The study, its specs, and the places of its artifacts. What the other rules files share.
 
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.enums import DeploymentMethod
 
+from assay.containers import RECIPES, image, require_images
 from assay.files import AssayError
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
+from assay.study.resources import Resources
 from assay.study.specs import Specs
 
 if "study" not in config:
@@ -15,16 +19,28 @@ if "study" not in config:
     configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
 
+IN_CONTAINERS = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
+
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
     clear_stale_locks(Path(".snakemake"))
+    if IN_CONTAINERS:
+        require_images()
 except AssayError as error:
     raise WorkflowError(str(error))
 
 SPECS = Specs(STUDY)
+NEEDS = Resources(STUDY)
 RESULTS = f"results/{STUDY.study}"
 SCRIPTS = f"{workflow.basedir}/scripts"
-PYTHON = sys.executable
+# In a container, the image's Python and the checkout's code.
+PYTHON = (
+    f"PYTHONPATH={workflow.basedir}/src python" if IN_CONTAINERS else sys.executable
+)
+# Relative where it can be: Snakemake looks an image up in the working directory.
+IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 
 wildcard_constraints:
