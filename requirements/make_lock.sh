@@ -16,3 +16,4 @@ for name in "${torch_only[@]}"; do omit+=(--no-emit-package "$name"); done
   compile --no-deps torchattacks.in
 } > lock.txt.new
 mv lock.txt.new lock.txt
+../containers/make_locks.sh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import signal
 import sys
@@ -22,6 +23,7 @@ Spec = TypeVar("Spec", bound=Model)
 def run(main: Callable[[], None]) -> None:
     """Run a program; any fault that the user can mend becomes one line on standard error and a non-zero exit."""
     signal.signal(signal.SIGTERM, _terminated)
+    _tell_place()
     try:
         main()
     except AssayError as error:
@@ -58,6 +60,17 @@ def provenance(libraries: Sequence[str], device: str = "cpu") -> dict[str, objec
     """Versions of Python and the named libraries, and the device, for a manifest."""
     versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in libraries}
     return {"versions": versions, "device": device}
+
+
+def _tell_place() -> None:
+    """Where this runs, for the log, in a container or on a cluster: node, job, image, GPUs."""
+    image, job = os.environ.get("APPTAINER_CONTAINER"), os.environ.get("SLURM_JOB_ID")
+    if image or job:
+        facts = [f"on {platform.node()}"]
+        facts += [f"Slurm job {job}"] if job else []
+        facts += [f"image {Path(image).name}"] if image else []
+        facts += [f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}"]
+        print(", ".join(facts), file=sys.stderr)
 
 
 def _terminated(number: int, frame: object) -> None:

@@ -16,6 +16,12 @@ rule attack_part:
         f"{RESULTS}/logs/attack/{{attacked_path}}.part-{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attack/{{attacked_path}}.part-{{part}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.attack(wildcards.attacked_path, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.attack(wildcards.attacked_path, attempt).runtime,
     params:
         out=lambda wildcards: f"{RESULTS}/adversarial/{wildcards.attacked_path}",
         spec=lambda wildcards: SPECS.attack(wildcards.attacked_path),
@@ -50,6 +56,12 @@ rule attack:
         f"{RESULTS}/logs/attack/{{attacked_path}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attack/{{attacked_path}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.attack(wildcards.attacked_path, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.attack(wildcards.attacked_path, attempt).runtime,
     params:
         spec=lambda wildcards: SPECS.attack(wildcards.attacked_path),
         code=lambda wildcards: SPECS.code_of_attack(wildcards.attacked_path),

@@ -17,6 +17,12 @@ rule classify:
         f"{RESULTS}/logs/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt).runtime,
     params:
         spec=SPECS.classify(),
         code=SPECS.code("classify"),
@@ -47,6 +53,11 @@ rule summarise:
         f"{RESULTS}/logs/summarise.log",
     benchmark:
         f"{RESULTS}/benchmarks/summarise.tsv"
+    container:
+        IMAGES["report"]
+    resources:
+        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
     params:
         spec=SPECS.whole(),
         code=SPECS.code("summarise"),

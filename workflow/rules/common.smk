@@ -1,13 +1,17 @@
 # The study, its specs, and the places of its artifacts. What the other rules files share.
 
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
+from assay.containers import RECIPES, image, require_images
 from assay.files import AssayError
-from assay.study.interpreter import put_first_on_path
+from assay.study.interpreter import provide_python
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
+from assay.study.resources import Resources
 from assay.study.specs import Specs
 
 if not workflow.overwrite_configfiles:
@@ -15,15 +19,22 @@ if not workflow.overwrite_configfiles:
     configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
 
+IN_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
     clear_stale_locks(Path(".snakemake"))
+    if IN_CONTAINERS:
+        require_images()
 except AssayError as error:
     raise WorkflowError(str(error))
 
-put_first_on_path()
+provide_python(in_containers=IN_CONTAINERS)
 SPECS = Specs(STUDY)
+NEEDS = Resources(STUDY)
 RESULTS = f"results/{STUDY.study}"
+# Relative where it can be: Snakemake looks an image up in the working directory.
+IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 
 wildcard_constraints:

@@ -9,6 +9,11 @@ rule prepare_images:
         f"{RESULTS}/logs/prepare_images/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_images/{{split}}.tsv"
+    container:
+        IMAGES["data"]
+    resources:
+        mem_mb=lambda wildcards, attempt: NEEDS.images(wildcards.split, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.images(wildcards.split, attempt).runtime,
     params:
         spec=lambda wildcards: SPECS.images(wildcards.split),
         code=SPECS.code_of_images(),

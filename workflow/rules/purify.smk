@@ -14,6 +14,12 @@ rule purify_part:
         f"{RESULTS}/logs/purify/{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/purify/{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).runtime,
     params:
         out=lambda wildcards: f"{RESULTS}/purified/{wildcards.attacked}/{wildcards.purifier}/sigma-{wildcards.sigma}",
         spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma),
@@ -47,6 +53,12 @@ rule purify:
         f"{RESULTS}/logs/purify/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/purify/{{attacked}}/{{purifier}}/sigma-{{sigma}}.tsv"
+    container:
+        IMAGES["torch"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).runtime,
     params:
         spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma),
         code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),

@@ -16,6 +16,11 @@ rule report:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
+    container:
+        IMAGES["report"]
+    resources:
+        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
     params:
         spec=SPECS.whole(),
         code=SPECS.code("report"),

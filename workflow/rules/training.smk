@@ -21,9 +21,14 @@ rule train_classifier:
         f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
+    container:
+        IMAGES["torch"]
     threads: STUDY.threads
     resources:
         torch_threads=STUDY.threads,
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.classifier(wildcards.classifier, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.classifier(wildcards.classifier, attempt).runtime,
     params:
         spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
         code=SPECS.code("train_classifier"),
@@ -65,9 +70,14 @@ rule train_diffusion:
         f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
+    container:
+        IMAGES["torch"]
     threads: STUDY.threads
     resources:
         torch_threads=STUDY.threads,
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: NEEDS.diffusion(wildcards.diffusion, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.diffusion(wildcards.diffusion, attempt).runtime,
     params:
         spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
         code=SPECS.code("train_diffusion"),
