@@ -11,7 +11,7 @@ from assay.files import AssayError
 from assay.study.interpreter import provide_python
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
-from assay.study.resources import Resources
+from assay.study.resources import JobNeeds
 from assay.study.specs import Specs
 
 if not workflow.overwrite_configfiles:
@@ -31,7 +31,7 @@ except AssayError as error:
 
 provide_python(in_containers=IN_CONTAINERS)
 SPECS = Specs(STUDY)
-NEEDS = Resources(STUDY)
+NEEDS = JobNeeds(STUDY)
 RESULTS = f"results/{STUDY.study}"
 # Relative where it can be: Snakemake looks an image up in the working directory.
 IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}

@@ -35,7 +35,7 @@ class Needs:
     runtime: int  # minutes
 
 
-class Resources:
+class JobNeeds:
     """The needs of a study's jobs, by the wildcards of the rules; each attempt after the first asks for twice."""
 
     def __init__(self, study: Study) -> None:
@@ -119,7 +119,7 @@ def unet_cost(diffusion: Diffusion, size: int) -> float:
     return cost
 
 
-def _queries(resources: Resources, attacked: Attacked) -> int:
+def _queries(resources: JobNeeds, attacked: Attacked) -> int:
     """Gradients, or as costly things, that an attack takes of one image."""
     attack = resources.study.attacks[attacked.attack]
     counts = [getattr(attack, name, None) or 1 for name in ("steps", "restarts", "queries", "draws")]
