@@ -8,6 +8,7 @@ BIN := .venv/bin
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/python scripts/show.py results/demo
 	@echo "The report: results/demo/report.html"
 
 test: .venv/installed  ## all tests
