@@ -4,9 +4,9 @@
 
 For each number of cells: a working folder of its own (the checkout's code by symbolic links, a grid of `noise` sigmas
 by pgd eps as its study), `snakemake -n` as a user calls it while nothing is made; then every output file is made up (a
-few bytes each; manifests of a real one's size) together with the records that Snakemake itself would have left, written
-by Snakemake's own code; then `snakemake -n` again, which compares params, code, inputs and times with those records and
-must find nothing to do. Times are CPU seconds, user and system, of the whole call, so that a busy machine does not count.
+few bytes each; manifests of a real one's size) together with the records that Snakemake would have left of a run,
+written by Snakemake's own code; then `snakemake -n` again, which compares params, code, inputs and times with those
+records and must find nothing to do. CPU seconds are user and system of the whole call: a busy machine does not count.
 
 Where the time goes is told by a sampling profiler: on every tick of CPU time, the innermost frame that belongs to one
 of the PARTS gets the tick (a library's function counts for who called it). `--where-of` names the study to sample.
@@ -42,7 +42,10 @@ PARTS = {
     "Snakemake: records": ("/snakemake/persistence/",),
     "Snakemake: checksums": ("/snakemake/io/__init__.py:checksum", "/snakemake/io/__init__.py:is_checksum"),
     "Snakemake: files": ("/snakemake/io", "/snakemake/path_modifier.py"),
-    "Snakemake: jobs and rules": ("/snakemake/jobs.py", "/snakemake/rules.py", "/snakemake/resources.py"),
+    "Snakemake: jobs and rules": (
+        *("/snakemake/jobs.py", "/snakemake/rules.py", "/snakemake/resources.py"),
+        *("/snakemake/common/prefix_lookup.py", "/snakemake/common/__init__.py:get_function_params"),
+    ),
     "Snakemake: DAG": ("/snakemake/dag.py", "/snakemake/output_index.py"),
     "Snakemake: scheduler": ("/snakemake/scheduling/",),
     "Snakemake: other": ("/snakemake",),

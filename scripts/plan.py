@@ -1,4 +1,4 @@
-"""What would run, why, and for how long: a dry run of the workflow, by stage, with times from past runs."""
+"""What would run, why, for how long, and what disk it fills: a dry run of the workflow, with times from past runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def main() -> None:
     if arguments.cores != "all" and not (arguments.cores.isdecimal() and int(arguments.cores)):
         parser.error(f"--cores: '{arguments.cores}' is no number of cores; write 8 or all")
     cores = (os.cpu_count() or 1) if arguments.cores == "all" else int(arguments.cores)
-    print(render(planned_jobs([*others, "--cores", str(cores)]), cores))
+    jobs, study = planned_jobs([*others, "--cores", str(cores)])
+    print(render(jobs, cores, study))
 
 
 if __name__ == "__main__":

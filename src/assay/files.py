@@ -104,6 +104,8 @@ def artifact(
     folder.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in folder.glob(".draft-*"):
         remove(left_by_a_kill)
+    for left_by_a_kill in folder.glob(".*.partial"):
+        left_by_a_kill.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as name:
         draft = Draft(Path(name))
         with _naming_a_full_disk(folder):

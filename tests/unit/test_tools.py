@@ -17,7 +17,7 @@ from assay.files import AssayError, artifact
 from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
 from assay.reporting.inspection import choose, describe, locate, view
-from assay.reporting.plan import Job, past_seconds, reason_kind
+from assay.reporting.plan import Job, past_times, reason_kind
 from assay.reporting.plan import render as render_plan
 from assay.reporting.sheet import amplification, columns
 from assay.stacks import write_stack
@@ -403,10 +403,10 @@ def test_a_first_run_is_planned_by_stage_without_times(workflow):
     _, first = workflow
     assert (first.returncode, first.stderr) == (0, "")
     title, images, summary, fetch, closing = first.stdout.splitlines()
-    assert title.split() == ["stage", "jobs", "seconds", "a", "job", "in", "all", "why"]
-    assert " ".join(images.split()) == "prepare_images 2 no past run ? 2 missing output"
-    assert " ".join(summary.split()) == "summarise 1 no past run ? 1 missing output"
-    assert " ".join(fetch.split()) == "fetch 1 no past run ? 1 missing output"
+    assert title.split() == ["stage", "jobs", "time", "a", "job", "in", "all", "compute", "disk", "why"]
+    assert " ".join(images.split()) == "prepare_images 2 no past run ? ? ? 2 missing output"
+    assert " ".join(summary.split()) == "summarise 1 no past run ? ? little 1 missing output"
+    assert " ".join(fetch.split()) == "fetch 1 no past run ? ? ? 1 missing output"
     assert closing == "4 jobs; no past run to tell the time from"
 
 
@@ -457,16 +457,16 @@ def write_benchmark(study, job, seconds):
 
 def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
     job = Job("attack", "forced", 1, tmp_path / "mine/benchmarks/attack/net/pgd.tsv")
-    assert past_seconds(job) is None
+    assert past_times(job) is None
     write_benchmark(tmp_path / "other", "attack/net/pgd.tsv", [100])
-    assert past_seconds(job) == 100
+    assert past_times(job).clock == 100
     write_benchmark(tmp_path / "mine", "attack/net/fgsm.tsv", [1, 3])
     write_benchmark(tmp_path / "mine", "attack/net/square.tsv", ["cut o"])
-    assert past_seconds(job) == 2
+    assert past_times(job).clock == 2
     write_benchmark(tmp_path / "mine", "attack/net/pgd.tsv", [50])
-    assert past_seconds(job) == 50
+    assert past_times(job).clock == 50
     write_benchmark(tmp_path / "mine", "summarise.tsv", [7])
-    assert past_seconds(Job("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")) == 7
+    assert past_times(Job("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")).clock == 7
 
 
 def test_the_total_counts_threads_and_the_longest_job(tmp_path):

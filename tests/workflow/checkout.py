@@ -135,6 +135,7 @@ def fresh_checkout(target: Path) -> Checkout:
     target.mkdir()
     for name in TREE:
         subprocess.run(["cp", "-a", ROOT / name, target], check=True)
+    shutil.copytree(ROOT / "containers", target / "containers", ignore=shutil.ignore_patterns("images"))
     shutil.copy(HERE / "tiny.yaml", target / CONFIG)
     return Checkout(target)
 

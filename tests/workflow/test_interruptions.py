@@ -37,16 +37,19 @@ def interrupted(pristine, tmp_path_factory):
         runs.append(checkout.snakemake("--cores", "2", "--keep-going", **clock, **faults(*wanted)))
         seen.append(_files(checkout))
 
-    # Trainings are killed as they save their third step, with two steps kept.
-    run((kept(CLASSIFIER, "checkpoint.pt"), 3, "kill"), (kept(DIFFUSION, "checkpoint.pt"), 3, "kill"))
+    # Trainings are killed as they save their third step, with two steps kept; a purification amid moving its files.
+    run(
+        (kept(CLASSIFIER, "checkpoint.pt"), 3, "kill"),
+        (kept(DIFFUSION, "checkpoint.pt"), 3, "kill"),
+        (f"{NOISE}/table.csv", 1, "kill"),
+    )
     # A training of six steps that goes on from the third one never saves five times; one that began anew would.
-    # An attack and a purification are killed between two batches, another and a classification amid moving their files.
+    # An attack and a purification are killed between two batches, a classification amid moving its files.
     run(
         (kept(CLASSIFIER, "checkpoint.pt"), 5, "kill"),
         (kept(DIFFUSION, "checkpoint.pt"), 5, "kill"),
         (kept(ATTACKED, "batch-000001.npz"), 1, "kill"),
         (kept(DDPM, "batch-000001.npz"), 1, "kill"),
-        (f"{NOISE}/table.csv", 1, "kill"),
         (f"{SCORES}/manifest.json", 1, "kill"),
     )
     # No finished batch is computed again, or the job would be killed again. One job stands still amid moving its files;
@@ -105,8 +108,8 @@ def test_a_killed_stage_leaves_nothing_at_its_declared_paths_and_keeps_its_work(
         assert _in(folder, second) == []
         assert kept(folder, "batch-000000.npz") in second
         assert kept(folder, "batch-000001.npz") not in second
-    for folder in (NOISE, SCORES):
-        assert _in(folder, second) == []
+    assert _in(NOISE, first) == []
+    assert _in(SCORES, second) == []
     assert _in(ONESHOT, third) == [f"{ONESHOT}/images.tif"], "whole files, and no manifest before all are in place"
 
 

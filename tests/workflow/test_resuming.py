@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from checkout import differences
+from pydantic import TypeAdapter
 
 from assay import training
+from assay.attacks.methods.method import build_search
+from assay.attacks.victims.transfer import Bare
 from assay.classifiers.train import train_classifier
 from assay.diffusion.train import train_diffusion
 from assay.files import read_manifest
 from assay.resume import Resume
+from assay.study.attacks import AnyAttack
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
 
@@ -122,3 +127,19 @@ def test_work_under_another_key_is_discarded(tmp_path):
     list(Resume(tmp_path / "out", "one").batches(2, lambda index: {"x": np.zeros(1)}, "work"))
     results = list(Resume(tmp_path / "out", "other").batches(2, lambda index: {"x": np.ones(1)}, "work"))
     assert [result["x"].item() for result in results] == [1, 1]
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "pgdl2", "apgd", "square", "random_sign"])
+def test_an_attack_leaves_its_victim_as_it_was(method):
+    """Else a batch would depend on those before it, and a resumed attack would differ from one that was not."""
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4 * 6 * 6, 2)
+    victim = Bare(torch.nn.Sequential(*layers)).eval().requires_grad_(False)
+    before = {name: value.clone() for name, value in victim.state_dict().items()}
+    images, labels, keys = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]), torch.arange(4)
+    attack = TypeAdapter(AnyAttack).validate_python({"method": method, "eps": [8 / 255]})
+    build_search(attack, victim, 2)(images, labels, keys)
+    assert not any(module.training for module in victim.modules())
+    with torch.inference_mode():
+        victim(images)
+    assert all(torch.equal(value, before[name]) for name, value in victim.state_dict().items())

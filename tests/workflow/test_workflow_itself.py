@@ -20,7 +20,7 @@ RULES = {
 def test_every_rule_says_what_it_does():
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     rules = re.findall(r"^rule (\w+):\n    (.*)$", text, re.MULTILINE)
-    assert {name for name, _ in rules} == RULES
+    assert {name for name, _ in rules} >= RULES
     assert [name for name, first in rules if not first.startswith('"""')] == []
 
 

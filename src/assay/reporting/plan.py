@@ -1,26 +1,34 @@
-"""What Snakemake would run and why, and how long that took before."""
+"""What Snakemake would run and why, what that computes and writes, and how long it took before."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import json
 import logging
+import math
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from types import SimpleNamespace
+from typing import Any
 
 from assay.files import AssayError
+from assay.reporting.past import BENCHMARKS, CPU, Past, Times, read_times
 from assay.reporting.words import count, duration
+from assay.reporting.work import Sizes, Work, sizes_of_study, split_place, work
+from assay.study.model import Study
 
-BENCHMARKS = "benchmarks"
 NO_PAST = "no past run"
+UNKNOWN = "?"
 STAGES = (
-    *("prepare_images", "train_classifier", "train_diffusion"),
-    *("attack", "purify", "classify", "summarise", "report"),
+    *("prepare_images", "train_classifier", "train_diffusion", "attack_part", "attack"),
+    *("purify_part", "purify", "classify", "summarise", "report"),
 )
+WRITE_LITTLE = ("attack_part", "purify_part", "summarise", "report")
 
 # How Snakemake words its reasons, the one that explains most first, and how we do.
 REASONS = {
@@ -39,16 +47,56 @@ FINGERPRINT = re.compile(r"\b[0-9a-f]{16}\b")
 
 @dataclass(frozen=True)
 class Job:
-    """A job that Snakemake would run: its rule, why, its threads and its benchmark file, if it has one."""
+    """A job that Snakemake would run: its rule, why, its threads, its benchmark file and its spec, if it has them."""
 
     rule: str
     reason: str
     threads: int
     benchmark: Path | None
+    spec: dict[str, Any] | None = None
 
 
-def planned_jobs(arguments: Sequence[str]) -> list[Job]:
-    """The jobs of a dry run of Snakemake with these command-line arguments, in the order of the stages.
+@dataclass(frozen=True)
+class Estimate:
+    """What a job takes, as far as the past tells, on which device; and the bytes that it leaves on disk."""
+
+    times: Times | None
+    device: str
+    bytes: int | None
+
+    @property
+    def seconds(self) -> float | None:
+        return self.times.clock if self.times else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: a stage's jobs, with their estimates."""
+
+    stage: str
+    jobs: Sequence[Job]
+    estimates: Sequence[Estimate]
+
+    @property
+    def known(self) -> list[Estimate]:
+        return [estimate for estimate in self.estimates if estimate.times]
+
+    def texts(self) -> tuple[str, ...]:
+        seconds = [estimate.times.clock for estimate in self.known if estimate.times]
+        each, total = (duration(mean(seconds)), duration(sum(seconds))) if seconds else (NO_PAST, UNKNOWN)
+        reasons = Counter(job.reason for job in self.jobs)
+        why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        return self.stage, str(len(self.jobs)), each, total, _compute(self.known) or UNKNOWN, self._disk(), why
+
+    def _disk(self) -> str:
+        if self.stage in WRITE_LITTLE:
+            return "little"
+        sizes = [estimate.bytes for estimate in self.estimates]
+        return UNKNOWN if None in sizes else _bytes(sum(size for size in sizes if size is not None))
+
+
+def planned_jobs(arguments: Sequence[str]) -> tuple[list[Job], Study | None]:
+    """The jobs of a dry run of Snakemake with these command-line arguments, in the order of the stages; their study.
 
     A logger plugin receives the jobs as records, so nothing depends on how they are printed.
     """
@@ -69,18 +117,50 @@ def planned_jobs(arguments: Sequence[str]) -> list[Job]:
             if getattr(record, "event", None) == LogEvent.JOB_INFO:
                 if record.output:  # a rule without output only names targets
                     benchmark = Path(record.benchmark) if record.benchmark else None
-                    jobs.append(Job(record.rule_name, reason_kind(record.reason), record.threads, benchmark))
+                    spec = _spec(record.shellcmd or "")
+                    jobs.append(Job(record.rule_name, reason_kind(record.reason), record.threads, benchmark, spec))
             elif record.levelno >= logging.ERROR:
                 faults.append(record.getMessage())
 
     LoggerPluginRegistry().register_plugin(f"{logger_plugin_module_prefix}plan", SimpleNamespace(LogHandler=Collector))
+    with _noting_studies() as studies:
+        try:
+            snakemake.cli.main([*arguments, "--dry-run", "--logger", "plan"])
+        except SystemExit as end:
+            if end.code:
+                lines = [line.strip() for fault in faults for line in fault.splitlines()]
+                raise AssayError(_fault([line for line in lines if line])) from None
+    ordered = sorted(jobs, key=lambda job: STAGES.index(job.rule) if job.rule in STAGES else len(STAGES))
+    return ordered, studies[-1] if studies else None
+
+
+@contextlib.contextmanager
+def _noting_studies() -> Iterator[list[Study]]:
+    """The studies that are parsed meanwhile: the Snakefile shares this process, and it alone knows the whole config."""
+    from assay.study import parse
+
+    noted: list[Study] = []
+    parse_study = parse.parse_study
+
+    def parse_and_note(config: dict[str, Any], source: str) -> Study:
+        noted.append(parse_study(config, source))
+        return noted[-1]
+
+    parse.parse_study = parse_and_note
     try:
-        snakemake.cli.main([*arguments, "--dry-run", "--logger", "plan"])
-    except SystemExit as end:
-        if end.code:
-            lines = [line.strip() for fault in faults for line in fault.splitlines()]
-            raise AssayError(_fault([line for line in lines if line])) from None
-    return sorted(jobs, key=lambda job: STAGES.index(job.rule) if job.rule in STAGES else len(STAGES))
+        yield noted
+    finally:
+        parse.parse_study = parse_study
+
+
+def _spec(command: str) -> dict[str, Any] | None:
+    """The spec that a job's command hands to its program."""
+    try:
+        words = shlex.split(command)
+        spec = json.loads(words[words.index("--spec") + 1])
+    except (ValueError, IndexError):
+        return None
+    return spec if isinstance(spec, dict) else None
 
 
 def reason_kind(reason: str) -> str:
@@ -96,37 +176,123 @@ def reason_kind(reason: str) -> str:
     return "other"
 
 
-def past_seconds(job: Job) -> float | None:
+def past_times(job: Job) -> Times | None:
     """How long the job took last time; else what its rule takes in the mean in this study, else in other studies."""
     if job.benchmark is None:
         return None
-    study = next(folder.parent for folder in job.benchmark.parents if folder.name == BENCHMARKS)
+    study = _study_folder(job.benchmark)
     others = [other for other in sorted(study.parent.glob("*")) if other.name != study.name]
     for candidates in ([job.benchmark], _benchmarks([study], job.rule), _benchmarks(others, job.rule)):
-        if seconds := [value for path in candidates for value in _seconds(path)]:
-            return mean(seconds)
+        if times := [found for path in candidates for found in read_times(path)]:
+            return Times(mean(found.clock for found in times), mean(found.cpu for found in times))
     return None
 
 
-def render(jobs: Sequence[Job], cores: int) -> str:
-    """A table with one line a stage, and the time that all of it would take on so many cores."""
+def estimates(jobs: Sequence[Job], study: Study | None) -> list[Estimate]:
+    """What each job takes and writes. Without a study nothing can be scaled: then only the same rules' past counts."""
+    sizes = sizes_of_study(study) if study else None
+    places = [_study_folder(job.benchmark).parent for job in jobs if job.benchmark]
+    if sizes is None or not places:
+        return [Estimate(past_times(job), CPU, None) for job in jobs]
+    past = Past(places[0])
+    whole = not study.evaluation.parts
+    return [_estimate(job, sizes, past, whole) for job in jobs]
+
+
+def _estimate(job: Job, sizes: Sizes, past: Past, whole: bool) -> Estimate:
+    """By the same job of the past, if it did the same work; else by the rate of jobs that do such work."""
+    stage, todo = _work(job, sizes, whole)
+    if todo is None:
+        return Estimate(past_times(job), CPU, None)
+    own = past.sample(job.benchmark)
+    if own and own.work.unit == todo.unit and math.isclose(own.work.amount or 0, todo.amount or 0, rel_tol=1e-6):
+        return Estimate(own.times, own.device, todo.bytes)
+    rate = past.rate(stage, todo.unit)
+    if rate is None or todo.amount is None:
+        return Estimate(None, CPU, todo.bytes)
+    return Estimate(rate.times(todo.amount), rate.device, todo.bytes)
+
+
+def _work(job: Job, sizes: Sizes, whole: bool) -> tuple[str, Work | None]:
+    """A job's stage and work. A part does its share and leaves the stack to the job that puts the parts together."""
+    if job.benchmark is None or job.spec is None:
+        return job.rule, None
+    stage, name, parts = split_place(job.benchmark, BENCHMARKS)
+    found = work(stage, name, job.spec, sizes)
+    if found is None:
+        return stage, None
+    if parts > 1:
+        return stage, Work(found.unit, None if found.amount is None else found.amount / parts, 0)
+    put_together = stage in ("attack", "purify") and not whole
+    return stage, Work(found.unit, 0.0, found.bytes) if put_together else found
+
+
+def render(jobs: Sequence[Job], cores: int, study: Study | None = None) -> str:
+    """A table with one line a stage; the time that all of it would take on so many cores; compute and disk in all."""
     if not jobs:
         return "Nothing to do: everything is there and up to date."
-    times = [past_seconds(job) for job in jobs]
-    lines = [("stage", "jobs", "seconds a job", "in all", "why")]
-    for rule in dict.fromkeys(job.rule for job in jobs):
-        own = [seconds for job, seconds in zip(jobs, times, strict=True) if job.rule == rule]
-        known = [seconds for seconds in own if seconds is not None]
-        reasons = Counter(job.reason for job in jobs if job.rule == rule)
-        why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        each, total = (f"{mean(known):.1f}", duration(sum(known))) if known else (NO_PAST, "?")
-        lines.append((rule, str(len(own)), each, total, why))
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    table = [
-        f"{stage:<{widths[0]}}  {number:>{widths[1]}}  {each:>{widths[2]}}  {total:>{widths[3]}}  {why}"
-        for stage, number, each, total, why in lines
+    found = estimates(jobs, study)
+    rules = list(dict.fromkeys(job.rule for job in jobs))
+    pairs = list(zip(jobs, found, strict=True))
+    lines = [
+        Line(rule, [job for job, _ in pairs if job.rule == rule], [own for job, own in pairs if job.rule == rule])
+        for rule in rules
     ]
-    return "\n".join([*table, _closing(jobs, times, cores)])
+    texts = [("stage", "jobs", "time a job", "in all", "compute", "disk", "why"), *(line.texts() for line in lines)]
+    widths = [max(len(text[column]) for text in texts) for column in range(6)]
+    table = [
+        "  ".join(
+            [
+                f"{text[0]:<{widths[0]}}",
+                *(f"{word:>{width}}" for word, width in zip(text[1:6], widths[1:], strict=True)),
+                text[6],
+            ]
+        )
+        for text in texts
+    ]
+    closing = _closing(jobs, [estimate.seconds for estimate in found], cores)
+    return "\n".join([*table, closing, *(_totals(lines) if study else [])])
+
+
+def _totals(lines: Sequence[Line]) -> list[str]:
+    """Compute and disk of everything, and how far they can be trusted."""
+    known = [estimate for line in lines for estimate in line.known]
+    never = [line.stage for line in lines if len(line.known) < len(line.jobs)]
+    without = f"; not counted, as nothing like it ever ran: {', '.join(never)}" if never else ""
+    sizes = [estimate.bytes for line in lines for estimate in line.estimates if line.stage not in WRITE_LITTLE]
+    some = "" if None not in sizes else ", without what is not known"
+    return [
+        f"compute, rough: {_compute(known) or 'not known'}, scaled from past jobs by images, draws, steps and "
+        f"networks{without}",
+        f"disk, when all is done: {_bytes(sum(found for found in sizes if found is not None))}{some}",
+    ]
+
+
+def _compute(known: Sequence[Estimate]) -> str:
+    """Core-hours, and GPU-hours by device, of some estimates."""
+    hours: Counter[str] = Counter()
+    for estimate in known:
+        if estimate.times:
+            seconds = estimate.times.cpu if estimate.device == CPU else estimate.times.clock
+            hours[estimate.device] += seconds / 3600
+    return ", ".join(
+        f"{_hours(number)} core-h" if device == CPU else f"{_hours(number)} GPU-h ({device})"
+        for device, number in sorted(hours.items(), key=lambda item: (item[0] != CPU, item[0]))
+    )
+
+
+def _hours(number: float) -> str:
+    if number < 0.001:
+        return "under 0.001"
+    return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _bytes(number: int) -> str:
+    value, units = float(number), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if value >= 100 or units[0] == "B" else f"{value:.2g} {units[0]}"
 
 
 def _closing(jobs: Sequence[Job], times: Sequence[float | None], cores: int) -> str:
@@ -141,21 +307,14 @@ def _closing(jobs: Sequence[Job], times: Sequence[float | None], cores: int) -> 
     return f"{count(len(jobs), 'job')}; at least {duration(least)} on {count(cores, 'core')}{rest}"
 
 
+def _study_folder(benchmark: Path) -> Path:
+    return next(folder.parent for folder in benchmark.parents if folder.name == BENCHMARKS)
+
+
 def _benchmarks(studies: Iterable[Path], rule: str) -> list[Path]:
     """The benchmark files of a rule: one file, or one for each of its wildcards' values."""
     folders = [study / BENCHMARKS for study in studies]
     return [path for folder in folders for path in [folder / f"{rule}.tsv", *sorted((folder / rule).rglob("*.tsv"))]]
-
-
-def _seconds(path: Path) -> list[float]:
-    """The wall times in a benchmark file; none if it is not there or was cut off."""
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        try:
-            return [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-        except (KeyError, TypeError, ValueError):
-            return []
 
 
 def _fault(lines: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ class MarginGradient(nn.Module):
     def __init__(self, victim: nn.Module) -> None:
         super().__init__()
         self.victim = victim
+        self.train(victim.training)  # torchattacks restores this module's mode after an attack, victim and all
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.victim(x)

@@ -1,0 +1,245 @@
+"""What a job has to compute and to write, by arithmetic on its spec and the study's sizes; it opens only JSON."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from assay.attacks.ball import storage_bits
+from assay.files import AssayError, canonical_json, read_json
+from assay.reporting.unet_size import Size, unet_size
+from assay.schedule import Schedule
+from assay.study.attacks import AnyAttack, Attack
+from assay.study.classifiers import Classifier
+from assay.study.diffusions import Diffusion
+from assay.study.model import Study
+from assay.study.purifiers import AnyPurifier, Purifier
+
+# Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
+FOLDERS = {
+    "prepare_images": "images",
+    "train_classifier": "classifiers",
+    "train_diffusion": "diffusions",
+    "attack": "adversarial",
+    "purify": "purified",
+    "classify": "scores",
+}
+PART = re.compile(r"\.part-\d+-of-(\d+)$")
+NO_PART = ""
+WITH_GRADIENT = 3  # a forward and a backward pass, in forward passes
+
+COLOURS = 3
+PAGE_BYTES = 184  # of TIFF tags an image
+FLOAT_BYTES = 4
+MANIFEST_BYTES = 1500
+ROW_BYTES = {"prepare_images": 14, "attack": 54, "purify": 16, "classify": 40}
+SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
+
+
+@dataclass(frozen=True)
+class Work:
+    """An amount of work, in a unit that stages share, and the bytes that stay on disk; None where it is not known.
+
+    Units: `pixels` drawn; `noisy pixels`; and multiply-adds of a `classifier` or mostly of a `diffusion`.
+    """
+
+    unit: str
+    amount: float | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a study that the specs of its jobs do not hold."""
+
+    side: int
+    counts: Mapping[str, int]
+    draws: int
+    classifiers: Mapping[str, Classifier]
+    diffusions: Mapping[str, Diffusion]
+
+
+def sizes_of_study(study: Study) -> Sizes:
+    """The sizes of a study before it is started."""
+    images, evaluation = study.images, study.evaluation
+    counts = {"train": images.train, "validation": images.validation, "test": evaluation.images}
+    return Sizes(images.size, counts, evaluation.draws, study.classifiers, study.diffusions)
+
+
+def sizes_of_results(results: Path) -> Sizes | None:
+    """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
+    images = {folder.name: spec for folder in _folders(results, "images") if (spec := read_spec(folder))}
+    if "test" not in images:
+        return None
+    draws = next(
+        (spec["draws"] for path in results.glob("purified/**/manifest.json") if (spec := read_spec(path.parent))), 1
+    )
+    return Sizes(
+        side=images["test"]["images"]["size"],
+        counts={split: spec["count"] for split, spec in images.items()},
+        draws=draws,
+        classifiers=_networks(results, "classifiers", "classifier", Classifier),
+        diffusions=_networks(results, "diffusions", "diffusion", Diffusion),
+    )
+
+
+def read_spec(folder: Path) -> dict[str, Any] | None:
+    """The spec in an artifact's manifest, if there is one that can be read."""
+    try:
+        return read_json(folder / "manifest.json")["spec"]
+    except (AssayError, KeyError, TypeError):
+        return None
+
+
+def split_place(benchmark: Path, benchmarks: str) -> tuple[str, str, int]:
+    """Of a benchmark file: its stage, its artifact's path below the stage's folder, and how many parts that has.
+
+    `benchmarks/purify/clean/ddpm/sigma-0.1.part-1-of-3.tsv` -> purify, clean/ddpm/sigma-0.1, 3.
+    """
+    parts = benchmark.parts
+    stage, *rest = parts[len(parts) - parts[::-1].index(benchmarks) :]
+    name = "/".join(rest).removesuffix(".tsv")
+    found = PART.search(name)
+    return stage, PART.sub(NO_PART, name), int(found[1]) if found else 1
+
+
+def work(stage: str, name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work | None:
+    """The work of the job that makes the artifact `name` (as `split_place` has it); None for a stage without any."""
+    try:
+        return STAGES[stage](name, spec, sizes) if stage in STAGES else None
+    except (KeyError, TypeError, ValueError, ValidationError, AssayError):  # a manifest of other code
+        return None
+
+
+def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    count, side = spec["count"], spec["images"]["size"]
+    return Work("pixels", count * side**2, _stack_bytes("prepare_images", count, side, 1))
+
+
+def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    classifier = Classifier.model_validate(spec["classifier"])
+    network = classifier_size(classifier, sizes.side)
+    passes = WITH_GRADIENT * classifier.epochs * sizes.counts["train"]
+    disk = None if network is None else FLOAT_BYTES * network.parameters + MANIFEST_BYTES
+    return Work("classifier", _times(passes, network), disk)
+
+
+def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    diffusion = Diffusion.model_validate(spec["diffusion"])
+    network = unet_size(diffusion, sizes.side)
+    passes = WITH_GRADIENT * diffusion.steps * diffusion.batch_size
+    return Work(
+        "diffusion", passes * network.multiply_adds, FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
+    )
+
+
+def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    attack: Attack = TypeAdapter(AnyAttack).validate_python(spec["attack"])
+    count = sizes.counts["test"]
+    disk = _stack_bytes("attack", count, sizes.side, storage_bits(attack.ball, attack.radius) // 8)
+    passes = count * attack.draws * _passes(attack)
+    bare = classifier_size(sizes.classifiers[name.split("/")[0]], sizes.side)
+    purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"]) if spec["purifier"] else None
+    if purifier and hasattr(purifier, "diffusion"):
+        network, calls = _denoiser(purifier, sizes)
+        replayed = 1 if calls > 1 and _passes(attack) % WITH_GRADIENT == 0 else 0  # a sampler's steps are checkpointed
+        factor = (WITH_GRADIENT + replayed) / WITH_GRADIENT
+        through = factor * calls * network.multiply_adds
+        return Work("diffusion", passes * (through + (bare.multiply_adds if bare else 0)), disk)
+    return Work("classifier", _times(passes, bare), disk)
+
+
+def _passes(attack: Attack) -> int:
+    """Forward passes of an attack, an image and a draw; a gradient counts for three."""
+    match attack.method:
+        case "random_sign":
+            return 1
+        case "square":
+            return attack.queries
+        case _:
+            return WITH_GRADIENT * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
+
+
+def _purify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    purifier: Purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"])
+    images = sizes.counts["test"] * spec["draws"]
+    disk = _stack_bytes("purify", images, sizes.side, 2)
+    if not hasattr(purifier, "diffusion"):
+        return Work("noisy pixels", images * sizes.side**2, disk)
+    network, calls = _denoiser(purifier, sizes)
+    return Work("diffusion", images * calls * network.multiply_adds, disk)
+
+
+def _denoiser(purifier: Purifier, sizes: Sizes) -> tuple[Size, int]:
+    """The network that a purifier calls, and how often for an image and a draw."""
+    diffusion = sizes.diffusions[purifier.diffusion]
+    steps = 1 if purifier.method == "oneshot" else purifier.steps
+    schedule = Schedule(diffusion.schedule, diffusion.time_steps, diffusion.data_range)
+    return unet_size(diffusion, sizes.side), len(schedule.ladder(purifier.sigma, steps)) - 1
+
+
+def _classify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    classifier, purifier = name.split("/")[0], name.split("/")[-2]
+    rows = sizes.counts["test"] * (1 if purifier == "none" else sizes.draws)
+    disk = rows * ROW_BYTES["classify"] + MANIFEST_BYTES
+    return Work("classifier", _times(rows, classifier_size(sizes.classifiers[classifier], sizes.side)), disk)
+
+
+STAGES: dict[str, Callable[[str, Mapping[str, Any], Sizes], Work]] = {
+    "prepare_images": _images,
+    "train_classifier": _train_classifier,
+    "train_diffusion": _train_diffusion,
+    "attack": _attack,
+    "purify": _purify,
+    "classify": _classify,
+}
+
+
+def classifier_size(classifier: Classifier, side: int) -> Size | None:
+    """The size of a classifier's network for images of `side` pixels; None where torch is not installed to build it."""
+    keys = {"network", "arguments", "small_stem"}
+    return _classifier_size(canonical_json(classifier.model_dump(mode="json", include=keys)), side)
+
+
+@functools.cache
+def _classifier_size(classifier: str, side: int) -> Size | None:
+    try:
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        from assay.classifiers.network import build_classifier
+    except ImportError:
+        return None
+    with torch.device("meta"), torch.inference_mode():  # shapes alone, nothing is computed
+        network = build_classifier(Classifier.model_validate_json(classifier), classes=2).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, COLOURS, side, side))
+    return Size(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
+
+
+def _stack_bytes(stage: str, images: int, side: int, depth: int) -> int:
+    return images * (COLOURS * side**2 * depth + PAGE_BYTES + ROW_BYTES[stage]) + MANIFEST_BYTES
+
+
+def _times(passes: float, network: Size | None) -> float | None:
+    return None if network is None else passes * network.multiply_adds
+
+
+def _folders(results: Path, kind: str) -> list[Path]:
+    return sorted(path.parent for path in results.glob(f"{kind}/*/manifest.json"))
+
+
+def _networks(results: Path, kind: str, key: str, model: type) -> dict[str, Any]:
+    found = {}
+    for folder in _folders(results, kind):
+        try:
+            found[folder.name] = model.model_validate((read_spec(folder) or {})[key])
+        except (KeyError, ValidationError):  # a manifest of other code
+            continue
+    return found
