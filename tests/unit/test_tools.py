@@ -470,9 +470,10 @@ def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
 
 
 def test_the_total_counts_threads_and_the_longest_job(tmp_path):
-    write_benchmark(tmp_path, "attack/a.tsv", [100])
-    jobs = [Job("attack", "forced", 2, tmp_path / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
-    unknown = Job("purify", "forced", 1, tmp_path / "benchmarks/purify/a.tsv")
+    study = tmp_path / "results/mine"
+    write_benchmark(study, "attack/a.tsv", [100])
+    jobs = [Job("attack", "forced", 2, study / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
+    unknown = Job("purify", "forced", 1, study / "benchmarks/purify/a.tsv")
     assert render_plan(jobs, 1).endswith("2 jobs; at least 3 min 20 s on 1 core")
     assert render_plan(jobs, 2).endswith("2 jobs; at least 3 min 20 s on 2 cores")
     assert render_plan(jobs, 8).endswith("2 jobs; at least 1 min 40 s on 8 cores")

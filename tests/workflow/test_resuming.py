@@ -59,6 +59,10 @@ def train(kind, finished, out, **changes):
     return finished.results / place
 
 
+def checkpoints(folder):
+    return list(folder.glob(".trained.resume-*/checkpoint.pt"))
+
+
 def bytes_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
@@ -71,11 +75,11 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(kind, step, finished, tmp_
     with pytest.raises(Stopped):
         train(kind, finished, out)
     assert not out.exists()
-    assert (tmp_path / ".trained.resume/checkpoint.pt").is_file()
+    assert len(checkpoints(tmp_path)) == 1
     reference = train(kind, finished, out)
     assert saves == list(range(1, STEPS + 1)), "each step was done once"
     assert differences(bytes_of(out), bytes_of(reference)) == []
-    assert not (tmp_path / ".trained.resume").exists()
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,7 +88,7 @@ def test_a_broken_checkpoint_is_told_and_training_begins_anew(kind, finished, tm
     saves.stop_after = 2
     with pytest.raises(Stopped):
         train(kind, finished, out)
-    checkpoint = tmp_path / ".trained.resume/checkpoint.pt"
+    (checkpoint,) = checkpoints(tmp_path)
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     reference = train(kind, finished, out)
     assert saves[2:] == list(range(1, STEPS + 1))
@@ -114,19 +118,22 @@ def test_finished_batches_are_read_back_and_unreadable_ones_computed_anew(tmp_pa
         return {"images": np.full(3, index)}
 
     with pytest.raises(Stopped):
-        list(Resume(tmp_path / "out", "key").batches(4, compute, "work"))
+        list(Resume(tmp_path / "out", "key").batches(range(4), compute, "work"))
     assert computed == [0, 1, 2]
-    (tmp_path / ".out.resume/batch-000000.npz").write_bytes(b"torn")
-    results = list(Resume(tmp_path / "out", "key").batches(4, compute, "work"))
+    (tmp_path / ".out.resume-key/batch-000000.npz").write_bytes(b"torn")
+    results = list(Resume(tmp_path / "out", "key").batches(range(4), compute, "work"))
     assert computed == [0, 1, 2, 0, 2, 3]
     assert [result["images"].tolist() for result in results] == [[k] * 3 for k in range(4)]
     assert "batch-000000.npz: unreadable, computed anew" in capfd.readouterr().err
 
 
-def test_work_under_another_key_is_discarded(tmp_path):
-    list(Resume(tmp_path / "out", "one").batches(2, lambda index: {"x": np.zeros(1)}, "work"))
-    results = list(Resume(tmp_path / "out", "other").batches(2, lambda index: {"x": np.ones(1)}, "work"))
+def test_work_under_another_key_is_not_used_and_forgotten_at_the_end(tmp_path):
+    list(Resume(tmp_path / "out", "one").batches(range(2), lambda index: {"x": np.zeros(1)}, "work"))
+    other = Resume(tmp_path / "out", "other")
+    results = list(other.batches(range(2), lambda index: {"x": np.ones(1)}, "work"))
     assert [result["x"].item() for result in results] == [1, 1]
+    other.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("method", ["fgsm", "pgd", "pgdl2", "apgd", "square", "random_sign"])
