@@ -1,8 +1,8 @@
 """Faults on order, for the programs that the workflow tests run: Python imports this at its start, by PYTHONPATH.
 
 ASSAY_TEST_FAULTS is a JSON list of {"path", "nth", "act"}: before the nth rename to a file whose path ends like the
-pattern `path`, a program is killed as by `kill -9` (act "kill") or stands still (act "stall", after writing the file ASSAY_TEST_STALLED).
-All that a stage keeps is put in place by a rename, so these are the moments that matter.
+pattern `path`, a program is killed as by `kill -9` (act "kill") or stands still (act "stall", after writing the file
+ASSAY_TEST_STALLED). All that a stage keeps is put in place by a rename, so these are the moments that matter.
 
 ASSAY_TEST_FAST_CLOCK makes the clock of training programs leap when they ask whether a checkpoint is due: it always is.
 """
