@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
@@ -13,6 +13,9 @@ demo: .venv/installed  ## the demo study, from data to report
 
 test: .venv/installed  ## all tests
 	$(BIN)/python -m pytest
+
+cluster-test: .venv/installed  ## the slurm profile on a real Slurm, with real containers (see containers/README.md)
+	$(BIN)/python -m pytest -s -rs tests/cluster
 
 lint: .venv/installed  ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

@@ -40,10 +40,12 @@ class Checkpoints:
         if not self.path.is_file():
             return None
         try:
-            return torch.load(self.path, weights_only=True, map_location="cpu")
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
         except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
             print(f"{self.path}: unreadable checkpoint ({error}); training begins anew", file=sys.stderr)
             return None
+        print(f"{self.path}: resumed after step {state['step']}", file=sys.stderr)
+        return state
 
     def due(self) -> bool:
         """Whether it is time to save."""

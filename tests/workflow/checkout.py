@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-TREE = ("Snakefile", "workflow", "src", "scripts", "config", "profiles", "pyproject.toml")
+TREE = ("Snakefile", "workflow", "src", "scripts", "config", "profiles", "slurm", "pyproject.toml")
 CONFIG = "config/tiny.yaml"
 RESULTS = "results/tiny"
 JOB = re.compile(r"^rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)

@@ -107,21 +107,22 @@ class JobNeeds:
 
 
 def unet_cost(diffusion: Diffusion, size: int) -> float:
-    """Operations of one call of a U-Net: its 3×3 convolutions, two a residual layer, and its attention."""
-    layers = 2 * diffusion.layers_per_block + 1
+    """Operations of one call of a U-Net: its 3×3 convolutions (the way up sees twice the channels) and attention."""
+    layers = diffusion.layers_per_block
+    convolutions = 2 * layers + 3 * (layers + 1) + 2
     last = len(diffusion.channels) - 1
     cost = 0.0
     for level, channels in enumerate(diffusion.channels):
         pixels = size**2 / 4**level
-        cost += layers * 2 * 18 * channels**2 * pixels
+        cost += (convolutions + 4 * (level == last)) * 18 * channels**2 * pixels
         if level in diffusion.attention_levels or (level == last and diffusion.middle_attention):
-            cost += layers * 4 * channels * pixels**2
+            cost += (2 * layers + 1) * 4 * channels * pixels**2
     return cost
 
 
-def _queries(resources: JobNeeds, attacked: Attacked) -> int:
+def _queries(needs: JobNeeds, attacked: Attacked) -> int:
     """Gradients, or as costly things, that an attack takes of one image."""
-    attack = resources.study.attacks[attacked.attack]
+    attack = needs.study.attacks[attacked.attack]
     counts = [getattr(attack, name, None) or 1 for name in ("steps", "restarts", "queries", "draws")]
     return math.prod(counts)
 
@@ -131,4 +132,4 @@ def _needs(gpu: bool, images: int, pixels: int, work: float, attempt: int) -> Ne
     more = 2 ** (attempt - 1)
     memory = LIBRARIES_MB[gpu] + images * pixels * 3 * BYTES_A_VALUE / 1e6
     minutes = MIN_MINUTES + MARGIN * work / RATE / 60
-    return Needs(int(gpu), math.ceil(memory) * more, math.ceil(minutes) * more)
+    return Needs(int(gpu), 100 * math.ceil(memory / 100) * more, math.ceil(minutes) * more)

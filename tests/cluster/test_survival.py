@@ -1,0 +1,158 @@
+"""Jobs killed by scancel, by a dying node, by their time limit and for memory: the study completes all the same.
+
+One training is made long enough to be hit twice; everything else is finished beforehand, and must stay untouched.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import DEBIAN_PYTHON, EXACT_COMMAND, HERE, wait_for
+from machine import timed
+
+from assay.files import MANIFEST, faults
+
+pytestmark = pytest.mark.skipif(HERE, reason="jobs and nodes are killed on the test's own cluster only")
+
+SHORT = "steps: 6\n    batch_size: 8\n    validate_every: 3"
+LONG = "steps: {steps}\n    batch_size: 8\n    validate_every: 1000"
+STEPS = 3000
+TRAINED = "results/cluster/diffusions/unet/manifest.json"
+SUBMITTED = re.compile(r"SLURM jobid (\d+) \(log: \S+/rule_train_diffusion/")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(local, work):
+    """The study with the long training, run without cluster, containers and interruptions."""
+    checkout = _lengthened(local, work / "uninterrupted")
+    with timed("the long training, uninterrupted"):
+        checkout.complete("--cores", "2", python=DEBIAN_PYTHON)
+    return checkout
+
+
+@pytest.fixture
+def study(finished, work, request):
+    """The study finished on the cluster, with a training yet to do."""
+    return _lengthened(finished, work / request.node.name)
+
+
+def _lengthened(checkout, target):
+    study = checkout.copy(target)
+    study.edit("config/cluster.yaml", SHORT, LONG.format(steps=STEPS))
+    return study
+
+
+def test_scancel_and_a_dead_node_in_mid_training(study, uninterrupted, slurm):
+    before = _times_of_finished(study)
+    run = study.start(*EXACT_COMMAND)
+    first = _training(study, run, attempt=1)
+    slurm.run("scancel", first)
+    second = _training(study, run, attempt=2)
+    assert first != second
+    _assert_nothing_half_written(study)
+    slurm.kill_node()
+    _assert_nothing_half_written(study)
+    slurm.start_node()
+    calls = 1
+    while run.wait() and calls < 3:
+        _assert_nothing_half_written(study)
+        calls += 1
+        run = study.start(*EXACT_COMMAND)
+    assert run.process.returncode == 0, run.output[-6000:]
+    print(f"the study was complete after {calls} call(s)")
+    assert _log(study).count("resumed") >= 1, _log(study)
+    assert _differences(study, uninterrupted) == []
+    assert {name: time for name, time in _times_of_finished(study).items() if name in before} == before
+    assert "Nothing to be done" in study.complete(*EXACT_COMMAND, "--dry-run")
+
+
+def test_a_time_limit_in_mid_training(study, uninterrupted, slurm):
+    """The training stands still until its minute is over; the next attempt has more."""
+    run = study.start(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=attempt**3", "--", TRAINED)
+    job = _training(study, run, attempt=1)
+    _stop_training(study)
+    wait_for("the time limit", lambda: "TIMEOUT" in slurm.run("scontrol", "show", "job", job, check=False), run)
+    _assert_nothing_half_written(study)
+    assert run.wait() == 0, run.output[-6000:]
+    assert len(SUBMITTED.findall(run.output)) == 2
+    assert "resumed" in _log(study)
+    assert _differences(study, uninterrupted, "diffusions/") == []
+
+
+def test_too_little_memory(study, uninterrupted, slurm):
+    """The first attempt may not even hold torch; the last may."""
+    memory = "train_diffusion:mem_mb=200 * 16 ** (attempt - 1)"
+    run = study.start(*EXACT_COMMAND, "--set-resources", memory, "--", TRAINED)
+    first = wait_for("the first job", lambda: SUBMITTED.findall(run.output), run)[0]
+    wait_for("its end for want of memory", lambda: _ended(slurm, first), run)
+    _assert_nothing_half_written(study)
+    assert run.wait() == 0, run.output[-6000:]
+    assert len(SUBMITTED.findall(run.output)) == 2
+    assert _differences(study, uninterrupted, "diffusions/") == []
+
+
+def _training(study, run, attempt):
+    """Wait until the training's job of this attempt has saved a checkpoint; the job."""
+    jobs = wait_for(
+        f"attempt {attempt}",
+        lambda: found if len(found := SUBMITTED.findall(run.output)) == attempt else None,
+        run,
+    )
+    since = time.time()
+    checkpoint = study.results / "diffusions/.unet.resume/checkpoint.pt"
+    wait_for("a checkpoint", lambda: checkpoint.is_file() and checkpoint.stat().st_mtime > since, run)
+    return jobs[-1]
+
+
+def _stop_training(study):
+    """Have the training's process stand still."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("python") and len(words) > 1 and words[1] == f"{study.root}/scripts/train_diffusion.py":
+            os.kill(int(path.parent.name), signal.SIGSTOP)
+            return
+    pytest.fail(f"no training runs: {subprocess.run(['ps', 'axf'], capture_output=True, text=True).stdout}")
+
+
+def _ended(slurm, job):
+    state = re.search(r"JobState=(\w+)", slurm.run("scontrol", "show", "job", job, check=False))
+    assert state is None or state[1] != "COMPLETED", "it was enough"
+    return (
+        state
+        and state[1] not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+        and print(f"ended as {state[1]}") is None
+    )
+
+
+def _assert_nothing_half_written(study):
+    """Every manifest's files are whole, and a training without a manifest has no files at declared paths."""
+    for manifest in study.results.rglob(MANIFEST):
+        assert faults(manifest.parent) == []
+    trained = study.results / "diffusions/unet"
+    if not (trained / MANIFEST).is_file() and trained.is_dir():
+        assert [path.name for path in trained.iterdir() if not path.name.startswith(".")] == []
+
+
+def _times_of_finished(study):
+    """When the artifacts that the training has no part in were written."""
+    paths = [path for path in study.results.rglob("*") if path.is_file() and path.suffix != ".log"]
+    names = {path.relative_to(study.results).as_posix(): path.stat().st_mtime_ns for path in paths}
+    own = re.compile(r"diffusions/|purified/|.*oneshot|summary|report|benchmarks/|\.|.*/\.")
+    return {name: at for name, at in names.items() if not own.match(name)}
+
+
+def _log(study):
+    return "\n".join(path.read_text() for path in study.results.glob("logs/train_diffusion/*.log"))
+
+
+def _differences(one, other, prefix=""):
+    here, there = one.contents(), other.contents()
+    names = {name for name in here.keys() | there.keys() if name.startswith(prefix)}
+    return sorted(name for name in names if here.get(name) != there.get(name))

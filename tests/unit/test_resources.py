@@ -1,0 +1,136 @@
+"""What jobs ask a cluster for, and a site's settings."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from assay.diffusion.network import build_network
+from assay.files import AssayError
+from assay.study.parse import read_study
+from assay.study.resources import GPU_STAGES, JobNeeds, unet_cost
+from assay.study.site import read_site, slurm_site
+
+DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
+
+
+@pytest.fixture
+def study():
+    return read_study(DEMO)
+
+
+def changed(study, path, value):
+    """The study with one number changed."""
+    data = study.model_dump()
+    *above, last = path.split(".")
+    place = data
+    for key in above:
+        place = place[key]
+    place[last] = value
+    return type(study).model_validate(data)
+
+
+JOBS = {
+    "images": ("train",),
+    "classifier": ("resnet",),
+    "diffusion": ("unet",),
+    "attack": ("resnet/pgd-adaptive/eps-8_255/oneshot-0.1",),
+    "purify": ("ddpm",),
+    "classify": ("resnet",),
+    "whole": (),
+}
+
+
+@pytest.mark.parametrize(("job", "names"), JOBS.items())
+def test_each_attempt_asks_for_twice_as_much(job, names, study):
+    needs = [getattr(JobNeeds(study), job)(*names, attempt=attempt) for attempt in (1, 2, 3)]
+    assert [need.mem_mb for need in needs] == [needs[0].mem_mb * factor for factor in (1, 2, 4)]
+    assert [need.runtime for need in needs] == [needs[0].runtime * factor for factor in (1, 2, 4)]
+    assert len({need.gpu for need in needs}) == 1
+
+
+def test_gpus_are_for_what_runs_networks(study):
+    needs = {job: getattr(JobNeeds(study), job)(*names).gpu for job, names in JOBS.items()}
+    assert needs == {"images": 0, "classifier": 1, "diffusion": 1, "attack": 1, "purify": 1, "classify": 1, "whole": 0}
+
+
+@pytest.mark.parametrize(
+    ("job", "path", "factor"),
+    [
+        ("diffusion", "diffusions.unet.steps", 1000),
+        ("classifier", "classifiers.resnet.epochs", 1000),
+        ("purify", "purifiers.ddpm.steps", 1000),
+        ("attack", "attacks.pgd-adaptive.steps", 1000),
+        ("classify", "evaluation.images", 100),
+    ],
+)
+def test_more_work_asks_for_more_time(job, path, factor, study):
+    value = study.model_dump()
+    for key in path.split("."):
+        value = value[key]
+    before = getattr(JobNeeds(study), job)(*JOBS[job])
+    after = getattr(JobNeeds(changed(study, path, value * factor)), job)(*JOBS[job])
+    assert after.runtime > before.runtime
+
+
+def test_a_bigger_stack_asks_for_more_memory(study):
+    more = changed(study, "evaluation.images", 25600)
+    assert JobNeeds(more).purify("ddpm").mem_mb > JobNeeds(study).purify("ddpm").mem_mb + 500
+
+
+def test_the_u_net_s_cost_is_that_of_its_convolutions(study):
+    diffusion = study.diffusions["unet"]
+    network = build_network(diffusion, 32)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 32, 32), torch.tensor([1]))
+    assert 0.5 < unet_cost(diffusion, 32) / counter.get_total_flops() < 2
+
+
+def test_a_cluster_that_needs_no_settings_has_none(tmp_path):
+    site = read_site(tmp_path / "site.yaml")
+    assert site.default_resources == {"mem_mb": 2000, "disk_mb": 1000, "runtime": 30}
+    assert site.set_resources == {}
+    assert site.apptainer_args == "--nv"
+
+
+def test_a_site_s_settings_reach_sbatch_s_words(tmp_path):
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        "partition: all\ngpu_partition: gpu\naccount: me\ngres: gpu:a100:1\nbinds: [/scratch, /data]\nminutes: 90\n"
+    )
+    site = read_site(file)
+    assert site.default_resources["slurm_partition"] == "'all'"
+    assert site.default_resources["slurm_account"] == "'me'"
+    assert set(site.set_resources) == set(GPU_STAGES)
+    assert site.set_resources["purify"] == {
+        "slurm_partition": "'gpu'",
+        "gpu": 0,
+        "gres": "gpu:a100:1",
+        "runtime": "90 * 2 ** (attempt - 1)",
+    }
+    assert site.apptainer_args == "--nv --bind /scratch --bind /data"
+
+
+def test_the_example_of_a_site_is_valid_with_every_line_uncommented(tmp_path):
+    example = (DEMO.parent / "profiles/slurm/site.example.yaml").read_text()
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        "\n".join(line.removeprefix("# ") for line in example.splitlines() if ":" in line and line[2:3].islower())
+    )
+    assert read_site(file).jobs == 50
+    assert len(file.read_text().splitlines()) == 10
+
+
+def test_an_unknown_setting_is_one_line_that_names_the_known_ones(tmp_path):
+    file = tmp_path / "site.yaml"
+    file.write_text("queue: gpu\n")
+    with pytest.raises(AssayError, match=r"site.yaml: queue: .*known are partition, ") as error:
+        read_site(file)
+    assert "\n" not in str(error.value)
+
+
+def test_the_slurm_profile_ends_at_once_where_there_is_no_sbatch(monkeypatch):
+    monkeypatch.setattr("assay.study.site.shutil.which", lambda program: None)
+    with pytest.raises(SystemExit, match=r"^error: profile slurm: sbatch is not on PATH; .*--profile slurm$"):
+        slurm_site()
