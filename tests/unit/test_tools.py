@@ -271,14 +271,14 @@ def test_every_fault_is_named(study):
 
 
 def test_leftovers_are_notes_not_faults(study):
-    for leftover in (".draft-x/manifest.json", ".images.tif.y.partial", ".test.resume/batch-000000.npz"):
+    for leftover in (".draft-x/manifest.json", ".images.tif.y.partial", ".test.resume-0a1b/batch-000000.npz"):
         path = study / "images" / leftover
         path.parent.mkdir(exist_ok=True)
         path.write_text("{")
     done = run("verify", study)
     assert done.returncode == 0
     notes = [line.split(": ")[1] for line in done.stdout.splitlines() if line.startswith("note: ")]
-    assert [Path(note).name for note in notes] == [".draft-x", ".images.tif.y.partial", ".test.resume"]
+    assert [Path(note).name for note in notes] == [".draft-x", ".images.tif.y.partial", ".test.resume-0a1b"]
 
 
 @pytest.mark.parametrize(("path", "message"), [("nowhere", "no such folder"), ("", "no artifact there")])
