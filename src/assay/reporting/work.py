@@ -13,13 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from assay.attacks.ball import storage_bits
 from assay.files import AssayError, canonical_json, read_json
-from assay.reporting.unet_size import Size, unet_size
 from assay.schedule import Schedule
 from assay.study.attacks import AnyAttack, Attack
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, Purifier
+from assay.study.unet_size import Size, unet_size
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
 FOLDERS = {

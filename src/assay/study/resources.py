@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass
 
 from assay.study.cells import Attacked, attacked_stacks
-from assay.study.diffusions import Diffusion
 from assay.study.model import Study
+from assay.study.unet_size import unet_size
 
 GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify")
 
+OPERATIONS = 2  # a multiplication and an addition
 RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
 MARGIN = 4  # how many times the estimate is asked for
 MIN_MINUTES = 30  # waits for files, imports and slow disks
@@ -55,7 +56,7 @@ class JobNeeds:
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
         images, diffusion = self.study.images, self.study.diffusions[name]
         shown = diffusion.steps * (GRADIENT * diffusion.batch_size + images.validation / diffusion.validate_every)
-        work = shown * unet_cost(diffusion, images.size)
+        work = shown * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
         return _needs(True, images.train + images.validation, self._pixels, work, attempt)
 
     def attack(self, path: str, attempt: int = 1) -> Needs:
@@ -98,26 +99,12 @@ class JobNeeds:
         calls = (
             (getattr(purifier, "steps", None) or diffusion.time_steps) if "steps" in type(purifier).model_fields else 1
         )
-        return calls * unet_cost(diffusion, self.study.images.size)
+        return calls * OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
 
     def _query(self, attacked: Attacked) -> float:
         """Operations of one gradient with respect to one image."""
         through = self._purify(attacked.victim.purifier) if attacked.victim.purifier else 0.0
         return GRADIENT * self._classify(attacked.classifier) + CHECKPOINTED * through
-
-
-def unet_cost(diffusion: Diffusion, size: int) -> float:
-    """Operations of one call of a U-Net: its 3×3 convolutions (the way up sees twice the channels) and attention."""
-    layers = diffusion.layers_per_block
-    convolutions = 2 * layers + 3 * (layers + 1) + 2
-    last = len(diffusion.channels) - 1
-    cost = 0.0
-    for level, channels in enumerate(diffusion.channels):
-        pixels = size**2 / 4**level
-        cost += (convolutions + 4 * (level == last)) * 18 * channels**2 * pixels
-        if level in diffusion.attention_levels or (level == last and diffusion.middle_attention):
-            cost += (2 * layers + 1) * 4 * channels * pixels**2
-    return cost
 
 
 def _queries(needs: JobNeeds, attacked: Attacked) -> int:
