@@ -99,9 +99,8 @@ class Slurm:
 
     def kill_node(self) -> None:
         """As if the node had died: slurmd, its job managers and all that they started, at once."""
-        for pid in descendants(self.pid("slurmd")) | set(self._stepds()):
-            _kill(pid)
         _kill(self.pid("slurmd"))
+        self._kill_jobs()
 
     def stop(self) -> None:
         """End all daemons and jobs that this cluster started."""
@@ -110,9 +109,7 @@ class Slurm:
             if not self.run("squeue", "-h", check=False):
                 break
             time.sleep(0.5)
-        for step in self._stepds():
-            for pid in descendants(step) | {step}:
-                _kill(pid)
+        self._kill_jobs()
         for name in reversed(DAEMONS):
             if pid := self.pid(name):
                 os.kill(pid, signal.SIGTERM)
@@ -157,6 +154,11 @@ class Slurm:
         done = subprocess.run([daemon, *map(str, options)], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{daemon} does not start: {done.stderr}\n{self.log(daemon)}")
+
+    def _kill_jobs(self) -> None:
+        steps = self._stepds()
+        for pid in {pid for step in steps for pid in descendants(step)} | set(steps):
+            _kill(pid)
 
     def _stepds(self) -> list[int]:
         """The job managers that this cluster's slurmd left running; they outlive it."""
