@@ -38,6 +38,6 @@ clean:  ## everything that can be made again, but for results
 	$(PYTHON) -m venv .venv \
 	  || { echo "error: $(PYTHON) cannot make a virtual environment; install its venv module (python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements/torch.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
