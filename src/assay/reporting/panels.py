@@ -18,7 +18,7 @@ from assay.reporting.read import pick, read_images, read_probabilities
 from assay.reporting.training import data_uri
 from assay.reporting.words import defence_label, eps_label, percent
 from assay.stacks import TABLE, read_table
-from assay.study.cells import Attacked, Cell, Defence
+from assay.study.cells import Attacked, Cell, Defence, defence_at
 
 IMAGES = 4
 
@@ -50,8 +50,8 @@ def picture_panels(
     """A panel for the answer's transfer attack and one for an attack through its defence; or why there is none."""
     if answer.eps is None or answer.best is None:
         return [], "There is no panel: no purifier was set against an attack."
-    defence = Defence(answer.best.defence, float(answer.best.sigma))
-    cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=defence.sigma)
+    defence = defence_at(answer.best.scores)
+    cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=answer.best.sigma)
     cells = cells[(cells["threat"] != TRANSFER) | (cells["attack"] == answer.attack)].drop_duplicates("threat")
     cells = cells[cells["norm"] == answer.best.norm]
     found, ids = [], None
