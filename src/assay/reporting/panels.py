@@ -116,7 +116,7 @@ def _panel(
     known = {column: read_probabilities(folder) if folder else None for column, (_, folder) in columns.items()}
     labels = read_table(results / "images" / "test" / TABLE, ("id", "label")).set_index("id")["label"]
     rows = [
-        (f"{image}, class {labels[image]}", [_picture(c, columns[c][0][i], known[c], image) for c in columns])
+        (f"{image}, class {labels[image]}", [picture(c, columns[c][0][i], known[c], image) for c in columns])
         for i, image in enumerate(ids)
     ]
     return PicturePanel(_title(attacked, defence), list(columns), rows, notes)
@@ -139,7 +139,7 @@ def _title(attacked: Attacked, defence: Defence) -> str:
     )
 
 
-def _picture(column: str, image: np.ndarray, probabilities: pd.DataFrame | None, image_id: str) -> Picture:
+def picture(column: str, image: np.ndarray, probabilities: pd.DataFrame | None, image_id: str) -> Picture:
     uri = data_uri(_png(image))
     if probabilities is None or image_id not in probabilities.index:
         return Picture(column, uri)

@@ -103,8 +103,12 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.5rem 2rem; }
 .plots h4 { margin: 0 0 .25rem; font-size: .92rem; font-weight: 600; }
 .plot { display: block; width: 100%; max-width: 26rem; height: auto; }
+.plot.wide { max-width: 44rem; }
 .plot text, .graph text { font-family: inherit; }
 
+.claims td { white-space: normal; min-width: 9rem; vertical-align: top; }
+.claims td:last-child { white-space: nowrap; font-weight: 600; min-width: 0; }
+.right { color: var(--good); } .wrong { color: var(--bad); }
 .pictures { display: grid; gap: .9rem .6rem; max-width: 56rem;
   grid-template-columns: repeat(var(--n), minmax(0, 1fr)); }
 .pictures .head { font-size: .82rem; font-weight: 600; align-self: end; overflow-wrap: anywhere; line-height: 1.3; }

@@ -205,6 +205,8 @@ given; noised and purified are draw 0.
 {%- endfor %}
 </section>
 
+{{ paper }}
+
 <section id="training">
 <h2>Training</h2>
 {%- if not trainings %}<p>There are no networks in the study's folder.</p>{% endif %}
@@ -219,14 +221,15 @@ given; noised and purified are draw 0.
 </div>{% endif %}
 <div class="plots">
 {%- for title, svg in network.curves %}<div><h4>{{ title }}</h4>{{ svg }}</div>{% endfor %}
-{%- if network.samples %}<div><h4>{{ network.name }}: samples</h4>
-<img class="sheet" src="{{ network.samples }}" alt="images that the diffusion {{ network.name }} made of noise alone">
+{%- if network.samples %}<div><h4>{{ network.name }}: denoising</h4>
+<img class="sheet" src="{{ network.samples }}" alt="held-out images, noised and denoised by {{ network.name }}">
 </div>{% endif %}
 </div>
 {%- if network.curves %}<figcaption>Validation images are never trained on; where the two curves
 part, the network learns by heart.
-{%- if network.samples %} The samples are images that the diffusion makes of noise alone: if it has
-learnt the data, they look like it.{% endif %}</figcaption>{% endif %}
+{%- if network.samples %} The sheet has held-out images in its first row, and below them, for three
+sigmas up to the highest, the noised images and the denoiser's one estimate of the clean
+ones.{% endif %}</figcaption>{% endif %}
 </figure>
 {%- endfor %}
 </section>

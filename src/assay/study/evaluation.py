@@ -23,9 +23,10 @@ class Evaluation(Model):
 
     def parts(self, images: int) -> list[str]:
         """The parts that a stack of so many images is computed in (`1-of-3`, …); none if one job computes it."""
+        if self.images_per_job is None:
+            return []
         batches = math.ceil(images / self.batch_size)
-        a_job = max(1, (self.images_per_job or images) // self.batch_size)
-        count = math.ceil(batches / a_job)
+        count = math.ceil(batches / max(1, self.images_per_job // self.batch_size))
         return [f"{index}-of-{count}" for index in range(1, count + 1)] if count > 1 else []
 
 
