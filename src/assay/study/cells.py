@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.study.attacks import Attack
 from assay.study.fields import SELECTED, Level
@@ -104,8 +104,9 @@ def cells(study: Study) -> list[Cell]:
                 found[Cell(classifier, None, defence)] = None
             for name in attacks:
                 for eps in _only(study.attacks[name].eps, block.eps):
-                    for cell in _attacked_cells(study.attacks[name], classifier, name, eps, defences):
-                        found[cell] = None
+                    for source in block.sources or [classifier]:
+                        for cell in _attacked_cells(study.attacks[name], source, name, eps, defences):
+                            found[replace(cell, classifier=classifier)] = None
     return list(found)
 
 

@@ -24,6 +24,11 @@ class Crossing(Model):
     classifiers: list[Name] | None = Field(None, description="Classifiers of this block; all if absent.")
     attacks: list[Name] | None = Field(None, description="Attacks of this block; all if absent.")
     purifiers: list[Name] | None = Field(None, description="Purifiers of this block; all if absent.")
+    sources: list[Name] | None = Field(
+        None,
+        description="Classifiers that the attacks of this block were made on, to see how they carry over to the "
+        "block's; transfer attacks only. Each classifier's own if absent.",
+    )
     sigmas: list[Level] | None = Field(None, description="Only these of the purifiers' sigmas; all if absent.")
     eps: list[Number] | None = Field(None, description="Only these of the attacks' eps; all if absent.")
 
@@ -67,6 +72,14 @@ class Study(Model):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
                     _require(f"cross.{index}.{key}", name, getattr(self, key))
+            for name in block.sources or []:
+                _require(f"cross.{index}.sources", name, self.classifiers)
+            for name in (self.attacks if block.attacks is None else block.attacks) if block.sources else []:
+                if self.attacks[name].threat != "transfer":
+                    raise ValueError(
+                        f"cross.{index}.sources: attack '{name}' has the threat {self.attacks[name].threat}, and only "
+                        "transfer attacks carry over to other classifiers; name the block's attacks without it"
+                    )
             _require_known(f"cross.{index}.sigmas", block.sigmas, self._sigmas_of(block))
             _require_known(f"cross.{index}.eps", block.eps, self._eps_of(block))
         return self

@@ -98,7 +98,7 @@ class Specs:
         attack = self.study.attacks[attacked.attack] if attacked else None
         return {
             "classifier": cell.classifier,
-            "attack": attacked.attack if attacked else "none",
+            "attack": _attack_name(cell) if attacked else "none",
             "threat": attack.threat if attack else "none",
             "norm": attack.ball if attack else "none",
             "eps": attacked.eps if attacked else 0.0,
@@ -149,6 +149,12 @@ class Specs:
 
     def _purifier(self, defence: Defence) -> AnyPurifier:
         return self.study.purifiers[defence.purifier].at(defence.sigma)
+
+
+def _attack_name(cell: Cell) -> str:
+    """The attack's name in the summary: `pgd`, or `pgd@resnet` on a classifier that it was not made on."""
+    attacked = cell.attacked
+    return attacked.attack if attacked.classifier == cell.classifier else f"{attacked.attack}@{attacked.classifier}"
 
 
 def _text(spec: Model) -> str:
