@@ -16,6 +16,7 @@ from assay.reporting.answer import CLEAN, answers
 from assay.reporting.curves import curves
 from assay.reporting.figures import CURVE_COLOURS
 from assay.reporting.grid import heat_maps, lines
+from assay.reporting.headline import headline
 from assay.reporting.panels import picture_panels
 from assay.reporting.paper.section import paper_section
 from assay.reporting.read import read_artifacts, read_benchmarks, read_summary
@@ -59,7 +60,7 @@ def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> 
         parts=PARTS,
         style=Markup(STYLE),
         script=Markup(SCRIPT),
-        answers=found,
+        answers=[(answer, headline(summary, answer, config)) for answer in found],
         heat_maps=heat_maps(summary),
         measured=measured,
         lines=table,

@@ -65,6 +65,12 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .m0.mark circle { fill: var(--paper); }
 .gridline { stroke: currentColor; opacity: .13; }
 
+.kept { max-width: 58rem; font-size: .92rem; font-variant-numeric: tabular-nums; }
+.kept .rung { grid-template-columns: 16rem minmax(0, 1fr) 4rem; }
+.kept rect { fill: var(--c1); opacity: .75; }
+.kept .whisker { stroke: currentColor; stroke-width: 1.4; }
+.kept .values { font-size: .88rem; }
+@media (max-width: 40rem) { .kept .rung { grid-template-columns: 8.5rem minmax(0, 1fr) 3.4rem; } }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
 .tall { max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
