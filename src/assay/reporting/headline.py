@@ -98,22 +98,24 @@ def _sentence(classifier: str, defence: Any, clean: Any, found: dict[str, Any], 
         parts.append(text.format(percent(transfer.accuracy / clean.accuracy, 0), classifier, percent(clean.accuracy)))
     if aware is not None:
         what = "and" if transfer is not None else "keeps"
-        text = Markup("{} {} <b>{}</b> under the strongest attack through it that was found ({}, {})")
+        text = Markup("{} {} <b>{}</b> under the strongest attack through it that was found ({})")
         share = percent(aware.accuracy / clean.accuracy, 0)
-        parts.append(text.format("," if transfer is not None else "", what, share, aware.attack, aware.threat))
+        parts.append(text.format("," if transfer is not None else "", what, share, _attack(aware)))
     else:
         parts.append(Markup("; nobody attacked through it, so how much lasts is not known"))
     if aware is not None and locked is not None:
         points = 100 * (aware.accuracy - locked.accuracy)
-        text = Markup(
-            "; <b>{:.0f} points</b> of that are owed to its noise being unknown: with the noise known {} is left"
-        )
+        text = Markup("; <b>{:.0f} points</b> of that are owed to its noise being unknown: with it known {} is left")
         if points <= 0:
             text = Markup("; none of that is owed to its noise being unknown ({:.0f} points: with it known {} is left)")
         parts.append(text.format(points, percent(locked.accuracy)))
     elif aware is not None:
         parts.append(Markup("; how much of that is owed to its noise being unknown was not measured"))
     return Markup("").join([*parts, "."])
+
+
+def _attack(cell: Any) -> str:
+    return cell.attack if cell.threat in cell.attack else f"{cell.attack}, {cell.threat}"
 
 
 def _named(name: str, cell: Any) -> str:
