@@ -14,6 +14,7 @@ from assay.evaluation.scores import Scores, clusters_of, read_scores, require_sa
 from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval
 from assay.evaluation.statistics.measures import kept, majority, variance_parts, worst_of
 from assay.files import atomic
+from assay.study.fields import SELECTED
 
 KEYS = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
 MEASURES = [
@@ -27,7 +28,7 @@ MORE_MEASURES = [
     *["sensitivity_low", "sensitivity_high", "specificity_low", "specificity_high"],
     *["auroc", "auroc_low", "auroc_high", "image_variance", "draw_variance"],
 ]
-COLUMNS = ["study", *KEYS, *MEASURES, *MORE_MEASURES, "kept"]
+COLUMNS = ["study", *KEYS, *MEASURES, "scores", *MORE_MEASURES, "kept"]
 NAN = float("nan")
 
 
@@ -51,11 +52,16 @@ class Judged:
         return self.row["attack"] == "none"
 
 
-def judge(rows: Sequence[Mapping[str, Any]], scores: Path, slides: dict[str, str] | None = None) -> list[Judged]:
+def judge(
+    rows: Sequence[Mapping[str, Any]],
+    scores: Path,
+    selected: float | None = None,
+    slides: dict[str, str] | None = None,
+) -> list[Judged]:
     """The cells of a study, in the order of `rows`.
 
-    A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`; `slides` are
-    the slides of the images by id.
+    A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`, as the summary
+    does; in place of a `selected` sigma a cell has the one that was. `slides` are the slides of the images by id.
     """
     reference: Scores | None = None
     judged = []
@@ -65,7 +71,10 @@ def judge(rows: Sequence[Mapping[str, Any]], scores: Path, slides: dict[str, str
         require_same_images(reference, cell)
         clusters = clusters_of(cell.ids, slides)
         right = majority(cell.logits) == cell.labels
-        judged.append(Judged(row, measure(cell, clusters), cell.correct, right, clusters))
+        named = {key: row[key] for key in [*KEYS, "scores"]}
+        if named["sigma"] == SELECTED:
+            named["sigma"] = selected
+        judged.append(Judged(named, measure(cell, clusters), cell.correct, right, clusters))
     return judged
 
 
@@ -80,7 +89,7 @@ def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
     for cell in cells:
         control = clean.get(cell.key("classifier", "defence", "sigma"), NAN)
         share = NAN if cell.clean else kept(cell.measures["accuracy"], control)
-        lines.append({"study": study, **{key: cell.row[key] for key in KEYS}, **cell.measures, "kept": share})
+        lines.append({"study": study, **cell.row, **cell.measures, "kept": share})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 

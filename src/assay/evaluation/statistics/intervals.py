@@ -75,7 +75,8 @@ def auroc_interval(
     if clusters is not None:
         return _clustered(area, len(positive) * influence, clusters, least, most, confidence)
     variance = sum(
-        placed[members].var(ddof=1) / members.sum() if members.sum() > 1 else np.inf for members in (positive, ~positive)
+        placed[members].var(ddof=1) / members.sum() if members.sum() > 1 else np.inf
+        for members in (positive, ~positive)
     )
     return _effective(area, float(variance), least, most, confidence)
 
