@@ -22,7 +22,7 @@ rule purify_part:
         runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).runtime,
     params:
         out=lambda wildcards: f"{RESULTS}/purified/{wildcards.attacked}/{wildcards.purifier}/sigma-{wildcards.sigma}",
-        spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma),
+        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma),
         code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
     shell:
@@ -60,7 +60,7 @@ rule purify:
         mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).mem_mb,
         runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt).runtime,
     params:
-        spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma),
+        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma),
         code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
     shell:

@@ -64,9 +64,27 @@ class Study(Model):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
                     _require(f"cross.{index}.{key}", name, getattr(self, key))
+            self._require_steps(f"cross.{index}", block)
             _require_known(f"cross.{index}.sigmas", block.sigmas, self._sigmas_of(block))
             _require_known(f"cross.{index}.eps", block.eps, self._eps_of(block))
         return self
+
+    def _require_steps(self, key: str, block: Crossing) -> None:
+        """A surrogate is the same purifier with fewer steps, so that each purifier that it meets must have some."""
+        for name in self.attacks if block.attacks is None else block.attacks:
+            fewer = self.attacks[name].surrogate_steps
+            for other in (self.purifiers if block.purifiers is None else block.purifiers) if fewer else ():
+                purifier = self.purifiers[other]
+                if not hasattr(purifier, "steps"):
+                    raise ValueError(
+                        f"{key}.purifiers: the surrogate of attack '{name}' has fewer steps than its purifier, and "
+                        f"'{other}' has no steps; list the purifiers that it is to meet"
+                    )
+                if fewer >= (purifier.steps or math.inf):
+                    raise ValueError(
+                        f"attacks.{name}.surrogate_steps: {fewer} is no fewer than the {purifier.steps} steps of "
+                        f"purifier '{other}'; lower it"
+                    )
 
     def _sigmas_of(self, block: Crossing) -> set[float]:
         names = self.purifiers if block.purifiers is None else block.purifiers

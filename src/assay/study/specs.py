@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.files import canonical_json
 from assay.study.attacks import AttackSpec
-from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token
+from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, sigma_token
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -55,12 +55,13 @@ class Specs:
             )
         )
 
-    def purify(self, purifier: str, sigma: str) -> str:
+    def purify(self, attacked: str, purifier: str, sigma: str) -> str:
+        """Of the stack that a purifier makes of the stack `attacked`, a path or `clean`."""
         evaluation = self.study.evaluation
         return _text(
             PurifySpec(
                 purifier=self._purifier(self._defence(purifier, sigma)),
-                draws=evaluation.draws,
+                draws=1 if self._locked(attacked) else evaluation.draws,
                 batch_size=evaluation.batch_size,
                 seed=self.study.seed,
             )
@@ -128,6 +129,10 @@ class Specs:
 
     def code_of_purify(self, purifier: str) -> str:
         return self.code("purify", f"assay.purifiers.{self.study.purifiers[purifier].method}")
+
+    def _locked(self, path: str) -> bool:
+        """Whether a stack was attacked by one who knows the noise of draw 0, on which alone it is judged."""
+        return path != CLEAN and self.study.attacks[self._attacked[path].attack].threat == "locked"
 
     def _purifier(self, defence: Defence) -> AnyPurifier:
         return self.study.purifiers[defence.purifier].model_copy(update={"sigmas": [defence.sigma]})
