@@ -186,13 +186,11 @@ class SquareAttack(Attack):
     does: ClassVar[str] = "uses no gradient"
     method: Literal["square"] = Field(description="Black-box random search by squares.")
     norm: Norm = Field("Linf", description="Norm of the ball.")
-    queries: PositiveInt = Field(
-        500, description="Candidates an image; behind a defence each is queried beside the best so far."
-    )
+    queries: PositiveInt = Field(500, description="Queries an image, each of so many draws.")
 
     @property
     def _search(self) -> tuple[int, int, int]:
-        return 0, 0, self.queries * (1 if self.threat == "transfer" else 2)
+        return 0, 0, self.queries + 1
 
 
 class RandomSignAttack(Attack):

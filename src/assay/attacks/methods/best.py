@@ -51,7 +51,7 @@ class Best:
         mean = each.mean(1)
         if not torch.isfinite(mean).all():
             raise AssayError("the victim's logits are not finite on a perturbed image; check classifier and diffusion")
-        better = ~self.broken[rows] & (mean < self.margins[rows])
+        better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
         self.points[rows[better]] = x[better]
         self.margins[rows[better]] = mean[better]
         if not self.victim.shared:
