@@ -176,7 +176,11 @@ def write_past(results, seconds, cpu="", device="cpu", **changes):
     purifier = past.purifiers["ddpm"]
     write(results / "images/test", json.loads(specs.images("test")), "cpu")
     write(results / "diffusions/unet", json.loads(specs.diffusion("unet")), device)
-    write(results / "purified/clean/ddpm/sigma-0.1", json.loads(specs.purify("clean", "ddpm", f"{purifier.sigma:g}")), device)
+    write(
+        results / "purified/clean/ddpm/sigma-0.1",
+        json.loads(specs.purify("clean", "ddpm", f"{purifier.sigma:g}")),
+        device,
+    )
     benchmark = results / "benchmarks/purify/clean/ddpm/sigma-0.1.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text(f"s\tcpu_time\n{seconds}\t{cpu or seconds}\n")
