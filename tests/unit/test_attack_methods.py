@@ -447,7 +447,7 @@ def test_values_that_are_not_finite_stop_the_attack() -> None:
     images, labels, keys = batch()
     victim = behind(Undisturbed(nn.Sequential(linear(), nn.Threshold(-1e9, 0.0))))
     victim.judged.network[0][1].bias.data[0] = torch.nan
-    with pytest.raises(AssayError, match="not finite"):
+    with pytest.raises(FloatingPointError, match="not finite"):
         run(attack_of("apgd", threat="adaptive"), victim, images, labels, keys)
 
 

@@ -109,7 +109,7 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
         )
     )
     assert (bare.unit, bare.amount) == ("classifier", (3 * 5 + 1) * IMAGES * bare_call)  # 1: what is stored, judged
-    followed, judged = 5 * 3, (5 + 1) * 8  # steps and draws; points and draws
+    followed, judged = 5 * 3, (5 + 1) * 4  # steps and draws; points and draws
     passes = 3 * followed + judged
     assert (blind.unit, blind.amount) == ("classifier", passes * IMAGES * bare_call)
     assert (oneshot.unit, oneshot.amount) == ("diffusion", passes * IMAGES * (call + bare_call))

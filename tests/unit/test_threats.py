@@ -217,8 +217,8 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     )
     scores = read_table(tmp_path / "scores/scores.csv", ("id", "label", "draw"))
     assert scores["draw"].tolist() == [0] * IMAGES
-    logits = torch.from_numpy(scores[["logit_0", "logit_1"]].to_numpy())
-    judged = margin(logits, torch.from_numpy(scores["label"].to_numpy(dtype="int64"))).numpy()
+    logits = torch.tensor(scores[["logit_0", "logit_1"]].values.tolist())
+    judged = margin(logits, torch.tensor(scores["label"].tolist())).numpy()
     assert judged == pytest.approx(table["margin"].to_numpy(), abs=2e-4)  # purified images are stored in 16 bits
     other = purify.model_copy(update={"seed": SEED + 1})
     purify_stack(other, "code", tmp_path / "attacked", made / "diffusion", tmp_path / "other", 1)

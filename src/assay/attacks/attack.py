@@ -10,7 +10,7 @@ import torch
 
 from assay import device as devices
 from assay.attacks.ball import boundary, project, sizes
-from assay.attacks.methods.best import margins
+from assay.attacks.methods.best import margins, require_finite
 from assay.attacks.methods.method import Search, build_search
 from assay.attacks.victims.victim import Victim, build_victim
 from assay.batches import Part, batch_count, folder_name, load_batch
@@ -61,9 +61,11 @@ def attack_stack(
         victim.begin(batch.keys)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(spec.seed, "attack", index) >> 1)
-            found = search(batch.images, batch.labels, batch.keys).detach()
-        if not torch.isfinite(found).all():
-            raise AssayError(f"{out}: the attack gave values that are not finite; lower its step size")
+            try:
+                found = search(batch.images, batch.labels, batch.keys).detach()
+                require_finite(found)
+            except FloatingPointError as error:
+                raise AssayError(f"{out}: {error}") from None
         start = index * spec.batch_size
         clean = stack.images[start : start + batch.size]
         stored = project(found[: batch.size].cpu().numpy(), clean, norm, eps)

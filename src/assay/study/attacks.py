@@ -13,7 +13,7 @@ STOCHASTIC: tuple[Threat, ...] = ("adaptive", "bpda", "surrogate", "blackbox")  
 GRADIENT_THREATS: tuple[Threat, ...] = ("transfer", "adaptive", "bpda", "surrogate", "locked")
 
 PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
-SELECTION_DRAWS = 8
+FEWEST_SELECTION_DRAWS = 4
 MOST_DRAWS = 256  # of the 65,536 that the noise has for a query's number and draw
 
 
@@ -40,7 +40,7 @@ class Attack(Model):
         ge=2,
         le=MOST_DRAWS,
         description="Draws of the defence, apart from those of the queries, on which the attack compares its points; "
-        f"{SELECTION_DRAWS} if absent.",
+        f"as many as `draws` if absent, {FEWEST_SELECTION_DRAWS} at least.",
     )
     surrogate_steps: PositiveInt | None = Field(
         None, description="Steps of the purifier that stands in for the true one; threat surrogate only."
@@ -65,7 +65,7 @@ class Attack(Model):
     @property
     def selection(self) -> int:
         """Draws on which points are compared; one where the victim is deterministic."""
-        return (self.selection_draws or SELECTION_DRAWS) if self.stochastic else 1
+        return (self.selection_draws or max(self.draws, FEWEST_SELECTION_DRAWS)) if self.stochastic else 1
 
     @property
     def passes(self) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from torch import Tensor
 from assay.attacks.ball import project, storage_bits
 from assay.attacks.methods.method import margin
 from assay.attacks.victims.victim import Victim
-from assay.files import AssayError
 from assay.stacks import to_pixels, to_stored
 from assay.study.attacks import Attack
 
@@ -50,7 +49,7 @@ class Best:
         each = margins(logits, self.labels[rows])
         mean = each.mean(1)
         if not torch.isfinite(mean).all():
-            raise AssayError("the victim's logits are not finite on a perturbed image; check classifier and diffusion")
+            raise FloatingPointError("logits of a perturbed image are not finite; check the classifier and the diffusion")
         better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
         self.points[rows[better]] = x[better]
         self.margins[rows[better]] = mean[better]
@@ -76,11 +75,15 @@ class Best:
 
 def as_stored(x: Tensor, images: Tensor, attack: Attack) -> Tensor:
     """Perturbed images as later stages read them: in the ball, on the storage grid."""
-    if not torch.isfinite(x).all():
-        raise AssayError("the attack gave values that are not finite; lower its step size")
+    require_finite(x)
     clean = to_stored(images.cpu().numpy(), storage_bits(attack.ball, attack.radius))
     stored = project(x.cpu().numpy(), clean, attack.ball, attack.radius)
     return torch.from_numpy(to_pixels(stored)).to(x)
+
+
+def require_finite(x: Tensor) -> None:
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the attack gave values that are not finite; lower its step size")
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
