@@ -332,6 +332,27 @@ def test_queries_and_judgements_never_share_a_draw() -> None:
     assert torch.isin(torch.cat(noises)[:, 0, 0, 0], values[:, 0, 0, 0]).all()  # the same at every call
 
 
+@pytest.mark.parametrize("method", ["pgd", "apgd"])
+def test_an_attack_chooses_among_points_on_draws_that_it_did_not_follow(method: str) -> None:
+    images, labels, keys = batch(4)
+    met: dict[str, list[Tensor]] = {"attacked": [], "judged": []}
+
+    class Noting(Undisturbed):
+        def __init__(self, name: str) -> None:
+            super().__init__(linear(scale=0.01))
+            self.name = name
+
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            met[self.name].append(noise(0)[:, 0, 0, 0])
+            return self.network(x)
+
+    victim = Expected(Noting("attacked"), Noting("judged"), 3, seed=1)
+    run(attack_of(method, threat="adaptive", draws=3, steps=6), victim, images, labels, keys)
+    followed, chosen_on = (torch.cat(met[name]).unique() for name in ("attacked", "judged"))
+    assert len(followed) > len(chosen_on) == 4 * 4  # fresh ones at each query, the same four at each judgement
+    assert not torch.isin(followed, chosen_on).any()
+
+
 # images that are broken
 
 
