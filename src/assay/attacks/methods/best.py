@@ -49,7 +49,7 @@ class Best:
         each = margins(logits, self.labels[rows])
         mean = each.mean(1)
         if not torch.isfinite(mean).all():
-            raise FloatingPointError("logits of a perturbed image are not finite; check the classifier and the diffusion")
+            raise FloatingPointError("logits of a perturbed image are not finite; check classifier and diffusion")
         better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
         self.points[rows[better]] = x[better]
         self.margins[rows[better]] = mean[better]
