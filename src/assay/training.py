@@ -23,7 +23,10 @@ from assay.noise import derive_seed
 
 LEAST_SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LARGEST_SHARE_OF_TIME = 0.02
-END_OF_JOB = "SLURM_JOB_END_TIME"  # set by Slurm in a job's environment: seconds since 1970
+END_OF_JOB = "SLURM_JOB_END_TIME"  # set by Slurm (from 23.02) in a job's environment: seconds since 1970
+STEP = "SLURM_STEP_ID"  # set by Slurm where a job runs this one stage; not in an allocation that runs many
+MINUTES = "ASSAY_MINUTES"  # set by the rules: the time that they ask for
+STARTED = time.time()
 SECONDS_TO_STOP_IN = 60.0
 
 
@@ -54,8 +57,7 @@ class Checkpoints:
 
     def last_call(self) -> bool:
         """Whether the job's time limit is so near that training must stop, with a checkpoint, and go on in another."""
-        end = os.environ.get(END_OF_JOB)
-        return end is not None and time.time() > float(end) - SECONDS_TO_STOP_IN - 2 * self._cost
+        return time.time() > _end_of_job() - SECONDS_TO_STOP_IN - 2 * self._cost
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a state."""
@@ -70,6 +72,15 @@ class Checkpoints:
         return AssayError(
             f"{self.path}: the job's time limit is near; stopped with this checkpoint, run again to go on"
         )
+
+
+def _end_of_job() -> float:
+    """When the job is killed for its time limit, in seconds since 1970; never where there is none."""
+    if END_OF_JOB in os.environ:
+        return float(os.environ[END_OF_JOB])
+    if STEP in os.environ and MINUTES in os.environ:
+        return STARTED + 60 * float(os.environ[MINUTES])
+    return math.inf
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:

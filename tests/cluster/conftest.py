@@ -202,11 +202,20 @@ def finished(pristine, work) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def local(pristine, work) -> Checkout:
-    """The study on this machine without containers, with the images' own Python. Not to be changed."""
+def local_python(work) -> str:
+    """A Python of the images' own version, outside them."""
+    if HERE:
+        return sys.executable
+    subprocess.run([DEBIAN_PYTHON, "-m", "venv", "--without-pip", work / "python"], check=True)
+    return str(work / "python" / "bin" / "python")
+
+
+@pytest.fixture(scope="session")
+def local(pristine, work, local_python) -> Checkout:
+    """The study on this machine without containers. Not to be changed."""
     checkout = pristine.copy(work / "local")
     with timed("the study without cluster and containers"):
-        checkout.complete("--cores", "2", python=sys.executable if HERE else DEBIAN_PYTHON)
+        checkout.complete("--cores", "2", python=local_python)
     return checkout
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DEBIAN_PYTHON, EXACT_COMMAND, HERE, wait_for
+from conftest import EXACT_COMMAND, HERE, wait_for
 from machine import timed
 
 from assay.files import MANIFEST, faults
@@ -20,17 +20,17 @@ pytestmark = pytest.mark.skipif(HERE, reason="jobs and nodes are killed on the t
 
 SHORT = "steps: 6\n    batch_size: 8\n    validate_every: 3"
 LONG = "steps: {steps}\n    batch_size: 8\n    validate_every: 1000"
-STEPS = 3000
+STEPS = 6000
 TRAINED = "results/cluster/diffusions/unet/manifest.json"
 SUBMITTED = re.compile(r"SLURM jobid (\d+) \(log: \S+/rule_train_diffusion/")
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(local, work):
+def uninterrupted(local, local_python, work):
     """The study with the long training, run without cluster, containers and interruptions."""
     checkout = _lengthened(local, work / "uninterrupted")
     with timed("the long training, uninterrupted"):
-        checkout.complete("--cores", "2", python=DEBIAN_PYTHON)
+        checkout.complete("--cores", "2", python=local_python)
     return checkout
 
 
@@ -70,9 +70,16 @@ def test_scancel_and_a_dead_node_in_mid_training(study, uninterrupted, slurm):
     assert "Nothing to be done" in study.complete(*EXACT_COMMAND, "--dry-run")
 
 
+def test_a_training_stops_itself_before_its_time_limit_and_goes_on(study, uninterrupted):
+    """The first attempt has a minute, which is what a training leaves itself to stop in."""
+    study.complete(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=attempt**3", "--", TRAINED)
+    assert "resumed after step" in _log(study)
+    assert _differences(study, uninterrupted, "diffusions/") == []
+
+
 def test_a_time_limit_in_mid_training(study, uninterrupted, slurm):
-    """The training stands still until its minute is over, so that it cannot end in time; the next attempt has more."""
-    run = study.start(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=attempt**3", "--", TRAINED)
+    """The training stands still until its time is over, so that it cannot stop itself; the next attempt has more."""
+    run = study.start(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=2 * attempt**3", "--", TRAINED)
     job = _training(study, run, attempt=1)
     _stop_training(study)
     wait_for("the time limit", lambda: "TIMEOUT" in slurm.run("scontrol", "show", "job", job, check=False), run)
@@ -104,20 +111,22 @@ def _training(study, run, attempt):
         run,
     )
     since = time.time()
-    checkpoint = study.results / "diffusions/.unet.resume/checkpoint.pt"
-    wait_for("a checkpoint", lambda: checkpoint.is_file() and checkpoint.stat().st_mtime > since, run)
+    saved = (study.results / "diffusions").glob
+    pattern = ".unet.resume-*/checkpoint.pt"
+    wait_for("a checkpoint", lambda: any(path.stat().st_mtime > since for path in saved(pattern)), run)
     return jobs[-1]
 
 
 def _stop_training(study):
     """Have the training's process stand still."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            place = (process / "cwd").readlink()
         except OSError:
             continue
-        if words[0].endswith("python") and len(words) > 1 and words[1] == f"{study.root}/scripts/train_diffusion.py":
-            os.kill(int(path.parent.name), signal.SIGSTOP)
+        if words[0].endswith("python") and words[1:2] == ["scripts/train_diffusion.py"] and place == study.root:
+            os.kill(int(process.name), signal.SIGSTOP)
             return
     pytest.fail(f"no training runs: {subprocess.run(['ps', 'axf'], capture_output=True, text=True).stdout}")
 

@@ -320,15 +320,21 @@ def test_two_ranks_give_the_loss_curve_of_one(kind: str, images: Path, tmp_path:
     pd.testing.assert_frame_equal(*histories, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("told_by_slurm", [True, False])
 def test_training_stops_with_a_checkpoint_before_the_jobs_time_limit_and_goes_on_in_the_next(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_by_slurm: bool
 ) -> None:
     whole = contents(train("diffusion", images, tmp_path / "whole"))
-    monkeypatch.setenv(training.END_OF_JOB, str(time.time() + training.SECONDS_TO_STOP_IN - 1))
+    end = time.time() + training.SECONDS_TO_STOP_IN - 1
+    if told_by_slurm:
+        monkeypatch.setenv(training.END_OF_JOB, str(end))
+    else:
+        monkeypatch.setenv(training.STEP, "0")
+        monkeypatch.setenv(training.MINUTES, str((end - training.STARTED) / 60))
     with pytest.raises(AssayError, match="time limit is near; stopped with this checkpoint, run again"):
         train("diffusion", images, tmp_path / "stopped")
     assert list(tmp_path.glob(".stopped.resume-*/checkpoint.pt"))
-    monkeypatch.delenv(training.END_OF_JOB)
+    monkeypatch.delenv(training.END_OF_JOB if told_by_slurm else training.STEP)
     assert contents(train("diffusion", images, tmp_path / "stopped")) == whole
 
 

@@ -33,7 +33,7 @@ rule train_classifier:
         spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
         code=SPECS.code("train_classifier"),
     shell:
-        "python scripts/train_classifier.py"
+        "ASSAY_MINUTES={resources.runtime} python scripts/train_classifier.py"
         " --train $(dirname {input.train})"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
@@ -82,7 +82,7 @@ rule train_diffusion:
         spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
         code=SPECS.code("train_diffusion"),
     shell:
-        "python scripts/train_diffusion.py"
+        "ASSAY_MINUTES={resources.runtime} python scripts/train_diffusion.py"
         " --train $(dirname {input.train})"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"

@@ -20,6 +20,8 @@ from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
 from assay.stacks import read_stack, to_pixels, write_stack
 from assay.study.attacks import AttackSpec
+from assay.study.fields import SELECTED
+from assay.study.selection import read_sigma, require_selected
 
 
 def attack_stack(
@@ -31,6 +33,7 @@ def attack_stack(
     out: Path,
     threads: int,
     part: Part | None = None,
+    selected: Path | None = None,
 ) -> None:
     """Attack every image of the stack `images`; the stack `out` has the same ids and labels in the same order.
 
@@ -40,18 +43,24 @@ def attack_stack(
     (margin below 0). The fact `queries` counts how often an image went through the victim, with and without gradient,
     in the mean.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
+    `selected` is the file of the study's selected sigma, for a victim whose defence has it.
     """
     device = devices.prepare(threads)
     stack = read_stack(images)
     inputs = {"images": images / "manifest.json", "classifier": classifier / "manifest.json"}
     if diffusion:
         inputs["diffusion"] = diffusion / "manifest.json"
+    facts, known = {}, spec
+    if spec.purifier and spec.purifier["sigmas"] == [SELECTED]:
+        inputs["sigma"] = require_selected(selected)
+        facts["sigma"] = read_sigma(inputs["sigma"])
+        known = spec.model_copy(update={"purifier": spec.purifier | {"sigmas": [facts["sigma"]]}})
     norm, eps = spec.attack.ball, spec.attack.radius
     libraries = ("torch", "torchattacks", "numpy", "tifffile")
 
     @functools.cache
     def load() -> tuple[Victim, Search]:
-        victim = build_victim(spec, classifier, diffusion, device).to(device).eval().requires_grad_(False)
+        victim = build_victim(known, classifier, diffusion, device).to(device).eval().requires_grad_(False)
         seed = derive_seed(spec.seed, "attack", "search")
         return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"], seed)
 
@@ -98,7 +107,7 @@ def attack_stack(
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
-        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts |= facts | {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_stack(draft, attacked, table)
     resume.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 
 def parse_number(value: Any) -> Any:
@@ -23,6 +23,12 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
+SELECTED = "selected"  # in place of a sigma: the one that the study's selection chooses
+TAGS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
+Level = Annotated[
+    Annotated[Sigma, Tag(TAGS[0])] | Annotated[Literal["selected"], Tag(TAGS[1])],
+    Discriminator(lambda value: TAGS[isinstance(value, str) and "/" not in value]),
+]
 PositiveInt = Annotated[int, Field(gt=0)]
 Norm = Literal["Linf", "L2"]
 
