@@ -7,13 +7,13 @@ Costs are counted in floating point operations of the networks; a modest GPU is 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.study.cells import attacked_stacks, sweep
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
-GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify")
+GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe")
 
 OPERATIONS = 2  # a multiplication and an addition
 RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
@@ -70,6 +70,13 @@ class JobNeeds:
         work = through + (GRADIENT * gradients + forwards) * self._classify(attacked.classifier)
         return self._stack(role, 1, work, attempt)
 
+    def probe(self, path: str, attempt: int = 1) -> Needs:
+        """A few attacks on a few images; the whole stack is read for that."""
+        checks, whole = self.study.checks, self.attack(path, attempt)
+        attacks = checks.gradients + 5 * checks.convergence + 3 * checks.active
+        share = attacks * checks.images / self.study.evaluation.images
+        return replace(whole, runtime=math.ceil(MIN_MINUTES * 2 ** (attempt - 1) + whole.runtime * share))
+
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
         return self._stack(role, self._draws, self._draws * self._purify(purifier), attempt)
 
@@ -77,7 +84,7 @@ class JobNeeds:
         return self._stack(role, self._draws, self._draws * self._classify(classifier), attempt)
 
     def whole(self, attempt: int = 1) -> Needs:
-        """Of summarise and report."""
+        """Of summarise, check and report."""
         return _needs(False, self.study.evaluation.images * self._draws, self._pixels, 0.0, attempt)
 
     @property
