@@ -76,9 +76,9 @@ def normal(
 
 
 def step_noise(seed: int, keys: Tensor | Sequence[int], draws: Tensor | Sequence[int], like: Tensor) -> StepNoise:
-    """The noise of one realisation of a stochastic defence: a function of the step, shaped and placed like `like`."""
+    """The noise of one realisation of a stochastic defence: a function of the step; shape, type, place of `like`."""
 
     def noise(step: int) -> Tensor:
-        return normal(seed, keys, draws, step, like.shape[1:], like.device)
+        return normal(seed, keys, draws, step, like.shape[1:], like.device).to(like.dtype)
 
     return noise

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from assay.evaluation.choice import sweep_table
-from assay.evaluation.summary import Scores
+from assay.evaluation.scores import Scores
 
 
 def scores(right: np.ndarray) -> Scores:

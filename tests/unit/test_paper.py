@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.evaluation.summary import measure, read_scores
+from assay.evaluation.scores import read_scores
+from assay.evaluation.summary import measure
 from assay.files import artifact
 from assay.reporting.answer import answers
 from assay.reporting.page import write_report

@@ -87,7 +87,7 @@ def test_purifiers_work_by_images_draws_and_calls_of_the_denoiser():
     specs = Specs(study())
     call = unet_size(study().diffusions["unet"], SIDE).multiply_adds
     amounts = {
-        name: work_of("purify", f"clean/{name}/sigma-{sigma}", specs.purify(name, sigma))
+        name: work_of("purify", f"clean/{name}/sigma-{sigma}", specs.purify("clean", name, sigma))
         for name, sigma in (("noise", "0.1"), ("oneshot", "0.1"), ("ddpm", "0.1"), ("all-steps", "0.144"))
     }
     assert (amounts["noise"].unit, amounts["noise"].amount) == ("noisy pixels", IMAGES * DRAWS * SIDE**2)
@@ -108,11 +108,13 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
             *("net/adaptive/eps-4_255/oneshot-0.1", "net/adaptive/eps-4_255/ddpm-0.1"),
         )
     )
-    assert (bare.unit, bare.amount) == ("classifier", 3 * 5 * IMAGES * bare_call)
-    assert (blind.unit, blind.amount) == ("classifier", 3 * bare.amount)
-    assert (oneshot.unit, oneshot.amount) == ("diffusion", 3 * 3 * 5 * IMAGES * (call + bare_call))
-    through = 4 * 4 / 3 * call  # four steps, each computed once more for its gradient
-    assert ddpm.amount == pytest.approx(3 * 3 * 5 * IMAGES * (through + bare_call))
+    assert (bare.unit, bare.amount) == ("classifier", (3 * 5 + 1) * IMAGES * bare_call)  # 1: what is stored, judged
+    followed, judged = 5 * 3, (5 + 1) * 4  # steps and draws; points and draws
+    passes = 3 * followed + judged
+    assert (blind.unit, blind.amount) == ("classifier", passes * IMAGES * bare_call)
+    assert (oneshot.unit, oneshot.amount) == ("diffusion", passes * IMAGES * (call + bare_call))
+    through = 4 * (4 * followed + judged) * call  # four steps, each computed once more for its gradient
+    assert ddpm.amount == pytest.approx(IMAGES * (through + passes * bare_call))
 
 
 def test_stacks_take_the_bytes_that_they_have(tmp_path):
@@ -174,7 +176,11 @@ def write_past(results, seconds, cpu="", device="cpu", **changes):
     purifier = past.purifiers["ddpm"]
     write(results / "images/test", json.loads(specs.images("test")), "cpu")
     write(results / "diffusions/unet", json.loads(specs.diffusion("unet")), device)
-    write(results / "purified/clean/ddpm/sigma-0.1", json.loads(specs.purify("ddpm", f"{purifier.sigma:g}")), device)
+    write(
+        results / "purified/clean/ddpm/sigma-0.1",
+        json.loads(specs.purify("clean", "ddpm", f"{purifier.sigma:g}")),
+        device,
+    )
     benchmark = results / "benchmarks/purify/clean/ddpm/sigma-0.1.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text(f"s\tcpu_time\n{seconds}\t{cpu or seconds}\n")
@@ -186,7 +192,7 @@ def write(folder, spec, device):
 
 
 def purify_job(results, name="ddpm", **changes):
-    spec = json.loads(Specs(study(**changes)).purify(name, "0.1"))
+    spec = json.loads(Specs(study(**changes)).purify("clean", name, "0.1"))
     return Job("purify", "missing output", 1, results / f"benchmarks/purify/clean/{name}/sigma-0.1.tsv", spec)
 
 
@@ -221,7 +227,7 @@ def test_stages_that_call_the_same_kind_of_network_tell_of_each_other(tmp_path):
     spec = json.loads(Specs(study()).attack(path))
     job = Job("attack", "missing output", 1, tmp_path / f"new/benchmarks/attack/{path}.tsv", spec)
     (found,) = estimates([job], study())
-    purify = work_of("purify", "clean/ddpm/sigma-0.1", Specs(study()).purify("ddpm", "0.1"))
+    purify = work_of("purify", "clean/ddpm/sigma-0.1", Specs(study()).purify("clean", "ddpm", "0.1"))
     attack = work_of("attack", path, json.dumps(spec))
     assert found.times.clock == pytest.approx(START_UP + 10 * attack.amount / purify.amount)
 

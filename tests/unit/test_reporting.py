@@ -19,7 +19,9 @@ import yaml
 from PIL import Image
 
 from assay.data import phantom
-from assay.evaluation.summary import measure, read_scores, write_summary
+from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
@@ -55,13 +57,13 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
         stored = np.rint(255 * stacks[attacked.path]).astype(np.uint8)
         inputs = {"images": results / "images/test", "classifier": results / "classifiers" / attacked.classifier}
         _write_stack(folder, stored, _table(chosen[1]), inputs)
-    rows = []
-    keys = Specs(study).rows()
-    for cell, key in zip(cells(study), keys, strict=True):
+    for cell in cells(study):
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
-        rows.append({"study": study.study, **key, **measure(read_scores(results / "scores" / cell.path))})
-    write_summary(pd.DataFrame(rows), results / "summary.csv")
+    judged = judge(Specs(study).rows(), results / "scores")
+    write_table(summarise(study.study, judged), results / "summary.csv")
+    write_table(compare_cells(study.study, judged), results / "comparisons.csv")
+    write_table(worst_cases(study.study, judged), results / "worst_case.csv")
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
         folder = results / "benchmarks" / rule / "a"
         folder.mkdir(parents=True)
@@ -215,7 +217,7 @@ def said_of(row: Any) -> str:
 
 def with_summary(tmp_path: Path, summary: pd.DataFrame) -> Path:
     """A study's folder that holds nothing but a summary."""
-    write_summary(summary, tmp_path / "summary.csv")
+    write_table(summary, tmp_path / "summary.csv")
     return tmp_path
 
 

@@ -1,20 +1,18 @@
+import itertools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, mannwhitneyu
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from assay.evaluation.statistics import (
-    accuracy_interval,
-    majority,
-    mcnemar,
-    paired_difference,
-    unpaired_difference,
-    wilson,
-)
+from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval, wilson
+from assay.evaluation.statistics.measures import auroc, kept, majority, placements, variance_parts, worst_of
+from assay.evaluation.statistics.multiple import holm
+from assay.evaluation.statistics.paired import mcnemar, paired_difference, sign_flip, unpaired_difference
 
 
 def simulate(generator, images, draws, accuracy, spread):
@@ -176,9 +174,12 @@ def test_mcnemar_refuses_several_draws():
         mcnemar(np.ones((3, 2), bool), np.ones((3, 2), bool))
 
 
-def test_a_cell_does_not_differ_from_itself():
-    correct = np.random.default_rng(0).random((50, 3)) < 0.5
-    assert paired_difference(correct, correct, seed=0) == (0.0, 0.0, 0.0)
+def test_a_cell_does_not_differ_from_itself_as_far_as_its_images_tell():
+    few, many = (np.random.default_rng(0).random((images, 3)) < 0.5 for images in (50, 5000))
+    difference, low, high = paired_difference(few, few, seed=0)
+    assert difference == 0
+    assert -0.05 < low < 0 < high < 0.05
+    assert paired_difference(many, many, seed=0)[2] < high / 10
 
 
 def test_paired_difference_has_a_sign_a_seed_and_any_numbers_of_draws():
@@ -232,7 +233,188 @@ def test_unpaired_interval_equals_statsmodels_newcombe(right_a, right_b):
     assert unpaired_difference(a, b)[1:] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("draws", [(1, 1), (2, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_sign_flip_is_the_share_of_all_ways_to_exchange_a_and_b(draws, clustered):
+    generator = np.random.default_rng(sum(draws))
+    a, b = (generator.random((9, count)) < chance for count, chance in zip(draws, (0.4, 0.7), strict=True))
+    clusters = np.array([0, 0, 1, 1, 2, 3, 4, 5, 5]) if clustered else np.arange(9)
+    by_image = b.mean(axis=1) - a.mean(axis=1)
+    by_unit = np.array([by_image[clusters == unit].sum() for unit in np.unique(clusters)])
+    ways = np.array(list(itertools.product([-1, 1], repeat=len(by_unit)))) @ by_unit
+    both = np.mean(np.abs(ways) >= abs(by_unit.sum()) - 1e-12)
+    one = np.mean(ways >= by_unit.sum() - 1e-12)
+    given = clusters if clustered else None
+    assert sign_flip(a, b, given) == pytest.approx(both, abs=1e-12)
+    assert sign_flip(a, b, given, "greater") == pytest.approx(one, abs=1e-12)
+
+
+def test_sign_flip_sees_small_chances():
+    a, b = np.zeros((40, 3), bool), np.ones((40, 3), bool)
+    assert sign_flip(a, b) == pytest.approx(2.0**-39, rel=1e-3)
+    assert sign_flip(b, a, alternative="greater") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_holm_equals_statsmodels(count):
+    p_values = np.random.default_rng(count).random(count) ** 3
+    p_values[count // 2 :] = p_values[count // 2]
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-15)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert len(holm([])) == 0
+
+
+# the worst of k draws
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_worst_of_k_is_the_share_of_all_choices_of_k_draws_that_are_all_right(k):
+    correct = np.random.default_rng(0).random((30, 5)) < np.linspace(0.2, 1, 30)[:, None]
+    choices = list(itertools.combinations(range(5), k))
+    expected = np.mean([correct[:, list(choice)].all(axis=1) for choice in choices], axis=0)
+    assert worst_of(correct, k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_worst_of_one_is_accuracy_and_worst_of_all_is_right_in_every_draw():
+    correct = np.random.default_rng(0).random((50, 4)) < 0.8
+    assert worst_of(correct, 1).mean() == pytest.approx(correct.mean())
+    assert np.array_equal(worst_of(correct, 4), correct.all(axis=1))
+
+
+def test_worst_of_k_is_unbiased():
+    chances = np.random.default_rng(1).beta(4, 1, size=200_000)[:, None]
+    correct = np.random.default_rng(2).random((200_000, 5)) < chances
+    assert worst_of(correct, 3).mean() == pytest.approx((chances**3).mean(), abs=0.003)
+    assert (correct.mean(axis=1) ** 3).mean() > (chances**3).mean() + 0.02  # what one might take in its place
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_more_draws_than_there_are_tell_nothing(k):
+    with pytest.raises(ValueError, match=f"the worst of {k} cannot be told from 3 draws"):
+        worst_of(np.ones((2, 3), bool), k)
+
+
+def test_kept_is_a_share_of_the_same_measure_on_clean_images():
+    assert kept(0.4, 0.8) == 0.5
+    assert np.isnan(kept(0.0, 0.0))
+
+
+# noise is no defence
+
+
+def test_a_defence_of_pure_label_noise_gains_nothing_by_voting_or_repeating():
+    """What is left under attack must never be significantly more than what the same measure says of clean images."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    found = []
+    for _ in range(200):
+        clean, attacked = (generator.normal(size=(400, 5, 2)) for _ in range(2))
+        right = [logits.argmax(axis=-1) == labels[:, None] for logits in (clean, attacked)]
+        votes = [(majority(logits) == labels)[:, None] for logits in (clean, attacked)]
+        every = [correct.all(axis=1, keepdims=True) for correct in right]
+        found.append([sign_flip(*pair, alternative="greater") for pair in (right, votes, every)])
+        assert accuracy_interval(right[1])[0] < 0.6
+    assert (np.array(found) < 0.01).mean(axis=0) == pytest.approx([0.01] * 3, abs=0.02)
+
+
+def test_repeating_takes_from_a_noisy_defence_and_not_from_a_steady_one():
+    generator = np.random.default_rng(0)
+    noisy = generator.random((2000, 10)) < 0.9
+    steady = np.repeat(generator.random((2000, 1)) < 0.9, 10, axis=1)
+    assert worst_of(noisy, 10).mean() == pytest.approx(0.9**10, abs=0.03)
+    assert worst_of(steady, 10).mean() == steady.mean()
+
+
+# where the variance comes from
+
+
+def test_variance_parts_by_simulation():
+    generator = np.random.default_rng(0)
+    chances = generator.beta(2, 1, size=(100_000, 1))
+    of_images, of_draws = variance_parts(generator.random((100_000, 3)) < chances)
+    assert of_images == pytest.approx(chances.var(), abs=0.003)
+    assert of_draws == pytest.approx((chances * (1 - chances)).mean(), abs=0.003)
+    assert of_images + of_draws == pytest.approx(2 / 3 * 1 / 3, abs=0.003)
+
+
+def test_one_draw_cannot_tell_images_from_draws():
+    assert np.isnan(variance_parts(np.ones((5, 1), bool))).all()
+
+
+# AUROC
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_auroc_equals_its_definition_and_scipy(digits):
+    generator = np.random.default_rng(digits)
+    positive = generator.random(60) < 0.4
+    scores = np.round(generator.normal(size=(60, 3)) + positive[:, None], digits)
+    by_draw = []
+    for draw in scores.T:
+        one, other = draw[positive][:, None], draw[~positive][None]
+        by_draw.append(np.mean((one > other) + 0.5 * (one == other)))
+        assert mannwhitneyu(draw[positive], draw[~positive]).statistic / one.size / other.size == pytest.approx(
+            by_draw[-1], abs=1e-12
+        )
+    assert auroc(scores, positive) == pytest.approx(np.mean(by_draw), abs=1e-12)
+    assert placements(scores, positive)[~positive].mean() == pytest.approx(np.mean(by_draw), abs=1e-12)
+
+
+def test_auroc_of_a_perfect_a_useless_and_a_reversed_score():
+    positive = np.array([False, False, True, True])
+    assert auroc_interval(np.array([[0.0], [1], [2], [3]]), positive)[0] == 1
+    assert auroc_interval(np.zeros((4, 2)), positive)[0] == 0.5
+    assert auroc_interval(np.array([[3.0], [2], [1], [0]]), positive)[0] == 0
+
+
+def test_auroc_of_one_class_is_not_a_number():
+    assert np.isnan(auroc_interval(np.zeros((4, 1)), np.ones(4, bool))).all()
+
+
+def test_auroc_interval_is_delongs_in_the_middle():
+    generator = np.random.default_rng(0)
+    positive = np.arange(400) < 150
+    scores = generator.normal(size=(400, 1)) + 0.4 * positive[:, None]
+    kernel = (scores[positive] > scores[~positive].T).astype(float)
+    variance = kernel.mean(axis=1).var(ddof=1) / 150 + kernel.mean(axis=0).var(ddof=1) / 250
+    area, low, high = auroc_interval(scores, positive)
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
+
+
+# slides
+
+
+def test_images_that_repeat_their_slide_count_as_their_slide():
+    slides = np.random.default_rng(0).random(40) < 0.7
+    correct, clusters = np.repeat(slides, 10)[:, None], np.repeat(np.arange(40), 10)
+    low, high = accuracy_interval(correct, clusters=clusters)[1:]
+    assert (low, high) == pytest.approx(wilson(slides.sum(), 40), abs=0.02)
+    assert high - low > 2.5 * np.diff(accuracy_interval(correct)[1:])
+
+
+def test_where_each_slide_has_one_image_slides_change_little():
+    correct = np.random.default_rng(0).random((300, 3)) < 0.8
+    assert accuracy_interval(correct, clusters=np.arange(300)) == pytest.approx(accuracy_interval(correct), abs=0.002)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_at_zero_and_one_the_slides_count_not_the_images(value):
+    alone = mean_interval(np.full(100, value), clusters=np.repeat(np.arange(10), 10))
+    assert alone[2] - alone[1] > np.diff(wilson(10 * value, 10))[0]
+
+
+def test_one_slide_tells_next_to_nothing():
+    clusters = np.zeros(100)
+    assert np.diff(accuracy_interval(np.ones((100, 1), bool), clusters=clusters)[1:]) > 0.7
+    a, b = np.zeros((100, 1), bool), np.ones((100, 1), bool)
+    assert paired_difference(a, b, seed=0, clusters=clusters) == (1.0, -1.0, 1.0)
+    assert sign_flip(a, b, clusters) == 1.0
+
+
 def test_the_module_is_cheap_to_import():
-    code = "import sys, assay.evaluation.statistics; print(*sys.modules)"
+    code = "import sys, assay.evaluation.statistics.paired, assay.evaluation.statistics.multiple; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"scipy", "pandas", "torch"} & set(done.stdout.split())

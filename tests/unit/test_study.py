@@ -130,8 +130,8 @@ def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
     base = Specs(parse_study(DEMO, "x"))
     other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=2)), "x"))
     attack = "resnet/pgd/eps-4_255/undefended"
-    assert base.purify("ddpm", "0.1") != other.purify("ddpm", "0.1")
-    assert base.purify("oneshot", "0.1") == other.purify("oneshot", "0.1")
+    assert base.purify("clean", "ddpm", "0.1") != other.purify("clean", "ddpm", "0.1")
+    assert base.purify("clean", "oneshot", "0.1") == other.purify("clean", "oneshot", "0.1")
     assert base.attack(attack) == other.attack(attack)
     more = Specs(parse_study(changed(lambda c: c["evaluation"].update(images=300)), "x"))
     assert base.images("test") != more.images("test")

@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.evaluation.statistics import accuracy_interval
-from assay.evaluation.summary import COLUMNS, read_scores, summarise, write_summary
+from assay.evaluation.comparisons import COLUMNS as COMPARED
+from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.scores import read_scores, read_slides
+from assay.evaluation.statistics.intervals import accuracy_interval, mean_interval
+from assay.evaluation.statistics.paired import mcnemar
+from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
+from assay.evaluation.worst_case import COLUMNS as WORST
+from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
 from assay.reporting.read import read_summary
 from assay.study.parse import parse_study
@@ -33,6 +39,13 @@ def write_scores(folder, correct, labels=LABELS, ids=None, classes=2, change=lam
     return folder
 
 
+def write_images(folder, **columns):
+    """The table of the test images, as far as the summary reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"id": np.arange(4), "label": LABELS} | columns).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
 def row(place, **changes):
     cell = {"classifier": "resnet", "attack": "none", "threat": "none", "norm": "none", "eps": 0.0}
     return cell | {"defence": "none", "sigma": 0.0, "scores": place} | changes
@@ -53,7 +66,7 @@ def rows(tmp_path):
 
 
 def test_each_cell_is_a_row_in_the_given_order(tmp_path, rows):
-    summary = summarise("demo", rows, tmp_path)
+    summary = summarise("demo", judge(rows, tmp_path))
     assert list(summary.columns) == COLUMNS
     assert summary["study"].tolist() == ["demo", "demo"]
     assert summary["defence"].tolist() == ["ddpm", "none"]
@@ -62,7 +75,7 @@ def test_each_cell_is_a_row_in_the_given_order(tmp_path, rows):
 
 
 def test_measures_by_hand(tmp_path, rows):
-    purified, clean = summarise("demo", rows, tmp_path).to_dict("records")
+    purified, clean = summarise("demo", judge(rows, tmp_path)).to_dict("records")
     assert (purified["images"], purified["draws"]) == (4, 3)
     assert purified["accuracy"] == pytest.approx(6 / 12)
     assert (purified["ci_low"], purified["ci_high"]) == pytest.approx(accuracy_interval(PURIFIED)[1:])
@@ -77,9 +90,9 @@ def test_measures_by_hand(tmp_path, rows):
 def test_sensitivity_is_blank_beyond_two_classes_and_where_a_class_is_absent(tmp_path):
     write_scores(tmp_path / "three", CLEAN, labels=[0, 1, 2, 0], classes=3)
     write_scores(tmp_path / "negatives", CLEAN, labels=[0, 0, 0, 0])
-    three = summarise("s", [row("three")], tmp_path)
+    three = summarise("s", judge([row("three")], tmp_path))
     assert three[["sensitivity", "specificity"]].isna().all(axis=None)
-    negatives = summarise("s", [row("negatives")], tmp_path)
+    negatives = summarise("s", judge([row("negatives")], tmp_path))
     assert negatives["sensitivity"].isna().all()
     assert negatives["specificity"].tolist() == [0.75]
 
@@ -91,19 +104,19 @@ def test_sensitivity_is_blank_beyond_two_classes_and_where_a_class_is_absent(tmp
 def test_cells_on_other_images_are_refused(tmp_path, rows, what, changes):
     write_scores(tmp_path / "clean/other", CLEAN, **changes)
     with pytest.raises(AssayError, match=rf"clean/other: its {what} are not those of .*clean/ddpm"):
-        summarise("demo", [*rows, row("clean/other")], tmp_path)
+        summarise("demo", judge([*rows, row("clean/other")], tmp_path))
 
 
 def test_corrupt_scores_are_one_clear_error(tmp_path, rows):
     path = tmp_path / "clean/none/scores.csv"
     path.write_bytes(path.read_bytes().replace(b"1.5", b"1.6", 1))
     with pytest.raises(AssayError, match=r"clean/none/scores.csv: .*\(corrupt\)"):
-        summarise("demo", rows, tmp_path)
+        summarise("demo", judge(rows, tmp_path))
 
 
 def test_missing_scores_are_one_clear_error(tmp_path):
     with pytest.raises(AssayError, match=r"gone/manifest.json: not found"):
-        summarise("demo", [row("gone")], tmp_path)
+        summarise("demo", judge([row("gone")], tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -132,12 +145,103 @@ def test_ids_are_text_whatever_they_look_like(tmp_path):
 
 def test_a_summary_on_disk_is_the_same_bytes_each_time_and_reads_back(tmp_path, rows):
     for name in ("a.csv", "b.csv"):
-        write_summary(summarise("demo", rows, tmp_path), tmp_path / name)
+        write_table(summarise("demo", judge(rows, tmp_path)), tmp_path / name)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert "0.03137254902" in (tmp_path / "a.csv").read_text()
     pd.testing.assert_frame_equal(
-        read_summary(tmp_path / "a.csv"), summarise("demo", rows, tmp_path), rtol=1e-9, check_dtype=False
+        read_summary(tmp_path / "a.csv"), summarise("demo", judge(rows, tmp_path)), rtol=1e-9, check_dtype=False
     )
+
+
+ATTACKED = {"attack": "pgd", "threat": "transfer", "norm": "Linf", "eps": 8 / 255}
+DDPM = {"defence": "ddpm", "sigma": 0.05}
+
+
+def test_the_worst_of_k_is_blank_beyond_the_draws(tmp_path, rows):
+    purified, clean = summarise("demo", judge(rows, tmp_path)).to_dict("records")
+    assert purified["worst_of_1"] == purified["accuracy"]
+    assert purified["worst_of_2"] == pytest.approx((1 + 0 + 1 / 3 + 0) / 4)
+    assert np.isnan([purified["worst_of_5"], purified["worst_of_10"], clean["worst_of_2"]]).all()
+    assert clean["worst_of_1"] == 0.75
+
+
+def test_more_measures_by_hand(tmp_path, rows):
+    purified = summarise("demo", judge(rows, tmp_path)).iloc[0]
+    verdicts = np.array([1.0, 0, 1, 0])
+    assert purified[["majority_low", "majority_high"]].tolist() == pytest.approx(mean_interval(verdicts)[1:])
+    assert purified[["sensitivity_low", "sensitivity_high"]].tolist() == pytest.approx(
+        accuracy_interval(PURIFIED[LABELS == 1])[1:]
+    )
+    assert purified[["specificity_low", "specificity_high"]].tolist() == pytest.approx(
+        accuracy_interval(PURIFIED[LABELS == 0])[1:]
+    )
+    # positives' scores by draw -1 -1 1 and 1 1 -1, negatives' -1 -1 -1 and 1 1 1: 3/8, 3/8, 1/2, ties half
+    assert purified["auroc"] == pytest.approx(np.mean([0.5, 0.5, 0.5]))
+    assert purified["auroc_low"] < 0.5 < purified["auroc_high"]
+    assert purified["draw_variance"] == pytest.approx(np.mean([0, 1 / 3, 1 / 3, 0]))
+
+
+def test_kept_is_what_the_same_defence_has_on_clean_images(tmp_path):
+    write_scores(tmp_path / "clean", PURIFIED)
+    write_scores(tmp_path / "attacked", PURIFIED[[3, 1, 2, 3]] & (LABELS == 1)[:, None])
+    rows = [row("clean", **DDPM), row("attacked", **ATTACKED, **DDPM), row("clean", **ATTACKED)]
+    assert summarise("s", judge(rows, tmp_path))["kept"].tolist() == pytest.approx([np.nan, 0.5, np.nan], nan_ok=True)
+
+
+def test_who_beats_whom_is_paired_by_image_and_counted_by_table(tmp_path):
+    generator = np.random.default_rng(0)
+    good, bad = generator.random((2, 60, 1)) < [[[0.95]], [[0.4]]]
+    many = {"labels": np.arange(60) % 2, "ids": np.arange(60)}
+    for name, correct in (("good", good), ("bad", bad), ("same", bad)):
+        write_scores(tmp_path / name, correct, **many)
+    defences = [{"defence": name, "sigma": 0.1, "scores": name} for name in ("good", "bad", "same")]
+    cells = judge([row("", **defence) for defence in defences] + [row("bad", **ATTACKED)], tmp_path)
+    table = compare_cells("s", cells)
+    assert table.columns.tolist() == COMPARED
+    assert table[["a", "b", "winner"]].to_numpy().tolist() == [
+        ["good", "bad", "a"],
+        ["good", "same", "a"],
+        ["bad", "same", "none"],
+    ]
+    first = table.iloc[0]
+    assert first["p"] == pytest.approx(mcnemar(good[:, 0], bad[:, 0]))
+    assert first["p_holm"] == pytest.approx(3 * first["p"])
+    assert first["difference"] == pytest.approx(first["accuracy_b"] - first["accuracy_a"])
+    assert first["low"] < first["difference"] < first["high"] < 0
+    assert table["p"].iloc[2] == table["p_holm"].iloc[2] == 1
+
+
+def test_all_or_nothing_is_over_every_attack_and_draw_beside_its_clean_control(tmp_path):
+    one = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
+    other = np.array([[1, 1, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]], bool)
+    for name, correct in (("clean", one), ("one", one), ("other", other)):
+        write_scores(tmp_path / name, correct)
+    rows = [row("clean", **DDPM), row("one", **ATTACKED, **DDPM)]
+    rows += [row("other", **(ATTACKED | {"attack": "square"}), **DDPM)]
+    rows += [row("one", **(ATTACKED | {"norm": "L2"}), **DDPM)]
+    table = worst_cases("s", judge(rows, tmp_path))
+    assert table.columns.tolist() == WORST
+    both, alone = table.to_dict("records")
+    assert (both["attacks"], both["draws"], both["strongest"]) == ("pgd square", 3, "pgd")
+    assert (both["all_or_nothing"], both["clean"], both["kept"]) == (0.25, 0.5, 0.5)
+    assert (both["majority"], both["majority_clean"], both["strongest_worst"]) == (0.5, 0.75, 0.5)
+    assert (both["ci_low"], both["ci_high"]) == pytest.approx(mean_interval(np.array([1.0, 0, 0, 0]))[1:])
+    assert (alone["attacks"], alone["all_or_nothing"], alone["kept"]) == ("pgd", 0.5, 1.0)
+
+
+def test_slides_widen_the_intervals(tmp_path, rows):
+    slides = read_slides(write_images(tmp_path / "images", slide=["a", "a", "b", "b"]))
+    assert read_slides(write_images(tmp_path / "plain")) is None
+    by_image, by_slide = (summarise("s", judge(rows, tmp_path, known)) for known in (None, slides))
+    assert (by_slide["accuracy"] == by_image["accuracy"]).all()
+    assert (by_slide["ci_high"] - by_slide["ci_low"] > by_image["ci_high"] - by_image["ci_low"]).all()
+    with pytest.raises(AssayError, match="image 3 is not in the table of the test images"):
+        judge(rows, tmp_path, {"0": "a", "1": "a", "2": "b"})
+
+
+def test_an_image_without_a_slide_is_refused(tmp_path):
+    with pytest.raises(AssayError, match=r"table.csv: an image has no slide"):
+        read_slides(write_images(tmp_path / "images", slide=["a", None, "b", "b"]))
 
 
 STUDY = {
@@ -156,11 +260,13 @@ def spec(tmp_path):
     specs = Specs(parse_study(STUDY, "config"))
     for row in specs.rows():
         write_scores(tmp_path / row["scores"], CLEAN if row["defence"] == "none" else PURIFIED)
+    write_images(tmp_path / "images")
     return specs.whole()
 
 
 def run_program(folder, spec):
-    command = [sys.executable, "scripts/summarise.py", "--scores", folder, "--spec", spec, "--out"]
+    command = [sys.executable, "scripts/summarise.py", "--scores", folder, "--images", folder / "images"]
+    command += ["--spec", spec, "--out"]
     return subprocess.run([*command, folder / "summary.csv"], cwd=ROOT, capture_output=True, text=True)
 
 
@@ -171,6 +277,8 @@ def test_the_program_writes_the_summary_of_all_cells(tmp_path, spec):
     assert summary["attack"].tolist() == ["none", "none", "fgsm", "fgsm"]
     assert summary["defence"].tolist() == ["none", "noise", "none", "noise"]
     assert summary["accuracy"].tolist() == [0.75, 0.5, 0.75, 0.5]
+    assert pd.read_csv(tmp_path / "comparisons.csv")["attack"].tolist() == ["none", "fgsm"]
+    assert pd.read_csv(tmp_path / "worst_case.csv")["all_or_nothing"].tolist() == [0.75, 0.25]
 
 
 def test_the_program_fails_in_one_line_and_leaves_nothing(tmp_path, spec):
@@ -179,4 +287,4 @@ def test_the_program_fails_in_one_line_and_leaves_nothing(tmp_path, spec):
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "summary.csv").exists()
+    assert list(tmp_path.glob("*.csv")) == []

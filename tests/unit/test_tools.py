@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from assay.evaluation.summary import summarise, write_summary
+from assay.evaluation.summary import judge, summarise, write_table
 from assay.files import AssayError, artifact
 from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
@@ -62,7 +62,7 @@ def write_study_summary(study):
         (keys, "noise", 0.1, f"net/{ATTACKED}/noise/sigma-0.1"),
     ]
     rows = [cell | {"defence": defence, "sigma": sigma, "scores": place} for cell, defence, sigma, place in cells]
-    write_summary(summarise(study.name, rows, study / "scores"), study / "summary.csv")
+    write_table(summarise(study.name, judge(rows, study / "scores")), study / "summary.csv")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-# Needs a stack and a classifier; makes results/<study>/scores/<cell>, and from all of them results/<study>/summary.csv.
+# Needs a stack and a classifier; makes results/<study>/scores/<cell>; of all of them summary.csv and two tables more.
 
 
 rule classify:
@@ -40,17 +40,31 @@ rule classify:
 
 
 rule summarise:
-    """One row a cell: accuracy, its interval, and what else the scores tell."""
+    """One row a cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case."""
     input:
         manifests=[f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells],
         scores=[ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells],
+        images=manifest(f"{RESULTS}/images/test"),
+        table=ancient(f"{RESULTS}/images/test/table.csv"),
         selected=selected_files("selected" if STUDY.selection else ""),
     output:
-        report(
+        summary=report(
             f"{RESULTS}/summary.csv",
             category="Results",
             labels={"what": "summary"},
             caption="../report/summary.rst",
+        ),
+        comparisons=report(
+            f"{RESULTS}/comparisons.csv",
+            category="Results",
+            labels={"what": "who beats whom"},
+            caption="../report/comparisons.rst",
+        ),
+        worst_case=report(
+            f"{RESULTS}/worst_case.csv",
+            category="Results",
+            labels={"what": "worst case"},
+            caption="../report/worst_case.rst",
         ),
     log:
         f"{RESULTS}/logs/summarise.log",
@@ -67,8 +81,9 @@ rule summarise:
         selected=selected_option("selected" if STUDY.selection else ""),
     shell:
         "python scripts/summarise.py"
-        " --scores $(dirname {output})/scores"
+        " --scores $(dirname {output.summary})/scores"
+        " --images $(dirname {input.images})"
         " {params.selected}"
         " --spec {params.spec:q}"
-        " --out {output}"
+        " --out {output.summary}"
         " 2>&1 | tee {log}"

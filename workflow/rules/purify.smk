@@ -23,7 +23,7 @@ rule purify_part:
         runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).runtime,
     params:
         out=lambda wildcards: f"{RESULTS}/{wildcards.role}purified/{wildcards.attacked}/{wildcards.purifier}/sigma-{wildcards.sigma}",
-        spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma, wildcards.role),
+        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma, wildcards.role),
         code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
         selected=lambda wildcards: selected_option(wildcards.sigma),
@@ -65,7 +65,7 @@ rule purify:
         mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).mem_mb,
         runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).runtime,
     params:
-        spec=lambda wildcards: SPECS.purify(wildcards.purifier, wildcards.sigma, wildcards.role),
+        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma, wildcards.role),
         code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
         selected=lambda wildcards: selected_option(wildcards.sigma),

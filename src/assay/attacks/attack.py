@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from assay import device as devices
-from assay.attacks.ball import project, sizes
-from assay.attacks.methods.method import Search, build_search, margin
+from assay.attacks.ball import boundary, project, sizes
+from assay.attacks.methods.best import margins, require_finite
+from assay.attacks.methods.method import Search, build_search
 from assay.attacks.victims.victim import Victim, build_victim
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError, artifact
@@ -36,8 +37,11 @@ def attack_stack(
 ) -> None:
     """Attack every image of the stack `images`; the stack `out` has the same ids and labels in the same order.
 
-    The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation
-    (pixel units), and the victim's `margin` on the stored image and whether that is `fooled` (margin below 0).
+    The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation (pixel
+    units), for an L-infinity ball the share of its values at the `boundary` (on the ball's wall, or at 0 or 1), the
+    mean `margin` of what the attack is judged on over draws that the attack has not met, and whether that is `fooled`
+    (margin below 0). The fact `queries` counts how often an image went through the victim, with and without gradient,
+    in the mean.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     `selected` is the file of the study's selected sigma, for a victim whose defence has it.
     """
@@ -57,7 +61,8 @@ def attack_stack(
     @functools.cache
     def load() -> tuple[Victim, Search]:
         victim = build_victim(known, classifier, diffusion, device).to(device).eval().requires_grad_(False)
-        return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"])
+        seed = derive_seed(spec.seed, "attack", "search")
+        return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"], seed)
 
     def attack_batch(index: int) -> Arrays:
         victim, search = load()
@@ -65,17 +70,21 @@ def attack_stack(
         victim.begin(batch.keys)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(spec.seed, "attack", index) >> 1)
-            found = search(batch.images, batch.labels, batch.keys).detach()
-        if not torch.isfinite(found).all():
-            raise AssayError(f"{out}: the attack gave values that are not finite; lower its step size")
+            try:
+                found = search(batch.images, batch.labels, batch.keys).detach()
+                require_finite(found)
+            except FloatingPointError as error:
+                raise AssayError(f"{out}: {error}") from None
         start = index * spec.batch_size
         clean = stack.images[start : start + batch.size]
         stored = project(found[: batch.size].cpu().numpy(), clean, norm, eps)
-        with torch.inference_mode():
-            padding = np.repeat(stored[-1:], spec.batch_size - batch.size, axis=0)
-            logits = victim(torch.from_numpy(to_pixels(np.concatenate([stored, padding]))).to(device))
-        margins = margin(logits.float(), batch.labels)[: batch.size].cpu().numpy()
-        return {"images": stored, "margin": margins, "device": np.array(devices.name(device))}
+        queries = np.array([victim.gradient_queries, victim.forward_queries]) / spec.batch_size
+        padding = np.repeat(stored[-1:], spec.batch_size - batch.size, axis=0)
+        pixels = torch.from_numpy(to_pixels(np.concatenate([stored, padding]))).to(device)
+        victim.begin(batch.keys)
+        logits = victim.judge(pixels, spec.attack.selection, "verdict")
+        verdict = margins(logits, batch.labels).mean(1)[: batch.size].cpu().numpy()
+        return {"images": stored, "margin": verdict, "queries": queries, "device": np.array(devices.name(device))}
 
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     label = f"attack {folder_name(out, 4)}"
@@ -88,11 +97,17 @@ def attack_stack(
     linf, l2 = sizes(attacked, stack.images)
     table["perturbed"] = (linf > 0).astype(int)
     table["linf"], table["l2"] = linf, l2
+    if norm == "Linf":
+        table["boundary"] = boundary(attacked, stack.images, eps)
     table["margin"] = np.concatenate([result["margin"] for result in results])
     table["fooled"] = (table["margin"] < 0).astype(int)
     with artifact(
         out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.names(results))
     ) as draft:
+        gradients, forwards = np.average(
+            [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
+        )
         draft.facts |= facts | {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_stack(draft, attacked, table)
     resume.clear()

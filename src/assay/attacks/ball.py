@@ -45,3 +45,12 @@ def sizes(stored: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray
     delta = stored.astype(np.int64) - on_grid(clean, bits).astype(np.int64)
     top = 2**bits - 1
     return np.abs(delta).max(axis=(1, 2, 3)) / top, np.sqrt((delta**2).sum(axis=(1, 2, 3))) / top
+
+
+def boundary(stored: np.ndarray, clean: np.ndarray, eps: float) -> np.ndarray:
+    """Share (n) of each stored image's values that lie on the wall of the L-infinity ball, or at 0 or 1."""
+    bits = 8 if stored.dtype == np.uint8 else 16
+    top = 2**bits - 1
+    reach = int(np.floor(top * eps + 1e-6))
+    distance = np.abs(stored.astype(np.int64) - on_grid(clean, bits).astype(np.int64))
+    return ((distance == reach) | (stored == 0) | (stored == top)).mean(axis=(1, 2, 3))

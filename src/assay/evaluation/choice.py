@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from assay.evaluation.statistics import accuracy_interval, paired_difference
-from assay.evaluation.summary import Scores, read_scores, require_same_images
+from assay.evaluation.scores import Scores, read_scores, require_same_images
+from assay.evaluation.statistics.intervals import accuracy_interval
+from assay.evaluation.statistics.paired import paired_difference
 from assay.files import atomic, write_json
 from assay.noise import derive_seed
 from assay.study.selection import ChooseSpec

@@ -10,112 +10,139 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.statistics import accuracy_interval, majority
-from assay.files import AssayError, atomic, check
-from assay.stacks import read_table
+from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
+from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval
+from assay.evaluation.statistics.measures import kept, majority, variance_parts, worst_of
+from assay.files import atomic
 from assay.study.fields import SELECTED
 
-SCORES = "scores.csv"
 KEYS = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
 MEASURES = [
     *["images", "draws", "accuracy", "ci_low", "ci_high"],
     *["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"],
 ]
-COLUMNS = ["study", *KEYS, *MEASURES, "scores"]
+REPEATS = (1, 2, 5, 10)  # how often one may ask who needs one wrong answer
+WORST_OF = [f"worst_of_{k}" for k in REPEATS]
+MORE_MEASURES = [
+    *["majority_low", "majority_high", *WORST_OF],
+    *["sensitivity_low", "sensitivity_high", "specificity_low", "specificity_high"],
+    *["auroc", "auroc_low", "auroc_high", "image_variance", "draw_variance"],
+]
+COLUMNS = ["study", *KEYS, *MEASURES, "scores", *MORE_MEASURES, "kept"]
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Scores:
-    """A cell's scores: `ids` (images,) as text, `labels` (images,), `logits` (images, draws, classes)."""
+class Judged:
+    """A cell without its logits: its `row` (KEYS, and the place of its scores), its measures, the verdicts
+    `correct` (images, draws), those of the majority (images,), and the slides (images,) where they are known."""
 
-    folder: Path
-    ids: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
+    row: Mapping[str, Any]
+    measures: Mapping[str, float]
+    correct: np.ndarray
+    majority_correct: np.ndarray
+    clusters: np.ndarray | None
+
+    def key(self, *names: str) -> tuple[Any, ...]:
+        """The values of some of its KEYS."""
+        return tuple(self.row[name] for name in names)
 
     @property
-    def correct(self) -> np.ndarray:
-        """Whether each draw is right: bool (images, draws)."""
-        return self.logits.argmax(axis=-1) == self.labels[:, None]
+    def clean(self) -> bool:
+        return self.row["attack"] == "none"
 
 
-def read_scores(folder: Path) -> Scores:
-    """The scores in an artifact's folder, whole and in order of image, then draw."""
-    folder = Path(folder)
-    check(folder, "scores")
-    path = folder / SCORES
-    table = read_table(path, ("id", "label", "draw", "logit_0", "logit_1"))
-    logits = [column for column in table if column.startswith("logit_")]
-    draws = int(table["draw"].max()) + 1 if len(table) else 0
-    images = len(table) // max(draws, 1)
-    first = table.iloc[:: max(draws, 1)]
-    expected = (np.repeat(first["id"], draws), np.repeat(first["label"], draws), np.tile(np.arange(draws), images))
-    found = (table["id"], table["label"], table["draw"])
-    if not images or not all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)):
-        raise AssayError(f"{path}: rows are not draws 0, 1, ... of one image after the other; delete it and run again")
-    values = table[logits].to_numpy()
-    if values.dtype.kind not in "if" or not np.isfinite(values).all():
-        raise AssayError(f"{path}: has logits that are not finite; check the classifier and the purified images")
-    return Scores(folder, first["id"].to_numpy(), first["label"].to_numpy(), values.reshape(images, draws, len(logits)))
-
-
-def summarise(
-    study: str, rows: Sequence[Mapping[str, Any]], scores: Path, selected: float | None = None
-) -> pd.DataFrame:
-    """The summary of a study, one row a cell, in the order of `rows`.
+def judge(
+    rows: Sequence[Mapping[str, Any]],
+    scores: Path,
+    selected: float | None = None,
+    slides: dict[str, str] | None = None,
+) -> list[Judged]:
+    """The cells of a study, in the order of `rows`.
 
     A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`, as the summary
-    does; in place of a `selected` sigma it has the one that was.
+    does; in place of a `selected` sigma a cell has the one that was. `slides` are the slides of the images by id.
     """
     reference: Scores | None = None
-    lines = []
+    judged = []
     for row in rows:
         cell = read_scores(Path(scores) / row["scores"])
         reference = reference or cell
         require_same_images(reference, cell)
+        clusters = clusters_of(cell.ids, slides)
+        right = majority(cell.logits) == cell.labels
         named = {key: row[key] for key in [*KEYS, "scores"]}
         if named["sigma"] == SELECTED:
             named["sigma"] = selected
-        lines.append({"study": study, **named, **measure(cell)})
+        judged.append(Judged(named, measure(cell, clusters), cell.correct, right, clusters))
+    return judged
+
+
+def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
+    """The summary of a study, one row a cell.
+
+    `kept` is the accuracy under attack as a share of the same defence's clean accuracy. It says nothing where the
+    clean accuracy is no better than chance.
+    """
+    clean = {cell.key("classifier", "defence", "sigma"): cell.measures["accuracy"] for cell in cells if cell.clean}
+    lines = []
+    for cell in cells:
+        control = clean.get(cell.key("classifier", "defence", "sigma"), NAN)
+        share = NAN if cell.clean else kept(cell.measures["accuracy"], control)
+        lines.append({"study": study, **cell.row, **cell.measures, "kept": share})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def measure(cell: Scores) -> dict[str, float]:
-    """What the summary says of one cell's scores; `worst_accuracy` counts an image that is right in every draw."""
+def measure(cell: Scores, clusters: np.ndarray | None = None) -> dict[str, float]:
+    """What the summary says of one cell's scores.
+
+    `worst_accuracy` counts an image that is right in every draw, `worst_of_k` the chance that k draws are all right.
+    """
     correct = cell.correct
     images, draws = correct.shape
-    accuracy, low, high = accuracy_interval(correct)
-    binary = cell.logits.shape[-1] == 2
+    accuracy, low, high = accuracy_interval(correct, clusters=clusters)
+    votes, votes_low, votes_high = mean_interval((majority(cell.logits) == cell.labels).astype(float), 0.95, clusters)
+    positive = cell.labels == 1
+    sensitivity, specificity, area = (NAN,) * 3, (NAN,) * 3, (NAN,) * 3
+    if cell.logits.shape[-1] == 2:
+        sensitivity, specificity = (_interval_among(correct, members, clusters) for members in (positive, ~positive))
+        area = auroc_interval(cell.logits[..., 1] - cell.logits[..., 0], positive, clusters=clusters)
+    of_images, of_draws = variance_parts(correct)
     return {
         "images": images,
         "draws": draws,
         "accuracy": accuracy,
         "ci_low": low,
         "ci_high": high,
-        "sensitivity": _accuracy_of_class(cell, 1) if binary else np.nan,
-        "specificity": _accuracy_of_class(cell, 0) if binary else np.nan,
-        "majority_accuracy": float((majority(cell.logits) == cell.labels).mean()),
+        "sensitivity": sensitivity[0],
+        "specificity": specificity[0],
+        "majority_accuracy": votes,
         "worst_accuracy": float(correct.all(axis=1).mean()),
+        "majority_low": votes_low,
+        "majority_high": votes_high,
+        **{f"worst_of_{k}": float(worst_of(correct, k).mean()) if k <= draws else NAN for k in REPEATS},
+        "sensitivity_low": sensitivity[1],
+        "sensitivity_high": sensitivity[2],
+        "specificity_low": specificity[1],
+        "specificity_high": specificity[2],
+        "auroc": area[0],
+        "auroc_low": area[1],
+        "auroc_high": area[2],
+        "image_variance": of_images,
+        "draw_variance": of_draws,
     }
 
 
-def require_same_images(a: Scores, b: Scores) -> None:
-    """Refuse two cells that were not measured on the same images in the same order."""
-    for what in ("ids", "labels"):
-        if not np.array_equal(getattr(a, what), getattr(b, what)):
-            raise AssayError(
-                f"{b.folder}: its {what} are not those of {a.folder}; cells of a study share their images: "
-                "delete the older folder and run again"
-            )
-
-
-def write_summary(summary: pd.DataFrame, path: Path) -> None:
-    """Write a summary as CSV, atomically; equal summaries give equal bytes."""
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, atomically; equal tables give equal bytes."""
     with atomic(path) as temporary:
-        summary.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
 
 
-def _accuracy_of_class(cell: Scores, label: int) -> float:
-    """Accuracy over all draws of the images that have the label; not a number if there are none."""
-    members = cell.labels == label
-    return float(cell.correct[members].mean()) if members.any() else np.nan
+def _interval_among(
+    correct: np.ndarray, members: np.ndarray, clusters: np.ndarray | None
+) -> tuple[float, float, float]:
+    """Accuracy over all draws of some of the images, and its interval; not a number if there are none."""
+    if not members.any():
+        return (NAN,) * 3
+    return accuracy_interval(correct[members], clusters=None if clusters is None else clusters[members])

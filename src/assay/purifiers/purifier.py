@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from assay.noise import StepNoise
+from assay.noise import StepNoise, derive_seed, step_noise
 from assay.purifiers.samplers import Denoise, Sampler
 from assay.study.purifiers import Purifier
 
@@ -24,6 +24,11 @@ Purify = Callable[[Tensor, StepNoise], Tensor]
 def build_purifier(spec: Purifier, diffusion: Path | None, device: torch.device) -> Purify:
     """The purifier of a spec; `diffusion` is the folder of its diffusion, where it has one."""
     return importlib.import_module(f"assay.purifiers.{spec.method}").build(spec, diffusion, device)
+
+
+def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNoise:
+    """The noise of one draw of the evaluation, of a study's seed; all purifiers, sigmas and stacks share it."""
+    return step_noise(derive_seed(seed, "purify"), keys, [draw] * len(like), like)
 
 
 def sampled(denoise: Denoise, sampler: Sampler, sigmas: Sequence[float]) -> Purify:

@@ -11,9 +11,8 @@ import torch
 from assay import device as devices
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import artifact
-from assay.noise import derive_seed, step_noise
 from assay.program import provenance
-from assay.purifiers.purifier import build_purifier
+from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.resume import Arrays, Resume, resume_key
 from assay.stacks import read_stack, to_stored, write_stack
 from assay.study.fields import SELECTED
@@ -49,14 +48,13 @@ def purify_stack(
         facts["sigma"] = read_sigma(inputs["sigma"])
         purifier = purifier.at(facts["sigma"])
     load = functools.cache(lambda: build_purifier(purifier, diffusion, device))
-    seed = derive_seed(spec.seed, "purify")
 
     def purify_batch(index: int) -> Arrays:
         batch, purify = load_batch(stack, index, spec.batch_size, device), load()
         purified = []
         with torch.inference_mode():
             for draw in range(spec.draws):
-                noise = step_noise(seed, batch.keys, [draw] * spec.batch_size, batch.images)
+                noise = evaluation_noise(spec.seed, batch.keys, draw, batch.images)
                 purified.append(to_stored(purify(batch.images, noise)[: batch.size].cpu().numpy(), BITS))
         stored = np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])
         return {"images": stored, "device": np.array(devices.name(device))}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.summary import read_scores
+from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError
 from assay.reporting.words import count
 from assay.stacks import Stack, read_stack

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.summary import read_scores
+from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
 from assay.stacks import read_stack, read_table
 

@@ -42,7 +42,7 @@ COLOURS = 3
 PAGE_BYTES = 184  # of TIFF tags an image
 FLOAT_BYTES = 4
 MANIFEST_BYTES = 1500
-ROW_BYTES = {"prepare_images": 14, "attack": 54, "purify": 16, "classify": 40}
+ROW_BYTES = {"prepare_images": 14, "attack": 62, "purify": 16, "classify": 40}
 SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 
 
@@ -81,8 +81,9 @@ def sizes_of_results(results: Path) -> Sizes | None:
     images = {folder.name: spec for folder in _folders(results, "images") if (spec := read_spec(folder))}
     if "test" not in images:
         return None
-    draws = next(
-        (spec["draws"] for path in results.glob("purified/**/manifest.json") if (spec := read_spec(path.parent))), 1
+    draws = max(  # of a locked threat's stacks it is one
+        (spec["draws"] for path in results.glob("purified/**/manifest.json") if (spec := read_spec(path.parent))),
+        default=1,
     )
     return Sizes(
         side=images["test"]["images"]["size"],
@@ -161,27 +162,18 @@ def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     attack: Attack = TypeAdapter(AnyAttack).validate_python(spec["attack"])
     count, place = _role(name, sizes)
     disk = _stack_bytes("attack", count, sizes.side, storage_bits(attack.ball, attack.radius) // 8)
-    passes = count * attack.draws * _passes(attack)
+    gradients, forwards = attack.passes
+    passes = count * (WITH_GRADIENT * gradients + forwards)
     bare = classifier_size(sizes.classifiers[place.split("/")[0]], sizes.side)
     purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"]) if spec["purifier"] else None
     if purifier and hasattr(purifier, "diffusion"):
         network, calls = _denoiser(purifier, sizes)
-        replayed = 1 if calls > 1 and _passes(attack) % WITH_GRADIENT == 0 else 0  # a sampler's steps are checkpointed
-        factor = (WITH_GRADIENT + replayed) / WITH_GRADIENT
-        through = factor * calls * network.multiply_adds
-        return Work("diffusion", passes * (through + (bare.multiply_adds if bare else 0)), disk)
+        followed = attack.surrogate_steps or calls
+        replayed = 1 if followed > 1 else 0  # a sampler's steps are checkpointed
+        through = gradients * (WITH_GRADIENT + replayed) * followed + forwards * calls
+        purified = count * through * network.multiply_adds
+        return Work("diffusion", purified + passes * (bare.multiply_adds if bare else 0), disk)
     return Work("classifier", _times(passes, bare), disk)
-
-
-def _passes(attack: Attack) -> int:
-    """Forward passes of an attack, an image and a draw; a gradient counts for three."""
-    match attack.method:
-        case "random_sign":
-            return 1
-        case "square":
-            return attack.queries
-        case _:
-            return WITH_GRADIENT * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
 
 
 def _purify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:

@@ -80,9 +80,27 @@ class Study(Model):
                         f"cross.{index}.sources: attack '{name}' has the threat {self.attacks[name].threat}, and only "
                         "transfer attacks carry over to other classifiers; name the block's attacks without it"
                     )
+            for name in self.attacks if block.attacks is None else block.attacks:
+                self._require_fewer_steps(f"cross.{index}.purifiers", name, block.purifiers)
             _require_known(f"cross.{index}.sigmas", block.sigmas, self._sigmas_of(block))
             _require_known(f"cross.{index}.eps", block.eps, self._eps_of(block))
         return self
+
+    def _require_fewer_steps(self, key: str, attack: str, purifiers: list[str] | None) -> None:
+        """A surrogate is the same purifier with fewer steps: each purifier that it meets must have more."""
+        fewer = self.attacks[attack].surrogate_steps
+        for name in (self.purifiers if purifiers is None else purifiers) if fewer else ():
+            purifier = self.purifiers[name]
+            if not hasattr(purifier, "steps"):
+                raise ValueError(
+                    f"{key}: the surrogate of attack '{attack}' has fewer steps than its purifier, and '{name}' has no "
+                    "steps; list the purifiers that it is to meet"
+                )
+            if fewer >= (purifier.steps or math.inf):
+                raise ValueError(
+                    f"attacks.{attack}.surrogate_steps: {fewer} is no fewer than the {purifier.steps} steps of "
+                    f"purifier '{name}'; lower it"
+                )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -102,6 +120,7 @@ class Study(Model):
     def _check_selection(self, selection: Selection) -> None:
         for key in ("purifier", "classifier", "attack"):
             _require(f"selection.{key}", getattr(selection, key), getattr(self, f"{key}s"))
+        self._require_fewer_steps("selection.purifier", selection.attack, [selection.purifier])
         _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
         _require_distinct("selection.sigmas", selection.sigmas)
         diffusion = getattr(self.purifiers[selection.purifier], "diffusion", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from assay.study.cells import Attacked, attacked_stacks, sweep
+from assay.study.cells import attacked_stacks, sweep
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
@@ -62,7 +62,13 @@ class JobNeeds:
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
         """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
         attacked = self._attacked[path]
-        return self._stack(role, 1, _queries(self, attacked) * self._query(attacked), attempt)
+        attack = self.study.attacks[attacked.attack]
+        gradients, forwards = attack.passes
+        true = self._purify(attacked.victim.purifier)
+        followed = self._purify(attacked.victim.purifier, attack.surrogate_steps)
+        through = gradients * CHECKPOINTED * followed + forwards * true
+        work = through + (GRADIENT * gradients + forwards) * self._classify(attacked.classifier)
+        return self._stack(role, 1, work, attempt)
 
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
         return self._stack(role, self._draws, self._draws * self._purify(purifier), attempt)
@@ -91,28 +97,15 @@ class JobNeeds:
         """Operations to classify one image."""
         return self._pixels * PIXEL_COST * (SMALL_STEM if self.study.classifiers[name].small_stem else 1)
 
-    def _purify(self, name: str) -> float:
-        """Operations to purify one image once."""
-        purifier = self.study.purifiers[name]
+    def _purify(self, name: str | None, steps: int | None = None) -> float:
+        """Operations to purify one image once, with other steps if so many are given."""
+        purifier = self.study.purifiers[name] if name else None
         if getattr(purifier, "diffusion", None) is None:
             return 0.0
         diffusion = self.study.diffusions[purifier.diffusion]
-        calls = (
-            (getattr(purifier, "steps", None) or diffusion.time_steps) if "steps" in type(purifier).model_fields else 1
-        )
+        own = (purifier.steps or diffusion.time_steps) if "steps" in type(purifier).model_fields else 1
+        calls = steps or own
         return calls * OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
-
-    def _query(self, attacked: Attacked) -> float:
-        """Operations of one gradient with respect to one image."""
-        through = self._purify(attacked.victim.purifier) if attacked.victim.purifier else 0.0
-        return GRADIENT * self._classify(attacked.classifier) + CHECKPOINTED * through
-
-
-def _queries(needs: JobNeeds, attacked: Attacked) -> int:
-    """Gradients, or as costly things, that an attack takes of one image."""
-    attack = needs.study.attacks[attacked.attack]
-    counts = [getattr(attack, name, None) or 1 for name in ("steps", "restarts", "queries", "draws")]
-    return math.prod(counts)
 
 
 def _needs(gpu: bool, images: int, pixels: int, work: float, attempt: int) -> Needs:

@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.files import canonical_json
 from assay.study.attacks import AttackSpec
-from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token, sweep
+from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, sigma_token, sweep
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -58,13 +58,17 @@ class Specs:
             )
         )
 
-    def purify(self, purifier: str, sigma: str, role: str = "") -> str:
-        """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
+    def purify(self, attacked: str, purifier: str, sigma: str, role: str = "") -> str:
+        """Of the stack that a purifier makes of the stack `attacked`, a path or `clean`.
+
+        `role` is empty for test images, `selection/` for those that sigma is chosen on.
+        """
         evaluation = self.study.evaluation
+        draws = self.study.selection.draws if role else evaluation.draws
         return _text(
             PurifySpec(
                 purifier=self._purifier(self._defence(purifier, sigma)),
-                draws=self.study.selection.draws if role else evaluation.draws,
+                draws=1 if self._locked(attacked) else draws,
                 batch_size=evaluation.batch_size,
                 seed=self.study.seed,
             )
@@ -146,6 +150,10 @@ class Specs:
 
     def code_of_purify(self, purifier: str) -> str:
         return self.code("purify", f"assay.purifiers.{self.study.purifiers[purifier].method}")
+
+    def _locked(self, path: str) -> bool:
+        """Whether a stack was attacked by one who knows the noise of draw 0, on which alone it is judged."""
+        return path != CLEAN and self.study.attacks[self._attacked[path].attack].threat == "locked"
 
     def _purifier(self, defence: Defence) -> AnyPurifier:
         return self.study.purifiers[defence.purifier].at(defence.sigma)

@@ -1,6 +1,6 @@
 """What every attack is: a search for a perturbation inside the ball, against a victim.
 
-Each method is one module, `assay.attacks.methods.<method>`, with `build(spec, victim, classes)`, found by name.
+Each method is one module, `assay.attacks.methods.<method>`, with `build(attack, victim, classes, seed)`, found by name.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ STEPS_OF_TRAVEL = 2.5  # default step size 2.5 eps / steps (Madry et al. 2018): 
 Search = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def build_search(attack: Attack, victim: Victim, classes: int) -> Search:
-    """The search of an attack's spec."""
-    return importlib.import_module(f"assay.attacks.methods.{attack.method}").build(attack, victim, classes)
+def build_search(attack: Attack, victim: Victim, classes: int, seed: int = 0) -> Search:
+    """The search of an attack's spec; `seed` is of its own noise."""
+    return importlib.import_module(f"assay.attacks.methods.{attack.method}").build(attack, victim, classes, seed)
 
 
 def step_size(attack: Attack) -> float:
@@ -30,7 +30,7 @@ def step_size(attack: Attack) -> float:
 
 
 class MarginGradient(nn.Module):
-    """A victim whose cross-entropy has the gradient of the margin, for attacks that only use the gradient.
+    """A victim whose cross-entropy has the gradient of the margin, for torchattacks where it only uses the gradient.
 
     The values are all zero and the gradients the logits' own. At equal logits the cross-entropy of two classes has
     gradient -1/2 (grad z_y - grad z_other): the margin's direction, which never saturates (the cross-entropy of a
@@ -48,7 +48,7 @@ class MarginGradient(nn.Module):
 
 
 def for_gradients(victim: Victim, classes: int) -> nn.Module:
-    """The module to hand to a gradient attack: the margin's gradient where classes are two."""
+    """The module to hand to torchattacks' gradient attacks: the margin's gradient where classes are two."""
     return MarginGradient(victim) if classes == 2 else victim
 
 

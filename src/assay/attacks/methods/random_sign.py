@@ -11,9 +11,9 @@ from assay.noise import normal
 from assay.study.attacks import RandomSignAttack
 
 
-def build(attack: RandomSignAttack, victim: Victim, classes: int) -> Search:
+def build(attack: RandomSignAttack, victim: Victim, classes: int, seed: int) -> Search:
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
-        coins = normal(0, keys, torch.zeros_like(keys), 0, images.shape[1:], images.device)
+        coins = normal(seed, keys, torch.zeros_like(keys), 0, images.shape[1:], images.device)
         return (images + attack.radius * torch.sign(coins)).clamp(0, 1)
 
     return search

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,12 +16,20 @@ from assay.study.attacks import AttackSpec
 class Bare(Victim):
     """The classifier itself."""
 
+    shared = True
+
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(x)
+    def query(self, x: Tensor) -> Iterator[Tensor]:
+        self.count(len(x), x.requires_grad)
+        yield self.classifier(x)[:, None]
+
+    @torch.no_grad()
+    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
+        self.count(len(x), False)
+        return self.classifier(x)[:, None]
 
 
 def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Bare:

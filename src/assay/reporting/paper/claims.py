@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.statistics import paired_difference
-from assay.evaluation.summary import read_scores
+from assay.evaluation.scores import read_scores
+from assay.evaluation.statistics.paired import paired_difference
 from assay.files import MANIFEST
 from assay.reporting.paper.published import (
     BARS,

@@ -1,0 +1,92 @@
+"""The best point of each image of a batch, judged as it would be stored; images that are broken leave the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from assay.attacks.ball import project, storage_bits
+from assay.attacks.methods.method import margin
+from assay.attacks.victims.victim import Victim
+from assay.stacks import to_pixels, to_stored
+from assay.study.attacks import Attack
+
+CLEAR = 2  # standard deviations of the draws' margins that the mean must lie below zero
+
+
+class Best:
+    """The points of lowest mean margin so far, an image of the batch each.
+
+    Every point is judged on the same draws of the defence, which no query meets: points are compared under the same
+    noise, and none wins by a lucky draw (Liu et al. 2025: an attack that keeps what one draw misclassified stops at
+    images that the next draw gets right). An image is broken once its best point has every draw wrong, and their mean
+    margin lies clearly below zero; one draw, of a deterministic victim, need only be wrong. Broken images keep that
+    point, and leave unless the stack is shown to other defences too. `rows` are those that queries still go to: a
+    half, a quarter, … of the batch, filled up with broken ones, so that a device sees few shapes.
+    """
+
+    def __init__(self, victim: Victim, attack: Attack, images: Tensor, labels: Tensor) -> None:
+        self.victim = victim
+        self.attack = attack
+        self.images = images
+        self.labels = labels
+        self.points = images.clone()
+        self.margins = torch.full((len(images),), torch.inf, device=images.device)
+        self.broken = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the images that are not broken."""
+        self.rows = torch.arange(len(self.images), device=self.images.device)
+        self.victim.select(self.rows)
+        self.leave()
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Mean margins (rows,) of new points of the rows; the better ones are kept."""
+        rows = self.rows
+        stored = as_stored(x, self.images[rows], self.attack)
+        logits = self.victim.judge(stored, self.attack.selection, "selection")
+        each = margins(logits, self.labels[rows])
+        mean = each.mean(1)
+        if not torch.isfinite(mean).all():
+            raise FloatingPointError("logits of a perturbed image are not finite; check classifier and diffusion")
+        better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
+        self.points[rows[better]] = x[better]
+        self.margins[rows[better]] = mean[better]
+        if not self.victim.shared:
+            clearly = (each < 0).all(1) & (mean + CLEAR * each.std(1, correction=0) < 0)
+            self.broken[rows] |= better & clearly
+        return mean
+
+    def leave(self) -> Tensor | None:
+        """The places among the rows (fewer,) that go on, where at least half may leave; None while all go on."""
+        open_rows = int((~self.broken[self.rows]).sum())
+        size = len(self.rows)
+        while open_rows <= (size + 1) // 2 < size:
+            size = (size + 1) // 2
+        size = size if open_rows else 0
+        if size == len(self.rows):
+            return None
+        places = self.broken[self.rows].to(torch.uint8).argsort(stable=True)[:size].sort().values
+        self.rows = self.rows[places]
+        self.victim.select(self.rows)
+        return places
+
+
+def as_stored(x: Tensor, images: Tensor, attack: Attack) -> Tensor:
+    """Perturbed images as later stages read them: in the ball, on the storage grid."""
+    require_finite(x)
+    clean = to_stored(images.cpu().numpy(), storage_bits(attack.ball, attack.radius))
+    stored = project(x.cpu().numpy(), clean, attack.ball, attack.radius)
+    return torch.from_numpy(to_pixels(stored)).to(x)
+
+
+def require_finite(x: Tensor) -> None:
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the attack gave values that are not finite; lower its step size")
+
+
+def margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Margins (n, draws) of logits (n, draws, classes)."""
+    draws = logits.shape[1]
+    return margin(logits.float().flatten(0, 1), labels.repeat_interleave(draws)).unflatten(0, (-1, draws))

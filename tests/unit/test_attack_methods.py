@@ -1,0 +1,551 @@
+"""Attack methods: known answers, and what they do with stochastic victims and with images that are broken."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torchattacks
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from assay.attacks.ball import boundary, project
+from assay.attacks.methods import projected
+from assay.attacks.methods.apgd import auto_pgd
+from assay.attacks.methods.best import Best
+from assay.attacks.methods.losses import cross_entropy, mean_gradient, named_loss, negative_margin
+from assay.attacks.methods.method import build_search, margin
+from assay.attacks.victims.defended import Expected
+from assay.attacks.victims.transfer import Bare
+from assay.attacks.victims.victim import Victim
+from assay.files import AssayError
+from assay.stacks import to_pixels, to_stored
+from assay.study.attacks import AnyAttack, Attack
+
+EPS, EPS_L2 = 8 / 255, 0.5
+SIDE = 8
+VALUES = 3 * SIDE**2
+
+LINF = [("fgsm", {}), ("pgd", {}), ("apgd", {"steps": 40})]
+L2 = [("pgdl2", {"steps": 40, "step_size": 0.5}), ("apgd", {"norm": "L2", "steps": 60})]
+
+
+def attack_of(method: str, **keys: object) -> Attack:
+    keys.setdefault("eps", [EPS_L2 if method == "pgdl2" or keys.get("norm") == "L2" else EPS])
+    return TypeAdapter(AnyAttack).validate_python({"method": method} | keys)
+
+
+def linear(classes: int = 2, scale: float = 1.0, seed: int = 0) -> nn.Sequential:
+    generator = torch.Generator().manual_seed(seed)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(VALUES, classes)).requires_grad_(False)
+    network[1].weight.data = scale * 0.05 * torch.randn(classes, VALUES, generator=generator)
+    network[1].bias.data.zero_()
+    return network
+
+
+def curved(classes: int = 4, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 36, classes))
+    return network.eval().requires_grad_(False)
+
+
+def batch(count: int = 8, classes: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """Images of 8-bit values far from 0 and 255, so that no ball meets the box."""
+    generator = torch.Generator().manual_seed(3)
+    stored = torch.randint(100, 156, (count, 3, SIDE, SIDE), generator=generator)
+    return stored / 255, torch.randint(0, classes, (count,), generator=generator), torch.arange(1, count + 1)
+
+
+class Undisturbed(nn.Module):
+    """A defended classifier whose defence is the identity."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, noise: object) -> Tensor:
+        return self.network(x)
+
+
+class Noisy(Undisturbed):
+    """A defended classifier whose margin has additive noise: every point is as lucky as every other."""
+
+    deviation = 3.0
+
+    def forward(self, x: Tensor, noise: object) -> Tensor:
+        luck = self.deviation * noise(0).flatten(1)[:, :1]
+        return self.network(x) + torch.cat([luck, -luck], dim=1)
+
+
+def behind(defended: nn.Module, draws: int = 2) -> Expected:
+    return Expected(defended, defended, draws, seed=1)
+
+
+def run(attack: Attack, victim: Victim, images: Tensor, labels: Tensor, keys: Tensor, classes: int = 2) -> Tensor:
+    torch.manual_seed(7)
+    victim.begin(keys)
+    return build_search(attack, victim, classes)(images, labels, keys).detach()
+
+
+def stored(found: Tensor, images: Tensor, attack: Attack) -> Tensor:
+    clean = to_stored(images.numpy(), 8)
+    return torch.from_numpy(to_pixels(project(found.numpy(), clean, attack.ball, attack.radius)))
+
+
+def worst_case(network: nn.Sequential, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:
+    """The lowest margin of a linear classifier of two classes in the ball."""
+    difference = network[-1].weight[0] - network[-1].weight[1]
+    reach = difference.abs().sum() if attack.ball == "Linf" else difference.norm()
+    return margin(network(images), labels) - attack.radius * reach
+
+
+# known answers
+
+
+@pytest.mark.parametrize(("method", "keys"), LINF + L2)
+@pytest.mark.parametrize("defended", [False, True])
+def test_a_linear_classifier_is_attacked_to_its_worst_case(method: str, keys: dict, defended: bool) -> None:
+    network, (images, labels, noise_keys) = linear(), batch()
+    network[1].bias.data = torch.tensor([3.0, -3.0])
+    labels = torch.zeros_like(labels)  # right by far: no image is broken and leaves before the worst case
+    attack = attack_of(method, **keys | ({"threat": "adaptive"} if defended else {}))
+    victim = behind(Undisturbed(network)) if defended else Bare(network)
+    found = stored(run(attack, victim, images, labels, noise_keys), images, attack)
+    rounding = 1e-5 if attack.ball == "Linf" else 1e-3  # 255 eps is whole: its corners are stored
+    worst = worst_case(network, images, labels, attack)
+    assert worst.min() > 0
+    assert margin(network(found), labels) == pytest.approx(worst, abs=rounding)
+    assert ((found - images).abs().amax((1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize(("method", "keys"), [*LINF[:2], *L2[:1]])  # APGD looks at values, which are 1 everywhere
+def test_outputs_that_are_saturated_probabilities_are_attacked_all_the_same(method: str, keys: dict) -> None:
+    network, (images, labels, noise_keys) = linear(), batch()
+    network[1].weight.data[1] = -network[1].weight[0]  # of the right class's probability the gradient is lost
+    network[1].bias.data = torch.tensor([15.0, -15.0])
+    labels = torch.zeros_like(labels)
+    saturated = nn.Sequential(network, nn.Softmax(dim=1))
+    assert (saturated(images)[:, 0] == 1).all()
+    attack = attack_of(method, **keys)
+    found = run(attack, Bare(saturated), images, labels, noise_keys)
+    worst = worst_case(network, images, labels, attack)
+    assert margin(network(found), labels) == pytest.approx(worst, abs=5e-3)
+
+
+@pytest.mark.parametrize("loss", ["margin", "ce", "dlr"])
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_apgd_lowers_the_margin_with_each_loss(loss: str, norm: str) -> None:
+    network, (images, _, keys) = curved(), batch(classes=4)
+    labels = network(images).argmax(1)
+    attack = attack_of("apgd", norm=norm, loss=loss, steps=15)
+    found = run(attack, Bare(network), images, labels, keys, classes=4)
+    control = run(attack_of("random_sign"), Bare(network), images, labels, keys)
+    assert (margin(network(found), labels) < margin(network(images), labels)).all()
+    assert (margin(network(found), labels) < margin(network(control), labels)).all()
+
+
+def test_dlr_is_refused_for_two_classes_and_is_the_papers_for_three() -> None:
+    with pytest.raises(AssayError, match="loss: dlr needs three classes or more, the classifier has 2"):
+        named_loss("dlr", 2)
+    logits, labels = torch.tensor([[4.0, 1.0, 2.0, 3.0], [1.0, 4.0, 3.0, 0.0]]), torch.tensor([0, 0])
+    # -(z_y - the highest other) / (the highest - the third highest), by hand
+    assert named_loss("dlr", 4)(logits, labels) == pytest.approx(torch.tensor([-1 / 2, 3 / 3]))
+
+
+def test_eps_zero_leaves_the_image() -> None:
+    images, labels, keys = batch()
+    for method, keys_of_attack in LINF + L2:
+        attack = attack_of(method, **keys_of_attack, eps=[0.0])
+        assert torch.equal(run(attack, Bare(linear()), images, labels, keys), images)
+
+
+# torchattacks, where it is right
+
+
+@pytest.mark.parametrize(("method", "classes"), [("pgd", 4), ("pgd", 2), ("pgdl2", 4), ("pgdl2", 2)])
+@pytest.mark.parametrize("random_start", [False, True])
+def test_own_pgd_equals_torchattacks_from_the_same_start(
+    method: str, classes: int, random_start: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, (images, labels, keys) = curved(classes), batch(classes=classes)
+    attack = attack_of(method, steps=6, random_start=random_start)
+    starts = []
+    theirs = {"pgd": torchattacks.PGD, "pgdl2": torchattacks.PGDL2}[method](
+        lambda_module(network, starts), attack.radius, 2.5 * attack.radius / 6, 6, random_start
+    )
+    torch.manual_seed(7)
+    expected = theirs(images, labels)
+    monkeypatch.setattr(projected, "random_point", lambda *_: starts[0])
+    search = projected.projected_gradient(attack, Bare(network), classes, seed=0)
+    found = search(images, labels, keys)
+    if method == "pgd":
+        assert torch.equal(found, expected)
+    else:
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def lambda_module(network: nn.Module, seen: list[Tensor]) -> nn.Module:
+    """The network, which notes what it is asked."""
+
+    class Noting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.detach().clone())
+            return self.network(x)
+
+    return Noting().eval()
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("steps", [1, 7, 60])
+def test_apgds_run_equals_torchattacks_from_the_same_start(norm: str, steps: int) -> None:
+    network, (images, _, _) = curved(), batch(classes=4)
+    labels = network(images).argmax(1)
+    seen: list[Tensor] = []
+    eps = {"Linf": 3 * EPS, "L2": 2 * EPS_L2}[norm]
+    theirs = torchattacks.APGD(lambda_module(network, seen), norm=norm, eps=eps, steps=steps, loss="ce")
+    torch.manual_seed(7)
+    expected, _, loss, _ = theirs.attack_single_run(images, labels)
+    points = []
+
+    def observe(x: Tensor) -> tuple[Tensor, Tensor]:
+        points.append(x)
+        return mean_gradient(Bare(network), x, labels, cross_entropy)
+
+    found = auto_pgd(observe, lambda: None, seen[0], images, norm, eps, steps)
+    assert len(points) == len(seen) == steps + 1
+    for own, other in zip(points, seen, strict=True):
+        assert torch.allclose(own, other, atol=1e-3)
+    assert torch.allclose(found, expected, atol=1e-3)
+    assert torch.allclose(cross_entropy(network(found), labels), loss, atol=1e-3)
+
+
+# stochastic victims
+
+
+class Scripted(Victim):
+    """A victim that is judged with margins written down: one list of draws a point, the point being its mean value."""
+
+    stochastic = True
+
+    def __init__(self, script: dict[int, list[float]]) -> None:
+        super().__init__()
+        self.script = script
+
+    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
+        levels = (x.mean((1, 2, 3)) * 255).round().int().tolist()
+        margins = torch.tensor([self.script[level] for level in levels])
+        return torch.stack([margins, torch.zeros_like(margins)], dim=2)
+
+
+def flat(*levels: int) -> Tensor:
+    return torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, 3, SIDE, SIDE) / 255
+
+
+def test_the_best_point_is_by_mean_margin_and_one_lucky_draw_breaks_nothing() -> None:
+    script = {101: [-9.0, 9.0, 9.0, 9.0], 102: [1.0, 1.0, 1.0, 1.0], 103: [-1.0, -1.0, -1.0, 0.1]}
+    script |= {104: [-0.1, -0.1, -9.0, -9.0], 105: [-1.0, -1.0, -1.2, -1.2], 106: [-9.0] * 4}
+    attack = attack_of("pgd", threat="adaptive", eps=[16 / 255], selection_draws=4)
+    best = Best(Scripted(script), attack, flat(100), torch.tensor([0]))
+    seen = []
+    for level in (102, 101, 103, 104, 105, 106):
+        best.judge(flat(level))
+        seen.append((round(255 * best.points.mean().item()), bool(best.broken)))
+    # 101 has one lucky draw; 103 one unlucky one; 104's mean is lower than its spread; 105 is no better than 104
+    assert seen == [(102, False), (102, False), (103, False), (104, False), (104, False), (106, True)]
+
+
+def test_a_stochastic_victim_is_attacked_to_its_expected_worst_case_and_not_to_its_luckiest_draw() -> None:
+    network, (images, labels, keys) = linear(), batch(16)
+    victim, truth = behind(Noisy(network), draws=4), worst_case(network, images, labels, attack_of("pgd"))
+    for method, steps in (("pgd", 20), ("apgd", 40)):
+        attack = attack_of(method, threat="adaptive", steps=steps)
+        found = stored(run(attack, victim, images, labels, keys), images, attack)
+        reached = margin(network(found), labels)
+        broken = reached + 2 * Noisy.deviation < 0  # may leave before the worst case
+        assert reached[~broken] == pytest.approx(truth[~broken], abs=1e-4)
+        assert (~broken).sum() > 10
+    victim.begin(keys)
+    runner = torchattacks.APGD(victim, eps=EPS, steps=40, loss="ce")
+    _, _, _, lucky = runner.attack_single_run(images, labels)
+    assert (margin(network(lucky), labels) > truth + 0.1).any()  # what keeps the last fooling iterate falls short
+
+
+def test_gradients_of_draws_in_turn_add_up_to_the_gradient_of_all() -> None:
+    images, labels, keys = batch(4)
+    shapes = []
+
+    class Defence(Noisy):
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            shapes.append(len(x))
+            return self.network((x + 0.1 * noise(0)).clamp(0, 1))
+
+    victim = Expected(Defence(curved(2)), nn.Identity(), 6, seed=1)
+    victim.begin(keys)
+    value, gradient = mean_gradient(victim, images, labels, negative_margin)
+    assert shapes == [4] * 6
+    leaf = images.clone().requires_grad_()
+    victim.begin(keys)
+    with_all = negative_margin(victim(leaf), labels)  # of two classes: the margin of the mean is the mean margin
+    assert torch.allclose(value, with_all, atol=1e-5)
+    assert torch.allclose(gradient, torch.autograd.grad(with_all.sum(), leaf)[0], atol=1e-6)
+    shapes.clear()
+    victim.begin(keys)
+    victim.select(torch.tensor([2]))
+    part = mean_gradient(victim, images[2:3], labels[2:3], negative_margin)
+    assert shapes == [4, 2]
+    assert torch.allclose(part[1], gradient[2:3], atol=1e-6)
+    assert torch.allclose(part[0], value[2:3], atol=1e-5)
+
+
+def test_rows_must_be_announced() -> None:
+    images, _, keys = batch(4)
+    victim = behind(Noisy(linear()))
+    victim.begin(keys)
+    with pytest.raises(ValueError, match="2 images, but 4 rows of the batch were announced"):
+        victim(images[:2])
+
+
+def test_queries_and_judgements_never_share_a_draw() -> None:
+    images, _, keys = batch(2)
+    noises = []
+
+    class Noting(Undisturbed):
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            noises.append(noise(0))
+            return self.network(x)
+
+    victim = behind(Noting(linear()), draws=3)
+    victim.begin(keys)
+    for _ in range(90):  # past the draws of one seed
+        victim(images)
+    victim.judge(images, 5, "selection")
+    victim.judge(images, 5, "verdict")
+    values = torch.cat(noises)
+    assert len(values) == 2 * (3 * 90 + 5 + 5)
+    assert len(torch.unique(values[:, 0, 0, 0])) == len(values)
+    noises.clear()
+    victim.judge(images, 5, "selection")
+    assert torch.isin(torch.cat(noises)[:, 0, 0, 0], values[:, 0, 0, 0]).all()  # the same at every call
+
+
+@pytest.mark.parametrize("method", ["pgd", "apgd"])
+def test_an_attack_chooses_among_points_on_draws_that_it_did_not_follow(method: str) -> None:
+    images, labels, keys = batch(4)
+    met: dict[str, list[Tensor]] = {"attacked": [], "judged": []}
+
+    class Noting(Undisturbed):
+        def __init__(self, name: str) -> None:
+            super().__init__(linear(scale=0.01))
+            self.name = name
+
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            met[self.name].append(noise(0)[:, 0, 0, 0])
+            return self.network(x)
+
+    victim = Expected(Noting("attacked"), Noting("judged"), 3, seed=1)
+    run(attack_of(method, threat="adaptive", draws=3, steps=6), victim, images, labels, keys)
+    followed, chosen_on = (torch.cat(met[name]).unique() for name in ("attacked", "judged"))
+    assert len(followed) > len(chosen_on) == 4 * 4  # fresh ones at each query, the same four at each judgement
+    assert not torch.isin(followed, chosen_on).any()
+
+
+# images that are broken
+
+
+def mixed(count: int = 16) -> tuple[Tensor, Tensor]:
+    """Images and labels of which a linear classifier gets some wrong at once, some after a while, some never."""
+    images, labels, _ = batch(count)
+    return images + torch.linspace(-40, 40, count).round().view(-1, 1, 1, 1) / 255, labels
+
+
+STOCHASTIC = [
+    attack_of("pgd", threat="adaptive", draws=2, eps=[2 * EPS]),
+    attack_of("apgd", threat="adaptive", draws=2, eps=[2 * EPS], restarts=2),
+    attack_of("pgdl2", threat="adaptive", draws=2),
+]
+
+
+@pytest.mark.parametrize("attack", STOCHASTIC, ids=lambda attack: attack.method)
+def test_what_becomes_of_an_image_does_not_depend_on_the_others(attack: Attack) -> None:
+    # Not bitwise: a matrix product over other rows may round otherwise, and a sign may turn at a gradient of zero.
+    (images, labels), keys = mixed(), torch.arange(1, 17)
+    victim = behind(small_noise(curved(2)))
+    together = stored(run(attack, victim, images, labels, keys), images, attack)
+    for index in range(0, 16, 3):
+        one = slice(index, index + 1)
+        alone = stored(run(attack, victim, images[one], labels[one], keys[one]), images[one], attack)
+        for found in (together[one], alone):
+            assert (found - images[one]).abs().max() > 0
+        margins = [verdict(victim, found, labels[one], keys[one]) for found in (together[one], alone)]
+        assert margins[0] == pytest.approx(margins[1], abs=1e-3)
+        assert (margins[0] < 0) == (margins[1] < 0)
+
+
+def small_noise(network: nn.Module) -> nn.Module:
+    class Defence(Undisturbed):
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            return self.network((x + 0.02 * noise(0)).clamp(0, 1))
+
+    return Defence(network)
+
+
+def verdict(victim: Victim, found: Tensor, labels: Tensor, keys: Tensor) -> float:
+    victim.begin(keys)
+    return margin(victim.judge(found, 16, "verdict")[0], labels.repeat(16)).mean().item()
+
+
+@pytest.mark.parametrize("attack", STOCHASTIC, ids=lambda attack: attack.method)
+def test_broken_images_leave_by_halves_and_cost_no_more(attack: Attack) -> None:
+    (images, labels), keys = mixed(), torch.arange(1, 17)
+    sizes = []
+
+    class Noting(Victim):
+        def __init__(self, inner: Expected) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def begin(self, keys: Tensor) -> None:
+            self.inner.begin(keys)
+
+        def select(self, rows: Tensor) -> None:
+            self.inner.select(rows)
+
+        def query(self, x: Tensor) -> Iterator[Tensor]:
+            sizes.append(len(x))
+            return self.inner.query(x)
+
+        def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
+            return self.inner.judge(x, draws, purpose)
+
+    victim = behind(small_noise(curved(2)))
+    run(attack, Noting(victim), images, labels, keys)
+    assert set(sizes) <= {16, 8, 4, 2, 1}
+    assert min(sizes) < 16
+    assert victim.gradient_queries == victim.draws * sum(sizes) < 16 * attack.passes[0]
+
+
+def test_an_image_is_not_broken_until_it_is_so_on_the_storage_grid() -> None:
+    images = flat(100)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(VALUES, 2)).requires_grad_(False)
+    network[1].weight.data = torch.stack([torch.full((VALUES,), -1.0), torch.zeros(VALUES)])
+    network[1].bias.data = torch.tensor([100.3 / 255 * VALUES, 0.0])  # wrong from 0.3 grey levels up
+    attack = attack_of("pgd", threat="locked", eps=[1 / 255], step_size=0.4 / 255, steps=3, random_start=False)
+
+    class Deterministic(Bare):
+        shared = False
+
+    victim = Deterministic(network)
+    found = run(attack, victim, images, torch.tensor([0]), torch.tensor([1]))
+    assert victim.gradient_queries == 2  # 0.4 levels fool the network and are stored as none; 0.8 as one
+    assert margin(network(stored(found, images, attack)), torch.tensor([0])) < 0
+
+
+def test_images_that_fool_the_bare_classifier_go_on_since_others_are_shown_them_too() -> None:
+    (images, labels), keys = mixed(), torch.arange(1, 17)
+    victim = Bare(linear())
+    attack = attack_of("apgd", steps=30)
+    found = stored(run(attack, victim, images, labels, keys), images, attack)
+    assert victim.gradient_queries == 31 * 16
+    reached, worst = margin(victim(found), labels), worst_case(victim.classifier, images, labels, attack)
+    assert reached == pytest.approx(worst, abs=1e-4)
+
+
+def test_a_random_start_is_the_images_own() -> None:
+    images, labels, keys = batch()
+    attack = attack_of("apgd", steps=1, norm="L2")
+    victim = Bare(linear())
+    whole = run(attack, victim, images, labels, keys)
+    assert torch.allclose(run(attack, victim, images[3:5], labels[3:5], keys[3:5]), whole[3:5], atol=1e-6)
+    other = build_search(attack, victim, 2, seed=5)(images, labels, keys)
+    assert not torch.allclose(other, whole, atol=1e-3)
+
+
+def test_values_that_are_not_finite_stop_the_attack() -> None:
+    images, labels, keys = batch()
+    victim = behind(Undisturbed(nn.Sequential(linear(), nn.Threshold(-1e9, 0.0))))
+    victim.judged.network[0][1].bias.data[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="not finite"):
+        run(attack_of("apgd", threat="adaptive"), victim, images, labels, keys)
+
+
+def test_the_share_at_the_boundary_counts_walls_and_the_edges_of_the_range() -> None:
+    clean = np.full((2, 2, 2, 3), 100, np.uint8)
+    attacked = clean.copy()
+    attacked[0, 0, 0] = [102, 98, 101]
+    attacked[0, 1, 1, 0] = 0
+    assert boundary(attacked, clean, 2 / 255) == pytest.approx([3 / 12, 0])
+
+
+# square
+
+
+def test_square_behind_a_defence_lowers_the_mean_margin_and_drops_no_image() -> None:
+    network, (images, labels, keys) = linear(), batch(16)
+    network[1].weight.data = network[1].weight.view(2, 3, SIDE, SIDE)[:, :, :1].repeat(1, 1, SIDE, 1).flatten(1)
+    labels = network(images).argmax(1)
+    attack = attack_of("square", threat="blackbox", queries=60, draws=4)
+    Gentle = type("Gentle", (Noisy,), {"deviation": 0.02})
+    victim = behind(Gentle(network), draws=4)
+    found = run(attack, victim, images, labels, keys)
+    assert ((found - images).abs() <= EPS + 1e-6).all()
+    assert (victim.gradient_queries, victim.forward_queries) == (0, 16 * 4 * 61)
+    blind = run(attack_of("random_sign"), victim, images, labels, keys)
+    clean, random, after = (margin(network(x), labels).mean() for x in (images, blind, found))
+    assert after < min(clean, random) - 3 * Gentle.deviation
+
+
+def test_square_behind_the_identity_goes_where_it_goes_undefended() -> None:
+    network, (images, _, keys) = curved(), batch(16, classes=4)
+    labels = network(images).argmax(1)
+    attack = attack_of("square", queries=50)
+    bare = run(attack, Bare(network), images, labels, keys)
+    defended = run(attack, behind(Undisturbed(network)), images, labels, keys)
+    fooled = network(bare).argmax(1) != labels
+    assert torch.equal(network(defended).argmax(1) != labels, fooled)
+    assert 0 < fooled.sum() < 16
+    assert torch.allclose(defended[~fooled], bare[~fooled], atol=1e-6)
+
+
+# the config
+
+
+def fault(**keys: object) -> str:
+    with pytest.raises(ValidationError) as raised:
+        attack_of(**keys)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"method": "pgd", "threat": "blackbox"}, "threat: blackbox does not suit pgd, which follows gradients"),
+        ({"method": "square", "threat": "bpda"}, "threat: bpda does not suit square, which uses no gradient"),
+        ({"method": "random_sign", "threat": "adaptive"}, "is blind to the victim; choose among transfer"),
+        ({"method": "pgd", "draws": 2}, "draws: the bare classifier is not stochastic"),
+        ({"method": "pgd", "threat": "locked", "draws": 2}, "draws: a locked defence has the one draw"),
+        ({"method": "pgd", "selection_draws": 4}, "selection_draws: a victim of threat transfer is not stochastic"),
+        ({"method": "pgd", "threat": "locked", "selection_draws": 4}, "selection_draws: a victim of threat locked"),
+        ({"method": "pgd", "threat": "adaptive", "selection_draws": 1}, "greater than or equal to 2"),
+        ({"method": "pgd", "threat": "surrogate"}, "surrogate_steps: missing"),
+        ({"method": "pgd", "threat": "bpda", "surrogate_steps": 2}, "surrogate_steps: only a surrogate has them"),
+        ({"method": "pgd", "preset": "slow"}, "'quick', 'standard' or 'thorough'"),
+        ({"method": "fgsm", "preset": "quick"}, "preset"),
+    ],
+)
+def test_keys_that_make_no_sense_are_refused(keys: dict, message: str) -> None:
+    assert message in fault(**keys)
+
+
+def test_a_preset_is_numbers_and_explicit_keys_win() -> None:
+    thorough = attack_of("apgd", threat="adaptive", preset="thorough")
+    assert (thorough.steps, thorough.draws) == (200, 20)
+    assert attack_of("pgd", preset="standard").draws == 1
+    mixed = attack_of("pgd", threat="bpda", preset="quick", steps=7)
+    assert (mixed.steps, mixed.draws) == (7, 4)
+    explicit = attack_of("pgd", threat="bpda", steps=7, draws=4)
+    assert mixed.model_dump() == explicit.model_dump()
+    assert TypeAdapter(AnyAttack).validate_json(mixed.model_dump_json()) == explicit

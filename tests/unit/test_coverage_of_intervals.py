@@ -1,0 +1,170 @@
+"""Intervals hold the truth as often as they say, and tests cry wolf no more often: by simulation, truth known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval
+from assay.evaluation.statistics.measures import worst_of
+from assay.evaluation.statistics.multiple import holm
+from assay.evaluation.statistics.paired import mcnemar, paired_difference, sign_flip
+
+REPEATS = 600
+LEVEL = 0.95
+SLACK = 3 * np.sqrt(LEVEL * (1 - LEVEL) / REPEATS)  # three standard errors of the simulation
+APPROXIMATE = 0.01  # below the level that an interval, which is not exact, may stay
+
+
+@dataclass(frozen=True)
+class World:
+    """Images whose chance of being right is beta distributed around `p`, `spread` telling how alike they are.
+
+    With `slides`, the slides' own chances are beta distributed around p first, and images around their slide's.
+    """
+
+    p: float
+    images: int
+    draws: int
+    spread: float
+    slides: int = 0
+    slide_spread: float = 8.0
+
+    def chances(self, generator):
+        if not self.slides:
+            return generator.beta(self.p * self.spread, (1 - self.p) * self.spread, self.images), None
+        clusters = np.arange(self.images) % self.slides
+        of_slides = generator.beta(self.p * self.slide_spread, (1 - self.p) * self.slide_spread, self.slides)
+        around = np.clip(of_slides[clusters], 1e-6, 1 - 1e-6)
+        return generator.beta(around * self.spread, (1 - around) * self.spread), clusters
+
+    def verdicts(self, generator, times=1):
+        """Verdicts (images, draws) of `times` cells on the same images, and the images' clusters."""
+        chances, clusters = self.chances(generator)
+        cells = [generator.random((self.images, self.draws)) < chances[:, None] for _ in range(times)]
+        return *cells, clusters
+
+
+WORLDS = [
+    World(0.75, 300, 1, 1.0),
+    World(0.75, 300, 3, 1.0),
+    World(0.75, 300, 10, 1.0),
+    World(0.50, 100, 3, 30.0),
+    World(0.98, 300, 1, 1.0),
+    World(0.98, 300, 3, 2.0),
+    World(0.02, 300, 3, 2.0),
+    World(0.75, 300, 1, 4.0, slides=20),
+    World(0.75, 300, 3, 4.0, slides=40),
+    World(0.97, 400, 3, 2.0, slides=40),
+    World(0.60, 200, 5, 2.0, slides=10),
+]
+IDS = [f"p={w.p} images={w.images} draws={w.draws} slides={w.slides}" for w in WORLDS]
+
+
+def coverage(truth, simulate):
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(REPEATS):
+        _, low, high = simulate(generator)
+        hits += low <= truth <= high
+    return hits / REPEATS
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=IDS)
+def test_intervals_of_accuracy_hold_their_level(world: World) -> None:
+    def simulate(generator):
+        correct, clusters = world.verdicts(generator)
+        return accuracy_interval(correct, clusters=clusters)
+
+    assert coverage(world.p, simulate) >= LEVEL - SLACK - APPROXIMATE
+
+
+@pytest.mark.parametrize("world", [w for w in WORLDS if w.slides], ids=[i for i in IDS if "slides=0" not in i])
+def test_without_slides_the_intervals_would_not(world: World) -> None:
+    assert coverage(world.p, lambda generator: accuracy_interval(world.verdicts(generator)[0])) < LEVEL - SLACK
+
+
+@pytest.mark.parametrize("world", [w for w in WORLDS if w.draws > 1], ids=[i for i in IDS if "draws=1 " not in i])
+def test_intervals_of_every_draw_hold_their_level(world: World) -> None:
+    generator = np.random.default_rng(1)
+    truth = np.mean([(world.chances(generator)[0] ** world.draws).mean() for _ in range(2000)])
+
+    def simulate(generator):
+        correct, clusters = world.verdicts(generator)
+        return mean_interval(worst_of(correct, world.draws), clusters=clusters)
+
+    assert coverage(truth, simulate) >= LEVEL - SLACK - APPROXIMATE
+
+
+@pytest.mark.parametrize(
+    ("shift", "positives", "draws", "slides"),
+    [(1.0, 60, 1, 0), (1.0, 60, 5, 0), (3.0, 40, 3, 0), (0.0, 100, 2, 0), (1.0, 100, 2, 25)],
+)
+def test_intervals_of_auroc_hold_their_level(shift: float, positives: int, draws: int, slides: int) -> None:
+    """Scores are normal: a part of the image, a part of the draw and, perhaps, a part of the slide."""
+    images = 200
+    parts = (1.0, 0.5, 0.7 if slides else 0.0)
+    positive = np.arange(images) % images < positives if not slides else (np.arange(images) // slides) % 2 == 0
+    clusters = np.arange(images) % slides if slides else None
+    truth = norm.cdf(shift / np.sqrt(2 * sum(part**2 for part in parts)))
+
+    def simulate(generator):
+        scores = generator.normal(size=(images, 1)) + parts[1] * generator.normal(size=(images, draws))
+        if slides:
+            scores += parts[2] * generator.normal(size=slides)[clusters][:, None]
+        return auroc_interval(scores + shift * positive[:, None], positive, clusters=clusters)
+
+    assert coverage(truth, simulate) >= LEVEL - SLACK - APPROXIMATE
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=IDS)
+@pytest.mark.parametrize("factor", [1.0, 0.95])
+def test_intervals_of_paired_differences_hold_their_level(world: World, factor: float) -> None:
+    def simulate(generator):
+        chances, clusters = world.chances(generator)
+        a, b = (generator.random((world.images, world.draws)) < f * chances[:, None] for f in (1.0, factor))
+        return paired_difference(a, b, seed=0, resamples=600, clusters=clusters)
+
+    assert coverage((factor - 1) * world.p, simulate) >= LEVEL - SLACK - APPROXIMATE
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=IDS)
+def test_tests_hold_their_size(world: World) -> None:
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(REPEATS):
+        a, b, clusters = world.verdicts(generator, times=2)
+        found.append([sign_flip(a, b, clusters), sign_flip(a, b, clusters, "greater")])
+        if world.draws == 1 and clusters is None:
+            assert mcnemar(a[:, 0], b[:, 0]) == found[-1][0]
+    for size in (0.05, 0.01):
+        limit = size + 3 * np.sqrt(size * (1 - size) / REPEATS)
+        assert ((np.array(found) <= size).mean(axis=0) <= limit).all()
+
+
+def test_tests_have_power_where_there_is_a_difference() -> None:
+    world = World(0.75, 300, 3, 1.0)
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(100):
+        chances, _ = world.chances(generator)
+        a, b = (generator.random((300, 3)) < f * chances[:, None] for f in (1.0, 0.9))
+        found.append(sign_flip(a, b))
+    assert np.mean(np.array(found) < 0.05) > 0.95
+
+
+def test_a_table_names_a_winner_among_equals_no_more_often_than_it_says() -> None:
+    """All pairs of six equally good cells, by Holm: the chance of any winner at all is at most 5 %."""
+    world = World(0.75, 200, 3, 2.0)
+    generator = np.random.default_rng(0)
+    repeats, any_raw, any_holm = 200, 0, 0
+    for _ in range(repeats):
+        *cells, _ = world.verdicts(generator, times=6)
+        p = np.array([sign_flip(a, b) for i, a in enumerate(cells) for b in cells[:i]])
+        any_raw += p.min() <= 0.05
+        any_holm += holm(p).min() <= 0.05
+    assert any_holm / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+    assert any_raw / repeats > 0.2
