@@ -4,12 +4,17 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo test cluster-test lint docs lock clean
+.PHONY: demo paper test cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
 	$(BIN)/python scripts/show.py results/demo
 	@echo "The report: results/demo/report.html"
+
+paper: .venv/installed  ## the PCam paper in miniature, with every baseline, threat and check
+	$(BIN)/snakemake --cores $(CORES) --configfile config/phantom.yaml
+	$(BIN)/python scripts/show.py results/phantom
+	@echo "The report: results/phantom/report.html"
 
 test: .venv/installed  ## all tests
 	$(BIN)/python -m pytest
