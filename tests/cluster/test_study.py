@@ -15,9 +15,10 @@ KINDS = {
     "purify": "torch",
     "classify": "torch",
     "summarise": "report",
+    "check": "report",
     "report": "report",
 }
-JOBS = 14
+JOBS = 15
 
 
 def places(checkout):

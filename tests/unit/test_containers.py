@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
 STAGES = {
     "data": ["prepare_images"],
-    "torch": ["train_classifier", "train_diffusion", "attack", "purify", "classify"],
-    "report": ["summarise", "report"],
+    "torch": ["train_classifier", "train_diffusion", "attack", "purify", "classify", "probe"],
+    "report": ["summarise", "check", "report"],
 }
 FOUND_BY_NAME = {"data": ["assay.data"], "torch": ["assay.purifiers", "assay.attacks"], "report": []}
 PROJECTS = {"PIL": "pillow", "yaml": "pyyaml"}

@@ -12,7 +12,9 @@ RULES = {
     "attack",
     "purify",
     "classify",
+    "probe",
     "summarise",
+    "check",
     "report",
 }
 

@@ -26,9 +26,9 @@ NO_PAST = "no past run"
 UNKNOWN = "?"
 STAGES = (
     *("prepare_images", "train_classifier", "train_diffusion", "attack_part", "attack"),
-    *("purify_part", "purify", "classify", "summarise", "report"),
+    *("purify_part", "purify", "classify", "probe", "summarise", "check", "report"),
 )
-WRITE_LITTLE = ("attack_part", "purify_part", "summarise", "report")
+WRITE_LITTLE = ("attack_part", "purify_part", "probe", "summarise", "check", "report")
 
 # How Snakemake words its reasons, the one that explains most first, and how we do.
 REASONS = {

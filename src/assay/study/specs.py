@@ -32,7 +32,8 @@ class Specs:
         self.sweep = sweep(study)
         swept = [cell.attacked for cell in self.sweep.attacked]
         self.probed = probed_stacks(study)
-        self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
+        self.attacked = attacked_stacks(study)
+        self._attacked = {attacked.path: attacked for attacked in [*self.attacked, *swept]}
 
     # specs
 
