@@ -6,6 +6,7 @@ rule attack_part:
     input:
         images=manifest(f"{RESULTS}/images/test"),
         images_files=stack_files(f"{RESULTS}/images/test"),
+        roles=roles(),
         classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
         classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
         diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),
@@ -45,6 +46,7 @@ rule attack:
     input:
         images=manifest(f"{RESULTS}/images/test"),
         images_files=stack_files(f"{RESULTS}/images/test"),
+        roles=roles(),
         classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
         classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
         diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),

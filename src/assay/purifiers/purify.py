@@ -15,7 +15,7 @@ from assay.noise import derive_seed, step_noise
 from assay.program import provenance
 from assay.purifiers.purifier import build_purifier
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import read_stack, to_stored, write_stack
+from assay.stacks import read_stack, to_stored, write_images, write_table
 from assay.study.purifiers import PurifySpec
 
 BITS = 16  # fine enough that storing does not change a prediction; an 8-bit image passes through unchanged
@@ -55,7 +55,8 @@ def purify_stack(
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     count = batch_count(stack, spec.batch_size)
     batches = part.batches(count) if part else range(count)
-    results = list(resume.batches(batches, purify_batch, f"purify {folder_name(out, 2)}"))
+    label = f"purify {folder_name(out, 2)}"
+    results = [{"device": result["device"]} for result in resume.batches(batches, purify_batch, label)]
     if part:
         return
     table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
@@ -63,5 +64,6 @@ def purify_stack(
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if diffusion else ())
     made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
-        write_stack(draft, np.concatenate([result["images"] for result in results]), table)
+        write_images(draft, (resume.batch(index, purify_batch)["images"] for index in range(count)), len(table))
+        write_table(draft, table)
     resume.clear()

@@ -26,6 +26,8 @@ Sigma = Annotated[Number, Field(ge=0, le=10)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Norm = Literal["Linf", "L2"]
 
+TAGS = ("method", "source")  # the keys that say which model a part of the config is
+
 
 class Model(BaseModel):
     """A part of the config. Unknown keys are refused; every key has a description, which makes the documentation."""

@@ -13,7 +13,7 @@ from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.evaluation import Evaluation
 from assay.study.fields import Model, Name, Number, PositiveInt, Sigma
-from assay.study.images import Images
+from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 
 
@@ -40,6 +40,17 @@ class Study(Model):
     attacks: dict[Name, AnyAttack] = Field({}, description="Attacks by name.")
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
+
+    @property
+    def counts(self) -> dict[Split, int | None]:
+        """Images by split, for the splits that the study has; None is all that is left."""
+        return {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
+
+    @property
+    def expected_counts(self) -> dict[Split, int]:
+        """Images by split, about as many as there will be."""
+        others = sum(count or 0 for count in self.counts.values())
+        return {split: count or self.images.left(others) for split, count in self.counts.items()}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from assay.files import AssayError
-from assay.study.fields import NAME_PATTERN, Model
+from assay.study.fields import NAME_PATTERN, TAGS, Model
 from assay.study.model import Study, suggest
 
 
@@ -51,9 +51,9 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}: missing; add it (see config/README.md)"
         case "union_tag_invalid":
             tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "")
-            return f"{key}.method: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
+            return f"{key}.{_tag_key(fault)}: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
         case "union_tag_not_found":
-            return f"{key}.method: missing; add it (see config/README.md)"
+            return f"{key}.{_tag_key(fault)}: missing; add it (see config/README.md)"
         case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:
             return f"{key}: '{given}' is no name; use letters, digits, - and _, and begin with a letter or digit"
         case "value_error":
@@ -101,5 +101,9 @@ def _is_model(kind: Any) -> bool:
 
 
 def _tag(kind: type[Model]) -> str | None:
-    field = kind.model_fields.get("method")
+    field = next((kind.model_fields[name] for name in TAGS if name in kind.model_fields), None)
     return get_args(field.annotation)[0] if field else None
+
+
+def _tag_key(fault: dict[str, Any]) -> str:
+    return fault["ctx"]["discriminator"].strip("'")
