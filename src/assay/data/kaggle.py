@@ -77,6 +77,8 @@ def _image(path: Path, size: int) -> np.ndarray:
         raise AssayError(f"{path}: not found, but {LABELS} names it; get it anew") from None
     except (ValueError, IndexError, struct.error, tifffile.TiffFileError) as error:
         raise AssayError(f"{path}: not a readable TIFF ({' '.join(str(error).split())}); get it anew") from None
+    if not image.size:
+        raise AssayError(f"{path}: not a readable TIFF (holds no image); get it anew")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise AssayError(f"{path}: is {image.dtype} {image.shape}, expected uint8 ({size}, {size}, 3)")
     if image.shape[:2] != (size, size):

@@ -1,8 +1,8 @@
 """Which image of a data set's files plays which role: train, validation, selection or test, and no image two.
 
 Roles are frozen. Each image has a place on a circle, a hash of the study's seed and its pixels; a split takes the
-images nearest to its own point, in its own direction. So a split that grows keeps what it had, and disturbs no other:
-what a split gets depends on its own count alone (unless it takes all that the others leave).
+images nearest to its own point, in its own direction. So a split that grows keeps what it had, and disturbs no other,
+but for training images that are drawn from what the others leave.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CLASSES = (0, 1)
 # Where a split begins on the circle of circumference 1, and in which direction it goes.
 POINTS: dict[Split, tuple[float, int]] = {
     "test": (0.0, 1),
-    "selection": (0.25, 1),
-    "validation": (0.25, -1),
+    "selection": (0.5, 1),
+    "validation": (0.5, -1),
     "train": (0.0, -1),
 }
 KEYS: dict[Split, str] = {
@@ -85,13 +85,11 @@ def draw(index: pd.DataFrame, spec: ImagesSpec, files: Mapping[Split, str]) -> p
     All but training images are balanced over the classes.
     """
     pool = index[(index["status"] == KEPT) & (index["file"] == files[spec.split])]
-    if spec.count is not None:
-        return _take(pool, spec.split, spec.count, spec.seed)
-    taken = [_take(pool, split, count, spec.seed) for split, count in spec.beside.items()]
-    rest = pool.drop(index=[row for rows in taken for row in rows.index])
+    taken = [_take(pool, split, count, spec.seed).index for split, count in spec.beside.items()]
+    rest = pool[~pool.index.isin([row for rows in taken for row in rows])]
     if rest.empty:
         raise AssayError(f"{KEYS[spec.split]}: the other splits leave no image; lower their counts")
-    return rest
+    return rest if spec.count is None else _take(rest, spec.split, spec.count, spec.seed)
 
 
 def _take(pool: pd.DataFrame, split: Split, count: int, seed: int) -> pd.DataFrame:

@@ -176,8 +176,9 @@ class KaggleImages(KaggleSource, _Configured):
         return max(1, self.total - others)
 
     def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
-        others = {other: count for other, count in counts.items() if other != split and count}
-        return others if counts[split] is None else {}
+        if split != "train":
+            return {}
+        return {other: count for other, count in counts.items() if other != split and count}
 
 
 Images = Annotated[PhantomImages | PcamImages | KaggleImages, Field(discriminator="source")]
@@ -197,7 +198,7 @@ class IndexSpec(Model):
 
 
 class ImagesSpec(Model):
-    """What prepare_images reads. Without a `count`, the split takes all that the splits `beside` it leave."""
+    """What prepare_images reads. The split takes `count` images, or all, of those that the splits `beside` it leave."""
 
     images: AnySource
     split: Split
