@@ -30,8 +30,8 @@ def check_images(folders: Sequence[Path], out: Path) -> None:
         if len(both := splits[one][splits[one].isin(splits[other])]):
             names = ", ".join(both.index[:SHOWN]) + (", …" if len(both) > SHOWN else "")
             raise AssayError(
-                f"{out.parent}: {len(both)} images of {one} stand in {other} too ({names}); lower {KEYS[one]} or "
-                f"{KEYS[other]}, or delete both folders and run again"
+                f"{out.parent}: {len(both)} of {len(splits[one])} {one} images stand in {other} too ({names}); "
+                f"lower {KEYS[one]} or {KEYS[other]}, or delete both folders and run again"
             )
     write_json(
         out,
