@@ -9,6 +9,7 @@ PLACE = re.compile(
 )
 KINDS = {
     "prepare_images": "data",
+    "check_images": "data",
     "train_classifier": "torch",
     "train_diffusion": "torch",
     "attack": "torch",
@@ -17,7 +18,7 @@ KINDS = {
     "summarise": "report",
     "report": "report",
 }
-JOBS = 14
+JOBS = 15
 
 
 def places(checkout):

@@ -17,7 +17,7 @@ from assay.study.fingerprint import reachable
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
 STAGES = {
-    "data": ["prepare_images"],
+    "data": ["fetch_images", "index_images", "prepare_images", "check_images"],
     "torch": ["train_classifier", "train_diffusion", "attack", "purify", "classify"],
     "report": ["summarise", "report"],
 }

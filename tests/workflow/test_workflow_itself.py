@@ -6,7 +6,10 @@ import zipfile
 from checkout import ROOT
 
 RULES = {
+    "fetch_images",
+    "index_images",
     "prepare_images",
+    "check_images",
     "train_classifier",
     "train_diffusion",
     "attack",

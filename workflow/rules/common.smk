@@ -40,6 +40,7 @@ IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 wildcard_constraints:
     split="train|validation|selection|test",
     role="(selection/)?",
+    file="[^/]+",
     classifier="[^/]+",
     diffusion="[^/]+",
     attack="[^/]+",
@@ -70,6 +71,29 @@ def stack_output(folder):
         "images": f"{folder}/images.tif",
         "table": f"{folder}/table.csv",
     }
+
+
+def roles():
+    """That no image plays two roles. Ancient: that it was looked at again changes no artifact."""
+    return ancient(f"{RESULTS}/images/roles.json")
+
+
+# Where a data set's files lie, and how it is fetched, are no params: they change no artifact.
+
+
+def index_files():
+    """The index that images are drawn from, as input; nothing for a data set without files.
+
+    Ancient: all that can change it is in the spec and the code fingerprint of what reads it.
+    """
+    files = [f"{RESULTS}/images/index/manifest.json", f"{RESULTS}/images/index/table.csv"]
+    return [ancient(file) for file in files] if STUDY.images.folder else []
+
+
+def source_options():
+    """The options that name the index, and the folder of the data set's files, to a stage."""
+    folder = STUDY.images.folder
+    return f"--index {RESULTS}/images/index --folder {folder}" if folder else ""
 
 
 def classifier_folder(name):

@@ -8,6 +8,7 @@ rule train_classifier:
         train_files=stack_files(f"{RESULTS}/images/train"),
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
+        roles=roles(),
     output:
         manifest=f"{RESULTS}/classifiers/{{classifier}}/manifest.json",
         weights=f"{RESULTS}/classifiers/{{classifier}}/model.safetensors",
@@ -50,6 +51,7 @@ rule train_diffusion:
         train_files=stack_files(f"{RESULTS}/images/train"),
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
+        roles=roles(),
     output:
         manifest=f"{RESULTS}/diffusions/{{diffusion}}/manifest.json",
         weights=f"{RESULTS}/diffusions/{{diffusion}}/diffusion_pytorch_model.safetensors",

@@ -18,6 +18,7 @@ from assay.study.attacks import AnyAttack, Attack
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.fields import SELECTED
+from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, Purifier
 from assay.study.selection import read_sigma
@@ -25,6 +26,7 @@ from assay.study.unet_size import Size, unet_size
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
 FOLDERS = {
+    "index_images": "images",
     "prepare_images": "images",
     "train_classifier": "classifiers",
     "train_diffusion": "diffusions",
@@ -34,6 +36,7 @@ FOLDERS = {
 }
 SELECTION = "selection/"  # the artifacts that sigma is chosen from lie below it, in folders like those of the test
 SELECTED_SIGMA = "selection/sigma.json"
+INDEX = "index"  # lies beside the splits
 PART = re.compile(r"\.part-\d+-of-(\d+)$")
 NO_PART = ""
 WITH_GRADIENT = 3  # a forward and a backward pass, in forward passes
@@ -42,7 +45,7 @@ COLOURS = 3
 PAGE_BYTES = 184  # of TIFF tags an image
 FLOAT_BYTES = 4
 MANIFEST_BYTES = 1500
-ROW_BYTES = {"prepare_images": 14, "attack": 62, "purify": 16, "classify": 40}
+ROW_BYTES = {"index_images": 55, "prepare_images": 31, "attack": 62, "purify": 16, "classify": 40}
 SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 
 
@@ -50,7 +53,8 @@ SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 class Work:
     """An amount of work, in a unit that stages share, and the bytes that stay on disk; None where it is not known.
 
-    Units: `pixels` drawn; `noisy pixels`; and multiply-adds of a `classifier` or mostly of a `diffusion`.
+    Units: `pixels` drawn; `pixels read`; `noisy pixels`; `bytes` fetched; and multiply-adds of a `classifier` or mostly
+    of a `diffusion`.
     """
 
     unit: str
@@ -64,6 +68,7 @@ class Sizes:
 
     side: int
     counts: Mapping[str, int]
+    total: int  # images in the data set's files
     draws: int
     classifiers: Mapping[str, Classifier]
     diffusions: Mapping[str, Diffusion]
@@ -72,13 +77,16 @@ class Sizes:
 
 def sizes_of_study(study: Study) -> Sizes:
     """The sizes of a study before it is started."""
+    images, draws = study.images, study.evaluation.draws
     highest = max(study.selection.sigmas) if study.selection else 0.0
-    return Sizes(study.images.size, study.counts, study.evaluation.draws, study.classifiers, study.diffusions, highest)
+    counts = study.expected_counts
+    return Sizes(images.size, counts, images.total, draws, study.classifiers, study.diffusions, highest)
 
 
 def sizes_of_results(results: Path) -> Sizes | None:
     """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
-    images = {folder.name: spec for folder in _folders(results, "images") if (spec := read_spec(folder))}
+    folders = [folder for folder in _folders(results, "images") if folder.name != INDEX]
+    images = {folder.name: spec for folder in folders if (spec := read_spec(folder))}
     if "test" not in images:
         return None
     draws = max(  # of a locked threat's stacks it is one
@@ -87,7 +95,11 @@ def sizes_of_results(results: Path) -> Sizes | None:
     )
     return Sizes(
         side=images["test"]["images"]["size"],
-        counts={split: spec["count"] for split, spec in images.items()},
+        counts={
+            split: spec["count"] or _facts(results / "images" / split).get("images", 0)
+            for split, spec in images.items()
+        },
+        total=sum(file["images"] for file in _facts(results / "images" / INDEX).get("files", {}).values()),
         draws=draws,
         classifiers=_networks(results, "classifiers", "classifier", Classifier),
         diffusions=_networks(results, "diffusions", "diffusion", Diffusion),
@@ -116,6 +128,13 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / "manifest.json")["facts"]
+    except (AssayError, KeyError, TypeError):
+        return {}
+
+
 def split_place(benchmark: Path, benchmarks: str) -> tuple[str, str, int]:
     """Of a benchmark file: its stage, its artifact's path below the stage's folder, and how many parts that has.
 
@@ -136,9 +155,20 @@ def work(stage: str, name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work |
         return None
 
 
+def _fetch(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    sha256, length = PCAM_FILES[spec["file"]]
+    return Work("bytes", None, length if spec["sha256"] == sha256 else None)
+
+
+def _index(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    disk = sizes.total * ROW_BYTES["index_images"] + MANIFEST_BYTES
+    return Work("pixels read", sizes.total * spec["images"]["size"] ** 2, disk)
+
+
 def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
-    count, side = spec["count"], spec["images"]["size"]
-    return Work("pixels", count * side**2, _stack_bytes("prepare_images", count, side, 1))
+    count, side = sizes.counts[spec["split"]], spec["images"]["size"]
+    unit = "pixels" if spec["images"]["source"] == "phantom" else "pixels read"
+    return Work(unit, count * side**2, _stack_bytes("prepare_images", count, side, 1))
 
 
 def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -204,6 +234,8 @@ def _classify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 
 
 STAGES: dict[str, Callable[[str, Mapping[str, Any], Sizes], Work]] = {
+    "fetch_images": _fetch,
+    "index_images": _index,
     "prepare_images": _images,
     "train_classifier": _train_classifier,
     "train_diffusion": _train_diffusion,

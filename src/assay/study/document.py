@@ -8,14 +8,14 @@ import typing
 from pydantic_core import PydanticUndefined
 
 from assay.study import attacks, classifiers, diffusions, evaluation, images, model, purifiers, selection
-from assay.study.fields import Model
+from assay.study.fields import TAGS, Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
 END = "<!-- end of keys -->"
 
 SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("The study", [model.Study]),
-    ("`images`", [images.PhantomImages]),
+    ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
     ("`classifiers.NAME`", [classifiers.Classifier]),
     ("`diffusions.NAME`", [diffusions.Diffusion]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
@@ -44,7 +44,8 @@ def key_tables() -> str:
 def _table(kind: type[Model], named: bool) -> str:
     lines = []
     if named:
-        lines += [f"### `method: {typing.get_args(kind.model_fields['method'].annotation)[0]}`", ""]
+        tag = next(name for name in TAGS if name in kind.model_fields)
+        lines += [f"### `{tag}: {typing.get_args(kind.model_fields[tag].annotation)[0]}`", ""]
     lines += [(kind.__doc__ or "").strip().splitlines()[0], "", "| key | default | meaning |", "| --- | --- | --- |"]
     for name, field in kind.model_fields.items():
         lines.append(f"| `{name}` | {_default(field)} | {field.description} |")

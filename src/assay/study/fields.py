@@ -24,13 +24,15 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
 SELECTED = "selected"  # in place of a sigma: the one that the study's selection chooses
-TAGS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
+LEVELS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
 Level = Annotated[
-    Annotated[Sigma, Tag(TAGS[0])] | Annotated[Literal["selected"], Tag(TAGS[1])],
-    Discriminator(lambda value: TAGS[isinstance(value, str) and "/" not in value]),
+    Annotated[Sigma, Tag(LEVELS[0])] | Annotated[Literal["selected"], Tag(LEVELS[1])],
+    Discriminator(lambda value: LEVELS[isinstance(value, str) and "/" not in value]),
 ]
 PositiveInt = Annotated[int, Field(gt=0)]
 Norm = Literal["Linf", "L2"]
+
+TAGS = ("method", "source")  # the keys that say which model a part of the config is
 
 
 class Model(BaseModel):

@@ -13,7 +13,7 @@ from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.evaluation import Evaluation
 from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
-from assay.study.images import Images
+from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
 
@@ -47,6 +47,18 @@ class Study(Model):
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
+
+    @property
+    def counts(self) -> dict[Split, int | None]:
+        """Images by split, for the splits that the study has; None is all that is left."""
+        counts = {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
+        return counts | ({"selection": self.selection.images} if self.selection else {})
+
+    @property
+    def expected_counts(self) -> dict[Split, int]:
+        """Images by split, about as many as there will be."""
+        others = sum(count or 0 for count in self.counts.values())
+        return {split: count or self.images.left(others) for split, count in self.counts.items()}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
@@ -101,12 +113,6 @@ class Study(Model):
                     f"attacks.{attack}.surrogate_steps: {fewer} is no fewer than the {purifier.steps} steps of "
                     f"purifier '{name}'; lower it"
                 )
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many images each split has."""
-        counts = {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
-        return counts | ({"selection": self.selection.images} if self.selection else {})
 
     def _require_trained(self, key: str, sigmas: list[Level], diffusion: str) -> None:
         top = self.diffusions[diffusion].max_sigma

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from assay.study.cells import attacked_stacks, sweep
+from assay.study.images import Split
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
@@ -24,7 +25,8 @@ SMALL_STEM = 16  # times that where the first convolution does not shrink the im
 GRADIENT = 3  # forward and backward, in forwards
 CHECKPOINTED = 4  # the same where the forward is done twice
 LIBRARIES_MB = {False: 1000, True: 4000}  # host memory before any image: without and with torch and a GPU
-BYTES_A_VALUE = 12  # a stored value, and twice as a float
+BYTES_A_VALUE = 2  # stacks are mapped, not loaded: what is wanted of memory is that they stay there
+HELD_MB = 500  # what a stage that makes stacks holds of them, and its tables
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,24 @@ class JobNeeds:
         self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
 
     def images(self, split: str, attempt: int = 1) -> Needs:
-        count = self.study.counts[split]
-        return _needs(False, count, self._pixels, count * self._pixels * PIXEL_COST, attempt)
+        return self._read_images(self._counts[split], attempt)
+
+    def index(self, attempt: int = 1) -> Needs:
+        return self._read_images(self.study.images.total, attempt)
+
+    def check(self, attempt: int = 1) -> Needs:
+        return self._read_images(sum(self._counts.values()), attempt)
 
     def classifier(self, name: str, attempt: int = 1) -> Needs:
-        images = self.study.images
-        shown = self.study.classifiers[name].epochs * (GRADIENT * images.train + images.validation)
-        return _needs(True, images.train + images.validation, self._pixels, shown * self._classify(name), attempt)
+        train, validation = self._counts["train"], self._counts["validation"]
+        shown = self.study.classifiers[name].epochs * (GRADIENT * train + validation)
+        return _needs(True, train + validation, self._pixels, shown * self._classify(name), attempt)
 
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
-        images, diffusion = self.study.images, self.study.diffusions[name]
-        shown = diffusion.steps * (GRADIENT * diffusion.batch_size + images.validation / diffusion.validate_every)
-        work = shown * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
-        return _needs(True, images.train + images.validation, self._pixels, work, attempt)
+        diffusion, validation = self.study.diffusions[name], self._counts["validation"]
+        shown = diffusion.steps * (GRADIENT * diffusion.batch_size + validation / diffusion.validate_every)
+        work = shown * OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
+        return _needs(True, self._counts["train"] + validation, self._pixels, work, attempt)
 
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
         """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
@@ -79,6 +86,14 @@ class JobNeeds:
     def whole(self, attempt: int = 1) -> Needs:
         """Of summarise and report."""
         return _needs(False, self.study.evaluation.images * self._draws, self._pixels, 0.0, attempt)
+
+    def _read_images(self, count: int, attempt: int) -> Needs:
+        """Of a stage that looks at so many images of the data set once, a few at a time."""
+        return _needs(False, 0, self._pixels, count * self._pixels * PIXEL_COST, attempt)
+
+    @property
+    def _counts(self) -> dict[Split, int]:
+        return self.study.expected_counts
 
     @property
     def _pixels(self) -> int:
@@ -111,6 +126,6 @@ class JobNeeds:
 def _needs(gpu: bool, images: int, pixels: int, work: float, attempt: int) -> Needs:
     """Of a job that holds so many images and does so many operations."""
     more = 2 ** (attempt - 1)
-    memory = LIBRARIES_MB[gpu] + images * pixels * 3 * BYTES_A_VALUE / 1e6
+    memory = LIBRARIES_MB[gpu] + HELD_MB + images * pixels * 3 * BYTES_A_VALUE / 1e6
     minutes = MIN_MINUTES + MARGIN * work / RATE / 60
     return Needs(int(gpu), 100 * math.ceil(memory / 100) * more, math.ceil(minutes) * more)

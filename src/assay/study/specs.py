@@ -16,7 +16,7 @@ from assay.study.diffusions import DiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import Level, Model
 from assay.study.fingerprint import fingerprint
-from assay.study.images import ImagesSpec, Split
+from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
@@ -35,10 +35,22 @@ class Specs:
     # specs
 
     def images(self, split: Split) -> str:
-        images = self.study.images
-        source = images.model_dump(exclude={"train", "validation"})
-        counts = self.study.counts
-        return _text(ImagesSpec(images=source, split=split, count=counts[split], seed=self.study.seed))
+        images, counts = self.study.images, self.study.counts
+        return _text(
+            ImagesSpec(
+                images=images.content(),
+                split=split,
+                count=counts[split],
+                beside=images.beside(split, counts),
+                seed=self.study.seed,
+            )
+        )
+
+    def fetch(self, file: str) -> str:
+        return _text(FetchSpec(file=file, sha256=self.study.images.hashes[file]))
+
+    def index(self) -> str:
+        return _text(IndexSpec(images=self.study.images.content()))
 
     def classifier(self, name: str) -> str:
         return _text(ClassifierSpec(classifier=self.study.classifiers[name], seed=self.study.seed))
@@ -138,7 +150,12 @@ class Specs:
         return fingerprint(f"scripts/{stage}.py", *modules)
 
     def code_of_images(self) -> str:
-        return self.code("prepare_images", f"assay.data.{self.study.images.source}")
+        """Of prepare_images, and of the index that it reads where the data set has files: that is an ancient input."""
+        index = ["scripts/index_images.py"] if self.study.images.folder else []
+        return self.code("prepare_images", f"assay.data.{self.study.images.source}", *index)
+
+    def code_of_index(self) -> str:
+        return self.code("index_images", f"assay.data.{self.study.images.source}")
 
     def code_of_attack(self, path: str) -> str:
         attacked = self._attacked[path]
