@@ -49,6 +49,11 @@ wildcard_constraints:
     sigma="[^/]+",
 
 
+def one_of(names):
+    """The pattern of a wildcard that is one of these names; of none where there are none."""
+    return "|".join(names) or "(?!)"
+
+
 # An artifact's manifest stands for it as an input. Its other files are wanted too, but their age does not count.
 
 

@@ -25,8 +25,8 @@ from assay.study.model import Study
 NO_PAST = "no past run"
 UNKNOWN = "?"
 STAGES = (
-    *("prepare_images", "train_classifier", "train_diffusion", "attack_part", "attack"),
-    *("purify_part", "purify", "classify", "summarise", "report"),
+    *("prepare_images", "train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack_part", "attack", "purify_part", "purify", "classify", "summarise", "report"),
 )
 WRITE_LITTLE = ("attack_part", "purify_part", "summarise", "report")
 

@@ -54,15 +54,20 @@ def _facts(artifact: Artifact) -> str:
         said.append(f"{facts['parameters'] / 1e6:.2f} million parameters")
     if "validation_accuracy" in facts:
         said.append(f"right on {percent(facts['validation_accuracy'])} of the validation images")
+    if "robust_validation_accuracy" in facts:
+        said.append(f"and under PGD on {percent(facts['robust_validation_accuracy'])} (epoch {facts['epoch']} was kept)")
     if "validation_loss" in facts:
         said.append(f"validation loss {facts['validation_loss']:.4g}")
+    if "published" in (spec := artifact.manifest["spec"].get(artifact.stage.removesuffix("s"), {})):
+        said.append(f"published as {spec['published']}")
+    said += facts.get("warnings", [])
     return ", ".join(said)
 
 
 def _curves(artifact: Artifact, history: pd.DataFrame) -> list[tuple[str, Markup]]:
     x = history.columns[0]
     losses = {"train": "train_loss", "validation": "validation_loss"}
-    accuracies = {"validation": "validation_accuracy"}
+    accuracies = {"validation": "validation_accuracy", "under PGD": "robust_validation_accuracy"}
     found = []
     for y, columns in (("loss", losses), ("accuracy (%)", accuracies)):
         curves = {name: _points(history, x, column) for name, column in columns.items() if column in history}

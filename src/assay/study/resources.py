@@ -10,10 +10,15 @@ import math
 from dataclasses import dataclass
 
 from assay.study.cells import Attacked, attacked_stacks
+from assay.study.classifiers import PublishedClassifier
+from assay.study.diffusions import PublishedDiffusion
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
-GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify")
+GPU_STAGES = (
+    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack", "purify", "classify"),
+)
 
 OPERATIONS = 2  # a multiplication and an addition
 RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
@@ -24,6 +29,7 @@ SMALL_STEM = 16  # times that where the first convolution does not shrink the im
 GRADIENT = 3  # forward and backward, in forwards
 CHECKPOINTED = 4  # the same where the forward is done twice
 LIBRARIES_MB = {False: 1000, True: 4000}  # host memory before any image: without and with torch and a GPU
+JUDGED_IMAGES = 512  # that an imported diffusion calls its network for: its losses and its sheet
 BYTES_A_VALUE = 12  # a stored value, and twice as a float
 
 
@@ -49,12 +55,21 @@ class JobNeeds:
         return _needs(False, counts[split], self._pixels, counts[split] * self._pixels * PIXEL_COST, attempt)
 
     def classifier(self, name: str, attempt: int = 1) -> Needs:
-        images = self.study.images
-        shown = self.study.classifiers[name].epochs * (GRADIENT * images.train + images.validation)
+        """Of training a classifier, or of importing it."""
+        images, classifier = self.study.images, self.study.classifiers[name]
+        if isinstance(classifier, PublishedClassifier):
+            work = images.validation * self._classify(name)
+            return _needs(True, images.validation, self._pixels, work, attempt)
+        found = classifier.adversarial.gradients(images.train) if classifier.adversarial else 0
+        shown = classifier.epochs * (GRADIENT * (images.train + found) + images.validation)
         return _needs(True, images.train + images.validation, self._pixels, shown * self._classify(name), attempt)
 
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
+        """Of training a diffusion, or of importing it."""
         images, diffusion = self.study.images, self.study.diffusions[name]
+        if isinstance(diffusion, PublishedDiffusion):
+            work = JUDGED_IMAGES * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
+            return _needs(True, images.validation, self._pixels, work, attempt)
         shown = diffusion.steps * (GRADIENT * diffusion.batch_size + images.validation / diffusion.validate_every)
         work = shown * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
         return _needs(True, images.train + images.validation, self._pixels, work, attempt)
