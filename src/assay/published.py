@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from assay.files import AssayError, sha256
+from assay.study.sources import HUB
 
-HUB = "hf-hub:"
 NAMED_KEYS = 3
 
 State = dict[str, Tensor]
@@ -71,7 +71,7 @@ class Source:
             return None
         except (OSError, HTTPError, HFValidationError) as error:
             raise AssayError(
-                f"{self.published}: {name} cannot be downloaded ({_first_line(error)}); check the name and the network, "
+                f"{self.published}: {name} was not downloaded ({_first_line(error)}); check the name and the network, "
                 f"or download it elsewhere and name the local folder under published"
             ) from None
 

@@ -12,6 +12,7 @@ from assay.study.interpreter import provide_python
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
 from assay.study.resources import JobNeeds
+from assay.study.sources import source_input
 from assay.study.specs import Specs
 
 if not workflow.overwrite_configfiles:
@@ -105,6 +106,18 @@ def diffusion_files(name):
 def diffusion_option(name):
     """The option that names a diffusion's folder to a stage; empty where there is none."""
     return f"--diffusion {diffusion_folder(name)}" if name else ""
+
+
+def classifier_source(name):
+    """The local files that a published classifier is imported from."""
+    published, code = STUDY.classifiers[name].published, SPECS.code("import_classifier")
+    return source_input(published, classifier_folder(name), SPECS.classifier(name), code)
+
+
+def diffusion_source(name):
+    """The local files that a published diffusion is imported from."""
+    published, code = STUDY.diffusions[name].published, SPECS.code("import_diffusion")
+    return source_input(published, diffusion_folder(name), SPECS.diffusion(name), code)
 
 
 def part_marks(prefix):

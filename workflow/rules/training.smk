@@ -3,9 +3,6 @@
 
 
 rule train_classifier:
-    """Train a classifier."""
-    wildcard_constraints:
-        classifier=one_of(SPECS.classifiers("trained")),
     input:
         train=manifest(f"{RESULTS}/images/train"),
         train_files=stack_files(f"{RESULTS}/images/train"),
@@ -24,6 +21,9 @@ rule train_classifier:
         f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
+    """Train a classifier."""
+    wildcard_constraints:
+        classifier=one_of(SPECS.classifiers("trained")),
     container:
         IMAGES["torch"]
     threads: STUDY.threads
@@ -47,13 +47,10 @@ rule train_classifier:
 
 
 rule import_classifier:
-    """Import a classifier that was published elsewhere."""
-    wildcard_constraints:
-        classifier=one_of(SPECS.classifiers("published")),
     input:
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
-        published=lambda wildcards: SPECS.published_place("classifiers", wildcards.classifier),
+        source=lambda wildcards: classifier_source(wildcards.classifier),
     output:
         manifest=f"{RESULTS}/classifiers/{{classifier}}/manifest.json",
         weights=f"{RESULTS}/classifiers/{{classifier}}/model.safetensors",
@@ -61,6 +58,9 @@ rule import_classifier:
         f"{RESULTS}/logs/import_classifier/{{classifier}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/import_classifier/{{classifier}}.tsv"
+    """Import a classifier that was published elsewhere."""
+    wildcard_constraints:
+        classifier=one_of(SPECS.classifiers("published")),
     container:
         IMAGES["torch"]
     resources:
@@ -81,9 +81,6 @@ rule import_classifier:
 
 
 rule train_diffusion:
-    """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
-    wildcard_constraints:
-        diffusion=one_of(SPECS.diffusions("trained")),
     input:
         train=manifest(f"{RESULTS}/images/train"),
         train_files=stack_files(f"{RESULTS}/images/train"),
@@ -109,6 +106,9 @@ rule train_diffusion:
         f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
+    """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
+    wildcard_constraints:
+        diffusion=one_of(SPECS.diffusions("trained")),
     container:
         IMAGES["torch"]
     threads: STUDY.threads
@@ -132,13 +132,10 @@ rule train_diffusion:
 
 
 rule import_diffusion:
-    """Import a diffusion that was published elsewhere; its folder is as if it had been trained here."""
-    wildcard_constraints:
-        diffusion=one_of(SPECS.diffusions("published")),
     input:
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
-        published=lambda wildcards: SPECS.published_place("diffusions", wildcards.diffusion),
+        source=lambda wildcards: diffusion_source(wildcards.diffusion),
     output:
         manifest=f"{RESULTS}/diffusions/{{diffusion}}/manifest.json",
         weights=f"{RESULTS}/diffusions/{{diffusion}}/diffusion_pytorch_model.safetensors",
@@ -153,6 +150,9 @@ rule import_diffusion:
         f"{RESULTS}/logs/import_diffusion/{{diffusion}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/import_diffusion/{{diffusion}}.tsv"
+    """Import a diffusion that was published elsewhere; its folder is as if it had been trained here."""
+    wildcard_constraints:
+        diffusion=one_of(SPECS.diffusions("published")),
     container:
         IMAGES["torch"]
     resources:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from assay.classifiers.network import Normalised
 from assay.classifiers.regime import Regime
 from assay.logits import margin
-from assay.noise import derive_seed
 from assay.ranks import Ranks
 from assay.stacks import Stack
 from assay.study.classifiers import AdversarialTraining

@@ -59,7 +59,7 @@ def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Publishe
     backbone = published.network.removeprefix("torchvision/")
     if not SAME_HEAD.fullmatch(backbone):
         raise AssayError(
-            f"network: layout tiatoolbox of torchvision/{backbone} is not read, since TIAToolbox's head is another than "
+            f"network: layout tiatoolbox of torchvision/{backbone} is not read, since TIAToolbox's head is not "
             f"torchvision's there; choose a ResNet, ResNeXt, GoogLeNet or MobileNetV2"
         )
     if source.named_file is None:

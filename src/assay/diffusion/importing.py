@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from assay import device as devices
 from assay.denoiser import Denoiser
 from assay.diffusion.network import LIBRARIES, check_size, write_diffusion
-from assay.diffusion.published import Published, read_published
-from assay.diffusion.validation import validate, write_sheet
+from assay.diffusion.published import read_published
+from assay.diffusion.validation import denoising_error, validate, write_sheet
 from assay.files import artifact
 from assay.noise import derive_seed
 from assay.program import provenance
@@ -19,6 +17,7 @@ from assay.schedule import Schedule
 from assay.stacks import Stack, read_stack
 from assay.study.diffusions import PublishedDiffusion, PublishedDiffusionSpec
 
+JUDGED_SIGMA = 0.1  # where the other data range is tried too
 SHEET_SIGMA = 0.4  # the highest that is shown; a published schedule goes on to where nothing is left of an image
 OTHER_RANGE = {(0.0, 1.0): (-1.0, 1.0), (-1.0, 1.0): (0.0, 1.0)}
 
@@ -33,39 +32,36 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, validation: Path, 
     network, schedule = published.network.to(device), published.schedule
     check_size(held_out.images.shape[1], len(network.config.block_out_channels))
     seed = derive_seed(spec.seed, "diffusion", 0)
-    loss = _loss(published, schedule, held_out, seed, device)
-    warnings = _warnings(spec.diffusion, published, loss, held_out, seed, device)
+    denoiser = Denoiser(network, schedule).eval()
+    warnings = _warnings(spec.diffusion, denoiser, held_out, seed)
     for warning in warnings:
         note(f"{source.published}: {warning}")
     inputs = {"validation": validation / "manifest.json"}
     made_by = provenance(LIBRARIES, devices.name(device))
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
         write_diffusion(draft, network, schedule)
-        draft.facts |= {"published_sha256": found_hash, "validation_loss": loss, "warnings": warnings}
-        write_sheet(draft.path("samples.png"), Denoiser(network, schedule).eval(), held_out, SHEET_SIGMA, seed)
+        draft.facts |= {
+            "published_sha256": found_hash,
+            "validation_loss": validate(network, schedule, held_out, schedule.time_steps - 1, seed, device),
+            "warnings": warnings,
+        }
+        write_sheet(draft.path("samples.png"), denoiser, held_out, SHEET_SIGMA, seed)
 
 
-def _loss(published: Published, schedule: Schedule, held_out: Stack, seed: int, device: torch.device) -> float:
-    """The loss over the whole schedule."""
-    return validate(published.network, schedule, held_out, len(schedule.sigmas) - 1, seed, device)
-
-
-def _warnings(
-    diffusion: PublishedDiffusion, published: Published, loss: float, held_out: Stack, seed: int, device: torch.device
-) -> list[str]:
+def _warnings(diffusion: PublishedDiffusion, denoiser: Denoiser, held_out: Stack, seed: int) -> list[str]:
     """What makes one doubt that the config describes this diffusion, a line each."""
     found = []
-    other = Schedule(diffusion.schedule, diffusion.time_steps, OTHER_RANGE[diffusion.data_range])
-    its_loss = _loss(published, other, held_out, seed, device)
-    if its_loss < loss:
+    other_range = OTHER_RANGE[diffusion.data_range]
+    other = Denoiser(denoiser.network, Schedule(diffusion.schedule, diffusion.time_steps, other_range)).eval()
+    errors = [denoising_error(candidate, held_out, JUDGED_SIGMA, seed) for candidate in (denoiser, other)]
+    if errors[1] < errors[0]:
         found.append(
-            f"its loss on the validation images is {loss:.3g}, but {its_loss:.3g} if data_range is "
-            f"{list(other.data_range)}; check data_range"
+            f"at sigma {JUDGED_SIGMA:g} it leaves an error of {errors[0]:.3g}, but of {errors[1]:.3g} if data_range is "
+            f"{list(other_range)}; check data_range"
         )
-    size, sides = published.network.config.sample_size, held_out.images.shape[1]
-    if size not in (None, sides):
-        found.append(f"made for images of {size} pixels, these have {sides}")
-    config = published.network.config
+    config, side = denoiser.network.config, held_out.images.shape[1]
+    if config.sample_size not in (None, side):
+        found.append(f"made for images of {config.sample_size} pixels, these have {side}")
     attention = [level for level, name in enumerate(config.down_block_types) if name.startswith("Attn")]
     planned = (diffusion.channels, diffusion.layers_per_block, diffusion.attention_levels, diffusion.middle_attention)
     if planned != (list(config.block_out_channels), config.layers_per_block, attention, config.add_attention):

@@ -52,7 +52,9 @@ def read_published(published: PublishedDiffusion, source: Source) -> Published:
 
 def with_new_names(state: State) -> State:
     """A U-Net's state dict with the names that diffusers has for its attention today."""
-    return {OLD_NAME.sub(lambda old: f".{OLD_ATTENTION[old[1]]}.{old[2]}", name): value for name, value in state.items()}
+    return {
+        OLD_NAME.sub(lambda old: f".{OLD_ATTENTION[old[1]]}.{old[2]}", name): value for name, value in state.items()
+    }
 
 
 def _build(config: dict[str, Any], place: Path) -> UNet2DModel:
@@ -62,7 +64,9 @@ def _build(config: dict[str, Any], place: Path) -> UNet2DModel:
     if kind != "UNet2DModel":
         raise AssayError(f"{place}: is of a {kind}; only a UNet2DModel is read")
     if colours != (COLOURS, COLOURS):
-        raise AssayError(f"{place}: takes {colours[0]} and gives {colours[1]} channels; only {COLOURS} and {COLOURS} are read")
+        raise AssayError(
+            f"{place}: takes {colours[0]} and gives {colours[1]} channels; only {COLOURS} and {COLOURS} are read"
+        )
     if config.get("class_embed_type") or config.get("num_class_embeds"):
         raise AssayError(f"{place}: is conditioned on classes; only unconditional networks are read")
     try:
@@ -84,7 +88,9 @@ def _check_scheduler(config: dict[str, Any], place: Path, published: PublishedDi
         )
     for key, found in (("schedule", kind), ("time_steps", config.get("num_train_timesteps", 1000))):
         if getattr(published, key) != found:
-            raise AssayError(f"{place}: its {key} is {found}, the config's {getattr(published, key)}; write {key}: {found}")
+            raise AssayError(
+                f"{place}: its {key} is {found}, the config's {getattr(published, key)}; write {key}: {found}"
+            )
 
 
 def _schedule_kind(config: dict[str, Any]) -> ScheduleKind | None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from assay import device as devices
 from assay.denoiser import Denoiser
@@ -17,13 +15,13 @@ from assay.diffusion.network import LIBRARIES, build_network, write_diffusion
 from assay.diffusion.validation import data, noise_loss, validate, write_sheet
 from assay.files import artifact
 from assay.libraries import import_library
-from assay.noise import derive_seed, normal, step_noise
+from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.ranks import Ranks, join_ranks
 from assay.resume import Resume, resume_key
 from assay.schedule import Schedule
-from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
+from assay.stacks import FLOAT_FORMAT, Stack, read_stack
 from assay.study.diffusions import Diffusion, DiffusionSpec
 from assay.training import Checkpoints, cosine_rate, flip, flip_coins, generator, step_rows
 

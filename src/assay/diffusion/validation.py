@@ -39,8 +39,21 @@ def validate(
         rows = range(start, min(start + VALIDATION_BATCH, count))
         images = data(held_out.images[rows.start : rows.stop], schedule).to(device)
         noise = normal(derive_seed(seed, "validation"), list(rows), [0] * len(rows), 0, images.shape[1:], device)
-        total += noise_loss(network, schedule, images, times[rows.start : rows.stop].to(device), noise).item() * len(rows)
+        total += noise_loss(network, schedule, images, times[rows.start : rows.stop].to(device), noise).item() * len(
+            rows
+        )
     return total / count
+
+
+@torch.inference_mode()
+def denoising_error(denoiser: Denoiser, held_out: Stack, sigma: float, seed: int) -> float:
+    """Root mean square of D(x + sigma n, sigma) - x over the first images, in pixel units.
+
+    Unlike the loss, it compares denoisers of different data ranges: they have the same task.
+    """
+    images = torch.from_numpy(held_out.pixels(0, VALIDATION_BATCH)).to(next(denoiser.parameters()).device)
+    noise = step_noise(derive_seed(seed, "error"), range(len(images)), [0] * len(images), images)
+    return (denoiser(images + sigma * noise(0), sigma) - images).square().mean().sqrt().item()
 
 
 @torch.inference_mode()

@@ -23,9 +23,7 @@ class Network(Model):
     mean: Colours = Field(
         (0.5, 0.5, 0.5), description="Normalisation inside the module: mean by channel, for images in [0,1]."
     )
-    std: Colours = Field(
-        (0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel."
-    )
+    std: Colours = Field((0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel.")
 
 
 class AdversarialTraining(Model):
@@ -82,7 +80,7 @@ class PublishedClassifier(Model):
         "(`hf-hub:OWNER/NAME/FILE` for one file of many).",
     )
     layout: Literal["timm", "tiatoolbox"] = Field(
-        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: the state dict of a TIAToolbox CNNModel."
+        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict."
     )
     network: NetworkName | None = Field(
         None,

@@ -61,8 +61,8 @@ class PublishedDiffusion(Model):
 
     published: str = Field(
         min_length=1,
-        description="Its files: a folder, or `hf-hub:OWNER/NAME`: a DDPMPipeline's (with `unet/` and `scheduler/`), or a "
-        "U-Net's alone (config.json beside its weights).",
+        description="Its files: a folder, or `hf-hub:OWNER/NAME`: a DDPMPipeline's (with `unet/` and `scheduler/`), or "
+        "a U-Net's alone (config.json beside its weights).",
     )
     data_range: UnitRange = Field(
         description="Range of the images that it was trained on: `[-1, 1]` (the usual) or `[0, 1]`. No file tells."
@@ -77,8 +77,8 @@ class PublishedDiffusion(Model):
     sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")
     channels: list[PositiveInt] = Field(
         [128, 128, 256, 256, 512, 512],
-        description="For planning only, as the next three: the U-Net's channels by level. The network is built from its "
-        "own config.json; the defaults are those of `hf-hub:ankile/ddpm-pcam-96-flip`.",
+        description="For planning only, as the next three: the U-Net's channels by level. The network is built from "
+        "its own config.json; the defaults are those of `hf-hub:ankile/ddpm-pcam-96-flip`.",
     )
     layers_per_block: PositiveInt = Field(2, description="For planning only: residual layers a level.")
     attention_levels: list[int] = Field([4], description="For planning only: levels that have self-attention.")

@@ -29,7 +29,7 @@ SMALL_STEM = 16  # times that where the first convolution does not shrink the im
 GRADIENT = 3  # forward and backward, in forwards
 CHECKPOINTED = 4  # the same where the forward is done twice
 LIBRARIES_MB = {False: 1000, True: 4000}  # host memory before any image: without and with torch and a GPU
-JUDGED_IMAGES = 512  # that an imported diffusion calls its network for: its losses and its sheet
+JUDGED_IMAGES = 512  # that an imported diffusion calls its network for, to judge and to show it
 BYTES_A_VALUE = 12  # a stored value, and twice as a float
 
 

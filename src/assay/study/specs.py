@@ -111,11 +111,6 @@ class Specs:
         """The names of the diffusions that are `trained` or `published`."""
         return [name for name, diffusion in self.study.diffusions.items() if diffusion.kind == kind]
 
-    def published_place(self, section: str, name: str) -> list[str]:
-        """The local file or folder that a published network comes from; none if that is the hub."""
-        place = getattr(self.study, section)[name].published
-        return [] if place.startswith("hf-hub:") else [place]
-
     def diffusion_of(self, purifier: str | None) -> str | None:
         """The diffusion that a purifier uses, if any."""
         return getattr(self.study.purifiers[purifier], "diffusion", None) if purifier else None
