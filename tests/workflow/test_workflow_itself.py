@@ -9,6 +9,8 @@ RULES = {
     "prepare_images",
     "train_classifier",
     "train_diffusion",
+    "import_classifier",
+    "import_diffusion",
     "attack",
     "purify",
     "classify",
