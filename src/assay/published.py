@@ -76,8 +76,12 @@ class Source:
             ) from None
 
 
-def check_hash(source: Source, weights: Path, pinned: str | None) -> str:
-    """The SHA-256 of a weights file; another one than was pinned is refused, an unpinned download is told of."""
+def read_pinned(source: Source, pinned: str | None, *names: str) -> tuple[State, str]:
+    """The state dict in the first of these files that the source has, and the file's SHA-256.
+
+    A file of another hash than was pinned is not read; of a download that is not pinned, the hash is told.
+    """
+    weights = source.require(*names)
     found = sha256(weights)
     if pinned and found != pinned:
         raise AssayError(
@@ -86,7 +90,7 @@ def check_hash(source: Source, weights: Path, pinned: str | None) -> str:
         )
     if source.on_hub and not pinned:
         note(f"{source.published}: not pinned; add 'sha256: {found}' to its keys in the config")
-    return found
+    return read_weights(weights), found
 
 
 def note(text: str) -> None:

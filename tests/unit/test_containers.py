@@ -24,7 +24,11 @@ STAGES = {
     ],
     "report": ["summarise", "report"],
 }
-FOUND_BY_NAME = {"data": ["assay.data"], "torch": ["assay.classifiers", "assay.purifiers", "assay.attacks"], "report": []}
+FOUND_BY_NAME = {
+    "data": ["assay.data"],
+    "torch": ["assay.classifiers", "assay.purifiers", "assay.attacks"],
+    "report": [],
+}
 PROJECTS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^\s;]+)", re.MULTILINE)
 

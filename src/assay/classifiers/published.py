@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from assay.classifiers.network import WEIGHTS, build_classifier
 from assay.files import AssayError, read_json
-from assay.published import Source, State, read_weights
+from assay.published import Source, State, read_pinned
 from assay.study.classifiers import Colours, Network, PublishedClassifier
 
 CONFIG = "config.json"
@@ -23,12 +22,12 @@ SAME_HEAD = re.compile(r"(resnet|resnext|wide_resnet)\w+|googlenet|mobilenet_v2"
 
 @dataclass(frozen=True)
 class Published:
-    """A classifier as it was published: its network, its weights and their file; image size (pixels) if it is told."""
+    """A classifier as it was published: network, weights and their file's hash; image size (pixels) if it is told."""
 
     network: Network
     classes: int
     state: State
-    weights: Path
+    sha256: str
     side: int | None
 
 
@@ -40,7 +39,6 @@ def read_published(published: PublishedClassifier, source: Source) -> Published:
 def _read_timm(published: PublishedClassifier, source: Source) -> Published:
     """timm's layout for the hub: the state dict of its network beside what it was built from."""
     place = source.require(CONFIG)
-    weights = source.require(source.named_file or WEIGHTS)
     config = read_json(place)
     try:
         network, told = f"timm/{config['architecture']}", config.get("pretrained_cfg", {})
@@ -50,8 +48,9 @@ def _read_timm(published: PublishedClassifier, source: Source) -> Published:
         raise AssayError(f"{place}: not a timm network's config ({error} is missing); check layout") from None
     if published.network not in (None, network):
         raise AssayError(f"{place}: is of {network}, the config's network is {published.network}; remove network")
+    state, found = read_pinned(source, published.sha256, source.named_file or WEIGHTS)
     described = _network(published, network, config.get("model_args") or {}, colours)
-    return Published(described, classes, read_weights(weights), weights, (told.get("input_size") or [None])[-1])
+    return Published(described, classes, state, found, (told.get("input_size") or [None])[-1])
 
 
 def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Published:
@@ -64,14 +63,15 @@ def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Publishe
         )
     if source.named_file is None:
         raise AssayError(f"{source.published}: layout tiatoolbox is of one file; name it, such as {backbone}-pcam.pth")
-    weights = source.require(source.named_file)
-    state = read_weights(weights)
+    state, found = read_pinned(source, published.sha256, source.named_file)
     if "classifier.weight" not in state or not any(name.startswith("feat_extract.") for name in state):
-        raise AssayError(f"{weights}: not a TIAToolbox CNNModel (no feat_extract.* and classifier.*); check layout")
+        raise AssayError(
+            f"{source.published}: no TIAToolbox CNNModel (it has feat_extract.*, classifier.*); check layout"
+        )
     colours = {key: getattr(published, key) or PLAIN[key] for key in PLAIN}
     network = _network(published, published.network, published.arguments, colours)
     classes = len(state["classifier.weight"])
-    return Published(network, classes, from_tiatoolbox(state, network), weights, None)
+    return Published(network, classes, from_tiatoolbox(state, network), found, None)
 
 
 def from_tiatoolbox(state: State, network: Network) -> State:

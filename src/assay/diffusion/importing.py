@@ -12,7 +12,7 @@ from assay.diffusion.validation import denoising_error, validate, write_sheet
 from assay.files import artifact
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.published import Source, check_hash, note
+from assay.published import Source, note
 from assay.schedule import Schedule
 from assay.stacks import Stack, read_stack
 from assay.study.diffusions import PublishedDiffusion, PublishedDiffusionSpec
@@ -28,7 +28,6 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, validation: Path, 
     held_out = read_stack(validation)
     source = Source(spec.diffusion.published, spec.diffusion.revision)
     published = read_published(spec.diffusion, source)
-    found_hash = check_hash(source, published.weights, spec.diffusion.sha256)
     network, schedule = published.network.to(device), published.schedule
     check_size(held_out.images.shape[1], len(network.config.block_out_channels))
     seed = derive_seed(spec.seed, "diffusion", 0)
@@ -41,7 +40,7 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, validation: Path, 
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
         write_diffusion(draft, network, schedule)
         draft.facts |= {
-            "published_sha256": found_hash,
+            "published_sha256": published.sha256,
             "validation_loss": validate(network, schedule, held_out, schedule.time_steps - 1, seed, device),
             "warnings": warnings,
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.diffusion.network import unet_class
 from assay.files import AssayError, read_json
-from assay.published import Source, State, load_state, read_weights
+from assay.published import Source, State, load_state, read_pinned
 from assay.schedule import Schedule
 from assay.study.diffusions import PublishedDiffusion, ScheduleKind
 
@@ -30,24 +30,23 @@ OLD_NAME = re.compile(r"\.(query|key|value|proj_attn)\.(weight|bias)$")
 
 @dataclass(frozen=True)
 class Published:
-    """A diffusion as it was published: the U-Net with its weights, their file, and the noise schedule."""
+    """A diffusion as it was published: the U-Net with its weights, their file's hash, and the noise schedule."""
 
     network: UNet2DModel
-    weights: Path
+    sha256: str
     schedule: Schedule
 
 
 def read_published(published: PublishedDiffusion, source: Source) -> Published:
     """The published diffusion of a config's keys: of a pipeline's folder, or of a U-Net's alone."""
-    place = source.require(f"unet/{CONFIG}", CONFIG)
-    within = "unet/" if place.parent.name == "unet" and source.find(f"unet/{CONFIG}") else ""
-    weights = source.require(*(within + name for name in WEIGHTS))
+    within = "unet/" if source.find(f"unet/{CONFIG}") else ""
+    place = source.require(within + CONFIG)
     network = _build(read_json(place), place)
-    load_state(network, with_new_names(read_weights(weights)), source.published, f"the U-Net of its {CONFIG}")
-    scheduler = source.find(SCHEDULER)
-    if scheduler:
+    if scheduler := source.find(SCHEDULER):
         _check_scheduler(read_json(scheduler), scheduler, published)
-    return Published(network, weights, Schedule(published.schedule, published.time_steps, published.data_range))
+    state, found = read_pinned(source, published.sha256, *(within + name for name in WEIGHTS))
+    load_state(network, with_new_names(state), source.published, f"the U-Net of its {CONFIG}")
+    return Published(network, found, Schedule(published.schedule, published.time_steps, published.data_range))
 
 
 def with_new_names(state: State) -> State:

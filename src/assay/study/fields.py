@@ -30,11 +30,8 @@ def told_by(key: str, present: str, absent: str) -> Callable[[Any], str]:
     """What tells two models apart: whether a key is there. Gives the kind of a config's part, or of a model of it."""
 
     def kind(value: Any) -> str:
-        return (
-            present
-            if (key in value if isinstance(value, dict) else getattr(value, "kind", None) == present)
-            else absent
-        )
+        is_present = key in value if isinstance(value, dict) else getattr(value, "kind", None) == present
+        return present if is_present else absent
 
     return kind
 
