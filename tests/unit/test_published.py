@@ -181,6 +181,15 @@ def test_tiatoolbox_names_go_back_to_torchvisions(backbone: str) -> None:
     assert all(back[name].shape == value.shape for name, value in own.state_dict().items())
 
 
+def test_another_state_dict_is_no_tiatoolbox_file(validation: Path, tmp_path: Path) -> None:
+    torch.save({"fc.weight": torch.zeros(2, 512)}, tmp_path / "net.pth")
+    keys = {"published": str(tmp_path / "net.pth"), "layout": "tiatoolbox", "network": "torchvision/resnet18"}
+    with pytest.raises(AssayError, match=r"net.pth: no TIAToolbox CNNModel"):
+        imported(validation, tmp_path / "out", **keys)
+    with pytest.raises(AssayError, match=r"layout tiatoolbox is of one file; name it, such as resnet18-pcam.pth"):
+        imported(validation, tmp_path / "out", **keys | {"published": str(tmp_path)})
+
+
 @pytest.mark.parametrize("backbone", ["densenet121", "alexnet", "mobilenet_v3_small", "inception_v3"])
 def test_a_tiatoolbox_network_whose_head_is_another_is_refused(backbone: str, tmp_path: Path) -> None:
     spec = PublishedClassifierSpec(

@@ -3,6 +3,7 @@
 
 
 rule train_classifier:
+    """Train a classifier."""
     input:
         train=manifest(f"{RESULTS}/images/train"),
         train_files=stack_files(f"{RESULTS}/images/train"),
@@ -21,7 +22,6 @@ rule train_classifier:
         f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
-    """Train a classifier."""
     wildcard_constraints:
         classifier=one_of(SPECS.classifiers("trained")),
     container:
@@ -47,6 +47,7 @@ rule train_classifier:
 
 
 rule import_classifier:
+    """Import a classifier that was published elsewhere."""
     input:
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
@@ -58,7 +59,6 @@ rule import_classifier:
         f"{RESULTS}/logs/import_classifier/{{classifier}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/import_classifier/{{classifier}}.tsv"
-    """Import a classifier that was published elsewhere."""
     wildcard_constraints:
         classifier=one_of(SPECS.classifiers("published")),
     container:
@@ -81,6 +81,7 @@ rule import_classifier:
 
 
 rule train_diffusion:
+    """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
     input:
         train=manifest(f"{RESULTS}/images/train"),
         train_files=stack_files(f"{RESULTS}/images/train"),
@@ -106,7 +107,6 @@ rule train_diffusion:
         f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
-    """Train a diffusion; diffusers' UNet2DModel.from_pretrained loads the folder."""
     wildcard_constraints:
         diffusion=one_of(SPECS.diffusions("trained")),
     container:
@@ -132,6 +132,7 @@ rule train_diffusion:
 
 
 rule import_diffusion:
+    """Import a diffusion that was published elsewhere; its folder is as if it had been trained here."""
     input:
         validation=manifest(f"{RESULTS}/images/validation"),
         validation_files=stack_files(f"{RESULTS}/images/validation"),
@@ -150,7 +151,6 @@ rule import_diffusion:
         f"{RESULTS}/logs/import_diffusion/{{diffusion}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/import_diffusion/{{diffusion}}.tsv"
-    """Import a diffusion that was published elsewhere; its folder is as if it had been trained here."""
     wildcard_constraints:
         diffusion=one_of(SPECS.diffusions("published")),
     container:
