@@ -10,6 +10,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/purify.smk"
 include: "workflow/rules/classify.smk"
+include: "workflow/rules/selection.smk"
 include: "workflow/rules/report.smk"
 
 

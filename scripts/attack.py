@@ -13,6 +13,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of the stack to attack")
     parser.add_argument("--classifier", type=Path, required=True, help="folder of the classifier")
     parser.add_argument("--diffusion", type=Path, help="folder of the diffusion, for a victim whose defence has one")
+    parser.add_argument("--selected", type=Path, help="file of the study's selected sigma, for a defence that has it")
     parser.add_argument("--part", help="compute only this part of the batches, such as 3-of-10")
     arguments = parser.parse_args()
     attack_stack(
@@ -24,6 +25,7 @@ def main() -> None:
         arguments.out,
         arguments.threads,
         parse_part(arguments.part) if arguments.part else None,
+        arguments.selected,
     )
 
 

@@ -1,5 +1,6 @@
 """Many tiny cells in one Slurm job: each with a cache of its own, none lost by another's failure."""
 
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def _in_one_allocation(study):
             wrapped,
         ],
         cwd=study.root,
+        env=os.environ | {"PYTHONPATH": str(study.root / "src")},
         capture_output=True,
         text=True,
         timeout=600,

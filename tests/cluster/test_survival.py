@@ -119,13 +119,14 @@ def _training(study, run, attempt):
 
 def _stop_training(study):
     """Have the training's process stand still."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            place = (process / "cwd").readlink()
         except OSError:
             continue
-        if words[0].endswith("python") and len(words) > 1 and words[1] == f"{study.root}/scripts/train_diffusion.py":
-            os.kill(int(path.parent.name), signal.SIGSTOP)
+        if words[0].endswith("python") and words[1:2] == ["scripts/train_diffusion.py"] and place == study.root:
+            os.kill(int(process.name), signal.SIGSTOP)
             return
     pytest.fail(f"no training runs: {subprocess.run(['ps', 'axf'], capture_output=True, text=True).stdout}")
 

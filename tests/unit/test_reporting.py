@@ -60,7 +60,6 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
     for cell, key in zip(cells(study), keys, strict=True):
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
-        key.pop("scores")
         rows.append({"study": study.study, **key, **measure(read_scores(results / "scores" / cell.path))})
     write_summary(pd.DataFrame(rows), results / "summary.csv")
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):

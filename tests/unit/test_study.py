@@ -200,3 +200,26 @@ def test_study_reads_back_from_the_spec_of_the_report() -> None:
     study = parse_study(DEMO, "x")
     again = Study.model_validate_json(Specs(study).whole())
     assert again.model_copy(update={"threads": study.threads}) == study
+
+
+def test_a_block_with_sources_judges_a_classifier_on_stacks_made_on_another() -> None:
+    def cross(config: dict) -> None:
+        config["classifiers"]["other"] = config["classifiers"]["resnet"] | {"seed": 1}
+        config["cross"] = [
+            {"attacks": ["pgd"], "purifiers": ["noise"]},
+            {"attacks": ["pgd"], "purifiers": [], "classifiers": ["resnet"], "sources": ["other"], "eps": ["4/255"]},
+        ]
+
+    study = Study.model_validate(changed(cross))
+    crossed = [cell for cell in cells(study) if cell.attacked and cell.attacked.classifier != cell.classifier]
+    assert [cell.path for cell in crossed] == ["resnet/other/pgd/eps-4_255/undefended/none/sigma-0"]
+    rows = Specs(study).rows()
+    assert {row["attack"] for row in rows} == {"none", "pgd", "pgd@other"}
+    assert len({tuple(row.values()) for row in rows}) == len(cells(study)), "no two rows alike"
+
+
+def test_only_transfer_attacks_carry_over_to_other_classifiers() -> None:
+    def cross(config: dict) -> None:
+        config["cross"] = [{"attacks": ["pgd-adaptive"], "sources": ["resnet"]}]
+
+    assert "cross.0.sources: attack 'pgd-adaptive' has the threat adaptive" in fault(cross)

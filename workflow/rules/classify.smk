@@ -4,25 +4,27 @@
 rule classify:
     """Classify a stack: logits per image and draw."""
     input:
-        images=lambda wildcards: manifest(scored_folder(wildcards.attacked, wildcards.purifier, wildcards.sigma)),
+        images=lambda wildcards: manifest(
+            scored_folder(wildcards.role, wildcards.attacked, wildcards.purifier, wildcards.sigma)
+        ),
         images_files=lambda wildcards: stack_files(
-            scored_folder(wildcards.attacked, wildcards.purifier, wildcards.sigma)
+            scored_folder(wildcards.role, wildcards.attacked, wildcards.purifier, wildcards.sigma)
         ),
         classifier=lambda wildcards: manifest(classifier_folder(wildcards.classifier)),
         classifier_files=lambda wildcards: classifier_files(wildcards.classifier),
     output:
-        manifest=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
-        scores=f"{RESULTS}/scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
+        manifest=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
+        scores=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
     log:
-        f"{RESULTS}/logs/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
+        f"{RESULTS}/logs/classify/{{role}}{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/classify/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.tsv"
+        f"{RESULTS}/benchmarks/classify/{{role}}{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.tsv"
     container:
         IMAGES["torch"]
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt).runtime,
+        mem_mb=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt, wildcards.role).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt, wildcards.role).runtime,
     params:
         spec=SPECS.classify(),
         code=SPECS.code("classify"),
@@ -42,6 +44,7 @@ rule summarise:
     input:
         manifests=[f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells],
         scores=[ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells],
+        selected=selected_files("selected" if STUDY.selection else ""),
     output:
         report(
             f"{RESULTS}/summary.csv",
@@ -61,9 +64,11 @@ rule summarise:
     params:
         spec=SPECS.whole(),
         code=SPECS.code("summarise"),
+        selected=selected_option("selected" if STUDY.selection else ""),
     shell:
         "python scripts/summarise.py"
         " --scores $(dirname {output})/scores"
+        " {params.selected}"
         " --spec {params.spec:q}"
         " --out {output}"
         " 2>&1 | tee {log}"

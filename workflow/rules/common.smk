@@ -39,7 +39,8 @@ IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 
 wildcard_constraints:
-    split="train|validation|test",
+    split="train|validation|selection|test",
+    role="(selection/)?",
     classifier="[^/]+",
     diffusion="[^/]+",
     attack="[^/]+",
@@ -120,18 +121,37 @@ def diffusion_source(name):
     return source_input(published, diffusion_folder(name), SPECS.diffusion(name), code)
 
 
-def part_marks(prefix):
+# Test images and the images that sigma is chosen on go through the same rules; `role` tells them apart: it is empty
+# for the former, and `selection/` for the latter, whose artifacts lie below a folder of that name.
+
+
+def clean_folder(role):
+    """The folder of the clean images of a role."""
+    return f"{RESULTS}/images/{role.rstrip('/') or 'test'}"
+
+
+def part_marks(role, prefix):
     """The marks of the parts that a stack is put together from; none where one job computes it whole."""
-    return [f"{prefix}{part}" for part in STUDY.evaluation.parts]
+    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[role.rstrip("/") or "test"])]
 
 
-def images_folder(attacked):
-    """The folder of a stack by its path below adversarial/, or of the clean test images."""
-    return f"{RESULTS}/images/test" if attacked == "clean" else f"{RESULTS}/adversarial/{attacked}"
+def images_folder(role, attacked):
+    """The folder of a stack by its path below adversarial/, or of the clean images."""
+    return clean_folder(role) if attacked == "clean" else f"{RESULTS}/{role}adversarial/{attacked}"
 
 
-def scored_folder(attacked, purifier, sigma):
+def scored_folder(role, attacked, purifier, sigma):
     """The folder of the stack that a cell's classifier sees."""
     if purifier == "none":
-        return images_folder(attacked)
-    return f"{RESULTS}/purified/{attacked}/{purifier}/sigma-{sigma}"
+        return images_folder(role, attacked)
+    return f"{RESULTS}/{role}purified/{attacked}/{purifier}/sigma-{sigma}"
+
+
+def selected_files(sigma):
+    """The file of the selected sigma, where that is the sigma."""
+    return [f"{RESULTS}/selection/sigma.json"] if sigma == "selected" else []
+
+
+def selected_option(sigma):
+    """The option that names the file of the selected sigma to a stage, where that is the sigma."""
+    return f"--selected {selected_files(sigma)[0]}" if sigma == "selected" else ""

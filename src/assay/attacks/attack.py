@@ -19,6 +19,8 @@ from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
 from assay.stacks import read_stack, to_pixels, write_stack
 from assay.study.attacks import AttackSpec
+from assay.study.fields import SELECTED
+from assay.study.selection import read_sigma, require_selected
 
 
 def attack_stack(
@@ -30,24 +32,31 @@ def attack_stack(
     out: Path,
     threads: int,
     part: Part | None = None,
+    selected: Path | None = None,
 ) -> None:
     """Attack every image of the stack `images`; the stack `out` has the same ids and labels in the same order.
 
     The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation
     (pixel units), and the victim's `margin` on the stored image and whether that is `fooled` (margin below 0).
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
+    `selected` is the file of the study's selected sigma, for a victim whose defence has it.
     """
     device = devices.prepare(threads)
     stack = read_stack(images)
     inputs = {"images": images / "manifest.json", "classifier": classifier / "manifest.json"}
     if diffusion:
         inputs["diffusion"] = diffusion / "manifest.json"
+    facts, known = {}, spec
+    if spec.purifier and spec.purifier["sigmas"] == [SELECTED]:
+        inputs["sigma"] = require_selected(selected)
+        facts["sigma"] = read_sigma(inputs["sigma"])
+        known = spec.model_copy(update={"purifier": spec.purifier | {"sigmas": [facts["sigma"]]}})
     norm, eps = spec.attack.ball, spec.attack.radius
     libraries = ("torch", "torchattacks", "numpy", "tifffile")
 
     @functools.cache
     def load() -> tuple[Victim, Search]:
-        victim = build_victim(spec, classifier, diffusion, device).to(device).eval().requires_grad_(False)
+        victim = build_victim(known, classifier, diffusion, device).to(device).eval().requires_grad_(False)
         return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"])
 
     def attack_batch(index: int) -> Arrays:
@@ -84,6 +93,6 @@ def attack_stack(
     with artifact(
         out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.names(results))
     ) as draft:
-        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts |= facts | {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         write_stack(draft, attacked, table)
     resume.clear()

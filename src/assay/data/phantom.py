@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "selection")
 MIN_SIZE = 16
 
 FIELD = 96.0  # side of a patch, µm

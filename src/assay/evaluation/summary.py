@@ -13,6 +13,7 @@ import pandas as pd
 from assay.evaluation.statistics import accuracy_interval, majority
 from assay.files import AssayError, atomic, check
 from assay.stacks import read_table
+from assay.study.fields import SELECTED
 
 SCORES = "scores.csv"
 KEYS = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
@@ -20,7 +21,7 @@ MEASURES = [
     *["images", "draws", "accuracy", "ci_low", "ci_high"],
     *["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"],
 ]
-COLUMNS = ["study", *KEYS, *MEASURES]
+COLUMNS = ["study", *KEYS, *MEASURES, "scores"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,13 @@ def read_scores(folder: Path) -> Scores:
     return Scores(folder, first["id"].to_numpy(), first["label"].to_numpy(), values.reshape(images, draws, len(logits)))
 
 
-def summarise(study: str, rows: Sequence[Mapping[str, Any]], scores: Path) -> pd.DataFrame:
+def summarise(
+    study: str, rows: Sequence[Mapping[str, Any]], scores: Path, selected: float | None = None
+) -> pd.DataFrame:
     """The summary of a study, one row a cell, in the order of `rows`.
 
-    A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`.
+    A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`, as the summary
+    does; in place of a `selected` sigma it has the one that was.
     """
     reference: Scores | None = None
     lines = []
@@ -69,7 +73,10 @@ def summarise(study: str, rows: Sequence[Mapping[str, Any]], scores: Path) -> pd
         cell = read_scores(Path(scores) / row["scores"])
         reference = reference or cell
         require_same_images(reference, cell)
-        lines.append({"study": study, **{key: row[key] for key in KEYS}, **measure(cell)})
+        named = {key: row[key] for key in [*KEYS, "scores"]}
+        if named["sigma"] == SELECTED:
+            named["sigma"] = selected
+        lines.append({"study": study, **named, **measure(cell)})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 

@@ -16,7 +16,9 @@ from assay.program import provenance
 from assay.purifiers.purifier import build_purifier
 from assay.resume import Arrays, Resume, resume_key
 from assay.stacks import read_stack, to_stored, write_stack
+from assay.study.fields import SELECTED
 from assay.study.purifiers import PurifySpec
+from assay.study.selection import read_sigma, require_selected
 
 BITS = 16  # fine enough that storing does not change a prediction; an 8-bit image passes through unchanged
 
@@ -29,17 +31,24 @@ def purify_stack(
     out: Path,
     threads: int,
     part: Part | None = None,
+    selected: Path | None = None,
 ) -> None:
     """Purify the stack in folder `images` to the stack `out`: rows by image, then draw.
 
     The noise depends on the seed, the image's id, the draw and the step alone, so all purifiers, sigmas and stacks
     share it: comparisons between cells are paired in their noise too. Given a `part`, only its batches are computed;
-    they are kept for the job that puts the stack together.
+    they are kept for the job that puts the stack together. `selected` is the file of the study's selected sigma.
     """
     device = devices.prepare(threads)
     stack = read_stack(images)
     inputs = {"images": images / "manifest.json"} | ({"diffusion": diffusion / "manifest.json"} if diffusion else {})
-    load = functools.cache(lambda: build_purifier(spec.purifier, diffusion, device))
+    facts = {}
+    purifier = spec.purifier
+    if purifier.sigma == SELECTED:
+        inputs["sigma"] = require_selected(selected)
+        facts["sigma"] = read_sigma(inputs["sigma"])
+        purifier = purifier.at(facts["sigma"])
+    load = functools.cache(lambda: build_purifier(purifier, diffusion, device))
     seed = derive_seed(spec.seed, "purify")
 
     def purify_batch(index: int) -> Arrays:
@@ -63,5 +72,6 @@ def purify_stack(
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if diffusion else ())
     made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+        draft.facts |= facts
         write_stack(draft, np.concatenate([result["images"] for result in results]), table)
     resume.clear()

@@ -13,7 +13,6 @@ from assay.evaluation.summary import KEYS, MEASURES, Scores, read_scores
 from assay.files import MANIFEST
 from assay.reporting.read import read_summary
 from assay.reporting.words import defence_label, eps_label
-from assay.study.cells import Attacked, Cell, Defence
 
 COLUMNS = [
     *[*KEYS, "state", "accuracy_a", "accuracy_b", "difference", "low", "high", "interval"],
@@ -99,17 +98,8 @@ def _key(row: pd.Series) -> tuple[str, ...]:
 
 def _scores(folder: Path, row: pd.Series) -> Scores | None:
     """A cell's scores where they are."""
-    place = folder / _cell(row).path
+    place = folder / row["scores"]
     return read_scores(place) if (place / MANIFEST).is_file() else None
-
-
-def _cell(row: pd.Series) -> Cell:
-    """The cell of the grid that a row of a summary is about: any attack but a transfer is made on the defence."""
-    defence = Defence() if row["defence"] == "none" else Defence(row["defence"], float(row["sigma"]))
-    if row["attack"] == "none":
-        return Cell(row["classifier"], None, defence)
-    victim = Defence() if row["threat"] == "transfer" else defence
-    return Cell(row["classifier"], Attacked(row["classifier"], row["attack"], float(row["eps"]), victim), defence)
 
 
 def _attack(row) -> str:

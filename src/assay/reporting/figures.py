@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import matplotlib as mpl
@@ -116,6 +116,68 @@ def accuracy_against_sigma(panel: Panel, key: str) -> Markup:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xlabel("sigma (pixel units)")
         return _svg(axes.figure, f"{panel.title}: accuracy against sigma", key)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a pair: an accuracy with its interval, and what somebody else found for the same."""
+
+    accuracy: float
+    low: float
+    high: float
+    published: float
+
+
+def accuracy_bars(groups: Sequence[tuple[str, Bar, Bar]], label: str, key: str) -> Markup:
+    """Pairs of bars, clean and attacked, by group; hollow diamonds are the published values."""
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": key}):
+        axes = _axes(Figure(figsize=(6.4, 2.8), layout="constrained"))
+        for side, colour in enumerate(("c1", "c2")):
+            bars = [group[1 + side] for group in groups]
+            x = np.arange(len(groups)) + (side - 0.5) * 0.36
+            heights = 100 * np.array([bar.accuracy for bar in bars])
+            axes.bar(x, heights, width=0.34, color=_STANDINS[colour], alpha=0.75)
+            reach = 100 * np.array(
+                [[bar.accuracy - bar.low for bar in bars], [bar.high - bar.accuracy for bar in bars]]
+            )
+            axes.errorbar(x, heights, yerr=np.maximum(reach, 0), fmt="none", ecolor=_INK, elinewidth=0.9, capsize=2)
+            published = [100 * bar.published for bar in bars]
+            axes.plot(x, published, "D", markerfacecolor="none", markeredgecolor=_INK, markersize=4, linestyle="none")
+        axes.set_xticks(range(len(groups)), [name for name, _, _ in groups])
+        axes.set_ylim(0, 103)
+        axes.set_ylabel("accuracy (%)")
+        return _svg(axes.figure, label, key, style="plot wide")
+
+
+def accuracy_against_noise(
+    lines: Sequence[Line], chosen: float, step_of: Callable[[np.ndarray], np.ndarray], ticks: Sequence[int],
+    label: str, key: str
+) -> Markup:  # fmt: skip
+    """Accuracy (%) against sigma on a log axis, the chosen sigma marked; `ticks` of a time step stand above."""
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": key}):
+        axes = _axes(Figure(figsize=(6.4, 3.2), layout="constrained"))
+        for line in lines:
+            _draw(axes, line)
+        axes.axvline(chosen, color=_INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.set_xscale("log")
+        sigmas = sorted({x for line in lines for x in line.x})
+        shown = [sigmas[0]]
+        shown += [sigma for sigma in sigmas[1:] if sigma / shown[-1] > 1.25 or sigma == sigmas[-1]]
+        axes.set_xticks(shown, [f"{sigma:.3g}" for sigma in shown])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("sigma (pixel units)")
+        axes.set_ylim(-3, 103)
+        axes.set_ylabel("accuracy (%)")
+        above = axes.twiny()
+        above.set_xscale("log")
+        above.set_xlim(axes.get_xlim())
+        at = [(float(sigma), step) for sigma, step in zip(step_of(np.array(ticks)), ticks, strict=True)]
+        at = [(sigma, step) for sigma, step in at if axes.get_xlim()[0] <= sigma <= axes.get_xlim()[1]]
+        above.set_xticks([sigma for sigma, _ in at], [str(step) for _, step in at])
+        above.xaxis.set_minor_locator(NullLocator())
+        above.spines["top"].set_visible(True)
+        above.set_xlabel("the paper's time step t (images in [0,1])")
+        return _svg(axes.figure, label, key, style="plot wide")
 
 
 def training_curve(

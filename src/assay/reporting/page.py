@@ -15,7 +15,9 @@ from assay.reporting import words
 from assay.reporting.answer import CLEAN, answers
 from assay.reporting.curves import curves
 from assay.reporting.grid import heat_maps, lines
+from assay.reporting.headline import headline
 from assay.reporting.panels import picture_panels
+from assay.reporting.paper.section import paper_section
 from assay.reporting.read import read_artifacts, read_benchmarks, read_summary
 from assay.reporting.stages import drawing, graph, makers, times
 from assay.reporting.style import SCRIPT, STYLE
@@ -27,6 +29,7 @@ PARTS = [
     ("grid", "Grid"),
     ("curves", "Curves"),
     ("images", "Images"),
+    ("paper", "The paper"),
     ("training", "Training"),
     ("making", "How it was made"),
 ]
@@ -48,14 +51,15 @@ def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> 
     shown = [picture_panels(results, summary, answer, config) for answer in found]
     made = graph(artifacts)
     measured, table = lines(summary)
-    template = _environment().from_string(TEMPLATE.lstrip())
+    environment = _environment()
+    template = environment.from_string(TEMPLATE.lstrip())
     return template.render(
         study=config.get("study", results.name),
         scale=_scale(summary),
         parts=PARTS,
         style=Markup(STYLE),
         script=Markup(SCRIPT),
-        answers=found,
+        answers=[(answer, headline(summary, answer, config)) for answer in found],
         heat_maps=heat_maps(summary),
         measured=measured,
         lines=table,
@@ -63,6 +67,7 @@ def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> 
         curve_notes=curve_notes,
         pictures=[panel for panels, _ in shown for panel in panels],
         picture_notes=list(dict.fromkeys(note for _, note in shown if note)),
+        paper=paper_section(results, summary, found, config, environment),
         trainings=trainings(results, artifacts),
         graphs=[drawing(made, upright) for upright in (False, True)] if artifacts else [],
         unknown=made.unknown,

@@ -18,7 +18,7 @@ from assay.reporting.read import pick, read_images, read_probabilities
 from assay.reporting.training import data_uri
 from assay.reporting.words import defence_label, eps_label, percent
 from assay.stacks import TABLE, read_table
-from assay.study.cells import Attacked, Cell, Defence
+from assay.study.cells import Attacked, Cell, Defence, defence_at
 
 IMAGES = 4
 
@@ -50,8 +50,8 @@ def picture_panels(
     """A panel for the answer's transfer attack and one for an attack through its defence; or why there is none."""
     if answer.eps is None or answer.best is None:
         return [], "There is no panel: no purifier was set against an attack."
-    defence = Defence(answer.best.defence, float(answer.best.sigma))
-    cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=defence.sigma)
+    defence = defence_at(answer.best.scores)
+    cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=answer.best.sigma)
     cells = cells[(cells["threat"] != TRANSFER) | (cells["attack"] == answer.attack)].drop_duplicates("threat")
     cells = cells[cells["norm"] == answer.best.norm]
     found, ids = [], None
@@ -116,7 +116,7 @@ def _panel(
     known = {column: read_probabilities(folder) if folder else None for column, (_, folder) in columns.items()}
     labels = read_table(results / "images" / "test" / TABLE, ("id", "label")).set_index("id")["label"]
     rows = [
-        (f"{image}, class {labels[image]}", [_picture(c, columns[c][0][i], known[c], image) for c in columns])
+        (f"{image}, class {labels[image]}", [picture(c, columns[c][0][i], known[c], image) for c in columns])
         for i, image in enumerate(ids)
     ]
     return PicturePanel(_title(attacked, defence), list(columns), rows, notes)
@@ -139,7 +139,7 @@ def _title(attacked: Attacked, defence: Defence) -> str:
     )
 
 
-def _picture(column: str, image: np.ndarray, probabilities: pd.DataFrame | None, image_id: str) -> Picture:
+def picture(column: str, image: np.ndarray, probabilities: pd.DataFrame | None, image_id: str) -> Picture:
     uri = data_uri(_png(image))
     if probabilities is None or image_id not in probabilities.index:
         return Picture(column, uri)

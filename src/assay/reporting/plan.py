@@ -195,7 +195,7 @@ def estimates(jobs: Sequence[Job], study: Study | None) -> list[Estimate]:
     if sizes is None or not places:
         return [Estimate(past_times(job), CPU, None) for job in jobs]
     past = Past(places[0])
-    whole = not study.evaluation.parts
+    whole = not study.evaluation.parts(study.evaluation.images)
     return [_estimate(job, sizes, past, whole) for job in jobs]
 
 

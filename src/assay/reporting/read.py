@@ -39,7 +39,7 @@ class Artifact:
 
 def read_summary(path: Path) -> pd.DataFrame:
     """The summary, whole: one row a cell. A truncated or foreign file is an `AssayError`."""
-    table = read_table(path, (*NAMES, *NUMBERS))
+    table = read_table(path, (*NAMES, *NUMBERS, "scores"))
     table = table.reindex(columns=[*table.columns, *(column for column in OPTIONAL if column not in table)])
     table[NAMES] = table[NAMES].astype(object)
     for column in [*NUMBERS, *OPTIONAL]:

@@ -33,8 +33,8 @@ def graph(artifacts: list[Artifact]) -> Graph:
     unknown = 0
     for artifact in artifacts:
         counts[artifact.stage] = counts.get(artifact.stage, 0) + 1
-        for read in artifact.manifest.get("inputs", {}).values():
-            source = by_hash.get(read)
+        for label, read in artifact.manifest.get("inputs", {}).items():
+            source = "selection" if label == "sigma" else by_hash.get(read)
             unknown += source is None
             if source not in (None, artifact.stage):
                 edges.add((source, artifact.stage))

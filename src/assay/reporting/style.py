@@ -65,6 +65,12 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .m0.mark circle { fill: var(--paper); }
 .gridline { stroke: currentColor; opacity: .13; }
 
+.kept { max-width: 58rem; font-size: .92rem; font-variant-numeric: tabular-nums; }
+.kept .rung { grid-template-columns: 16rem minmax(0, 1fr) 4rem; }
+.kept rect { fill: var(--c1); opacity: .75; }
+.kept .whisker { stroke: currentColor; stroke-width: 1.4; }
+.kept .values { font-size: .88rem; }
+@media (max-width: 40rem) { .kept .rung { grid-template-columns: 8.5rem minmax(0, 1fr) 3.4rem; } }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
 .tall { max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
@@ -103,8 +109,12 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.5rem 2rem; }
 .plots h4 { margin: 0 0 .25rem; font-size: .92rem; font-weight: 600; }
 .plot { display: block; width: 100%; max-width: 26rem; height: auto; }
+.plot.wide { max-width: 44rem; }
 .plot text, .graph text { font-family: inherit; }
 
+.claims td { white-space: normal; min-width: 9rem; vertical-align: top; }
+.claims td:last-child { white-space: nowrap; font-weight: 600; min-width: 0; }
+.right { color: var(--good); } .wrong { color: var(--bad); }
 .pictures { display: grid; gap: .9rem .6rem; max-width: 56rem;
   grid-template-columns: repeat(var(--n), minmax(0, 1fr)); }
 .pictures .head { font-size: .82rem; font-weight: 600; align-self: end; overflow-wrap: anywhere; line-height: 1.3; }

@@ -65,9 +65,24 @@ TEMPLATE = """
 <main>
 <section id="answer">
 <h2>The answer</h2>
-{%- for answer in answers %}
+{%- for answer, first in answers %}
 {%- if answers|length > 1 %}<h3>{{ answer.classifier }}</h3>{% endif %}
-<p class="lead">{% for sentence in answer.sentences %}{{ sentence }} {% endfor %}</p>
+{%- if first %}
+<p class="lead">{{ first.sentence }}</p>
+<figure class="kept">
+{%- for rung in first.rungs %}
+<div class="rung"><div class="name">{{ rung.name }}</div>
+<svg height="26" role="img" aria-label="{{ rung.name }}: {{ percent(rung.cell.accuracy) }}">
+{%- for x in (0, 25, 50, 75, 100) %}<line class="gridline" x1="{{ x }}%" x2="{{ x }}%" y1="0" y2="100%"/>{% endfor %}
+<rect x="0" y="6" height="14" width="{{ pct(rung.cell.accuracy) }}"/>
+<line class="whisker" x1="{{ pct(rung.cell.ci_low) }}" x2="{{ pct(rung.cell.ci_high) }}" y1="13" y2="13"/></svg>
+<div class="values">{{ percent(rung.cell.accuracy) }}</div></div>
+{%- endfor %}
+<figcaption>Accuracy of {{ answer.classifier }} on the same test images, at eps {{ eps_label(first.eps) }} where it is
+attacked; the thin line is the 95&nbsp;% interval. Of each kind of threat the attack that leaves least.</figcaption>
+</figure>
+{%- endif %}
+<p{% if not first %} class="lead"{% endif %}>{% for sentence in answer.sentences %}{{ sentence }} {% endfor %}</p>
 {%- if answer.caveats %}
 <ul class="caveats">{% for caveat in answer.caveats %}<li>{{ caveat }}</li>{% endfor %}</ul>
 {%- endif %}
@@ -205,6 +220,8 @@ given; noised and purified are draw 0.
 {%- endfor %}
 </section>
 
+{{ paper }}
+
 <section id="training">
 <h2>Training</h2>
 {%- if not trainings %}<p>There are no networks in the study's folder.</p>{% endif %}
@@ -219,14 +236,15 @@ given; noised and purified are draw 0.
 </div>{% endif %}
 <div class="plots">
 {%- for title, svg in network.curves %}<div><h4>{{ title }}</h4>{{ svg }}</div>{% endfor %}
-{%- if network.samples %}<div><h4>{{ network.name }}: samples</h4>
-<img class="sheet" src="{{ network.samples }}" alt="images that the diffusion {{ network.name }} made of noise alone">
+{%- if network.samples %}<div><h4>{{ network.name }}: denoising</h4>
+<img class="sheet" src="{{ network.samples }}" alt="held-out images, noised and denoised by {{ network.name }}">
 </div>{% endif %}
 </div>
 {%- if network.curves %}<figcaption>Validation images are never trained on; where the two curves
 part, the network learns by heart.
-{%- if network.samples %} The samples are images that the diffusion makes of noise alone: if it has
-learnt the data, they look like it.{% endif %}</figcaption>{% endif %}
+{%- if network.samples %} The sheet has held-out images in its first row, and below them, for three
+sigmas up to the highest, the noised images and the denoiser's one estimate of the clean
+ones.{% endif %}</figcaption>{% endif %}
 </figure>
 {%- endfor %}
 </section>

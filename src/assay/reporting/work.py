@@ -17,9 +17,11 @@ from assay.schedule import Schedule
 from assay.study.attacks import AnyAttack, Attack
 from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
+from assay.study.fields import SELECTED
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, Purifier
 from assay.study.resources import JUDGED_IMAGES
+from assay.study.selection import read_sigma
 from assay.study.unet_size import Size, unet_size
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
@@ -33,6 +35,8 @@ FOLDERS = {
     "purify": "purified",
     "classify": "scores",
 }
+SELECTION = "selection/"  # the artifacts that sigma is chosen from lie below it, in folders like those of the test
+SELECTED_SIGMA = "selection/sigma.json"
 PART = re.compile(r"\.part-\d+-of-(\d+)$")
 NO_PART = ""
 WITH_GRADIENT = 3  # a forward and a backward pass, in forward passes
@@ -66,13 +70,13 @@ class Sizes:
     draws: int
     classifiers: Mapping[str, Classifier | PublishedClassifier]
     diffusions: Mapping[str, Diffusion | PublishedDiffusion]
+    selected: float = 0.0  # the selected sigma; before it is chosen, the highest that it can be
 
 
 def sizes_of_study(study: Study) -> Sizes:
     """The sizes of a study before it is started."""
-    images, evaluation = study.images, study.evaluation
-    counts = {"train": images.train, "validation": images.validation, "test": evaluation.images}
-    return Sizes(images.size, counts, evaluation.draws, study.classifiers, study.diffusions)
+    highest = max(study.selection.sigmas) if study.selection else 0.0
+    return Sizes(study.images.size, study.counts, study.evaluation.draws, study.classifiers, study.diffusions, highest)
 
 
 def sizes_of_results(results: Path) -> Sizes | None:
@@ -89,7 +93,21 @@ def sizes_of_results(results: Path) -> Sizes | None:
         draws=draws,
         classifiers=_networks(results, "classifiers", "classifier", AnyClassifier),
         diffusions=_networks(results, "diffusions", "diffusion", AnyDiffusion),
+        selected=_selected(results),
     )
+
+
+def _selected(results: Path) -> float:
+    try:
+        return read_sigma(results / SELECTED_SIGMA)
+    except AssayError:
+        return 0.0
+
+
+def _role(name: str, sizes: Sizes) -> tuple[int, str]:
+    """How many images the stack `name` has, and its place among stacks of its role."""
+    inside = name.removeprefix(SELECTION)
+    return sizes.counts["test" if inside == name else "selection"], inside
 
 
 def read_spec(folder: Path) -> dict[str, Any] | None:
@@ -160,10 +178,10 @@ def _import_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 
 def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     attack: Attack = TypeAdapter(AnyAttack).validate_python(spec["attack"])
-    count = sizes.counts["test"]
+    count, place = _role(name, sizes)
     disk = _stack_bytes("attack", count, sizes.side, storage_bits(attack.ball, attack.radius) // 8)
     passes = count * attack.draws * _passes(attack)
-    bare = classifier_size(sizes.classifiers[name.split("/")[0]], sizes.side)
+    bare = classifier_size(sizes.classifiers[place.split("/")[0]], sizes.side)
     purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"]) if spec["purifier"] else None
     if purifier and hasattr(purifier, "diffusion"):
         network, calls = _denoiser(purifier, sizes)
@@ -187,7 +205,7 @@ def _passes(attack: Attack) -> int:
 
 def _purify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     purifier: Purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"])
-    images = sizes.counts["test"] * spec["draws"]
+    images = _role(name, sizes)[0] * spec["draws"]
     disk = _stack_bytes("purify", images, sizes.side, 2)
     if not hasattr(purifier, "diffusion"):
         return Work("noisy pixels", images * sizes.side**2, disk)
@@ -200,12 +218,14 @@ def _denoiser(purifier: Purifier, sizes: Sizes) -> tuple[Size, int]:
     diffusion = sizes.diffusions[purifier.diffusion]
     steps = 1 if purifier.method == "oneshot" else purifier.steps
     schedule = Schedule(diffusion.schedule, diffusion.time_steps, diffusion.data_range)
-    return unet_size(diffusion, sizes.side), len(schedule.ladder(purifier.sigma, steps)) - 1
+    sigma = sizes.selected if purifier.sigma == SELECTED else purifier.sigma
+    return unet_size(diffusion, sizes.side), len(schedule.ladder(sigma, steps)) - 1
 
 
 def _classify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
-    classifier, purifier = name.split("/")[0], name.split("/")[-2]
-    rows = sizes.counts["test"] * (1 if purifier == "none" else sizes.draws)
+    count, place = _role(name, sizes)
+    classifier, purifier = place.split("/")[0], place.split("/")[-2]
+    rows = count * (1 if purifier == "none" else sizes.draws)
     disk = rows * ROW_BYTES["classify"] + MANIFEST_BYTES
     return Work("classifier", _times(rows, classifier_size(sizes.classifiers[classifier], sizes.side)), disk)
 

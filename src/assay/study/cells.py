@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.study.attacks import Attack
-from assay.study.model import Study
+from assay.study.fields import SELECTED, Level
+from assay.study.model import Study, same_level
 
 CLEAN = "clean"
 UNDEFENDED = "undefended"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Defence:
-    """A purifier at one sigma, or none."""
+    """A purifier at one sigma, or none. The sigma may be `selected`, which no number is known for when planning."""
 
     purifier: str | None = None
-    sigma: float = 0.0
+    sigma: Level = 0.0
 
     @property
     def name(self) -> str:
@@ -33,7 +34,7 @@ class Defence:
         return f"{self.purifier}-{sigma_token(self.sigma)}" if self.purifier else UNDEFENDED
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Attacked:
     """An adversarial stack: one attack at one eps against one victim."""
 
@@ -74,9 +75,16 @@ def eps_token(eps: float) -> str:
     return f"{eps:.10g}"
 
 
-def sigma_token(sigma: float) -> str:
-    """A sigma as part of a path: its decimals."""
-    return f"{sigma:.10g}"
+def sigma_token(sigma: Level) -> str:
+    """A sigma as part of a path: its decimals, or `selected`."""
+    return sigma if sigma == SELECTED else f"{sigma:.10g}"
+
+
+def defence_at(place: str) -> Defence:
+    """The defence of a cell, from the place of its scores."""
+    purifier, token = place.split("/")[-2:]
+    level = token.removeprefix("sigma-")
+    return Defence() if purifier == "none" else Defence(purifier, level if level == SELECTED else float(level))
 
 
 def cells(study: Study) -> list[Cell]:
@@ -96,13 +104,41 @@ def cells(study: Study) -> list[Cell]:
                 found[Cell(classifier, None, defence)] = None
             for name in attacks:
                 for eps in _only(study.attacks[name].eps, block.eps):
-                    for cell in _attacked_cells(study.attacks[name], classifier, name, eps, defences):
-                        found[cell] = None
+                    for source in block.sources or [classifier]:
+                        for cell in _attacked_cells(study.attacks[name], source, name, eps, defences):
+                            found[replace(cell, classifier=classifier)] = None
     return list(found)
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """The cells that the study's sigma is chosen from: clean and attacked, by the sigmas of its selection."""
+
+    sigmas: list[float]
+    clean: list[Cell]
+    attacked: list[Cell]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [*self.clean, *self.attacked]
+
+
+def sweep(study: Study) -> Sweep:
+    """The sweep of a study's selection; empty where it has none."""
+    chosen = study.selection
+    if chosen is None:
+        return Sweep([], [], [])
+    defences = [Defence(chosen.purifier, sigma) for sigma in chosen.sigmas]
+    found = _attacked_cells(study.attacks[chosen.attack], chosen.classifier, chosen.attack, chosen.eps, defences)
+    return Sweep(
+        chosen.sigmas,
+        [Cell(chosen.classifier, None, defence) for defence in defences],
+        [cell for cell in found if cell.defence.purifier],
+    )
+
+
 def attacked_stacks(study: Study) -> list[Attacked]:
-    """All adversarial stacks of a study, each once."""
+    """All adversarial stacks of test images, each once."""
     return list(dict.fromkeys(cell.attacked for cell in cells(study) if cell.attacked))
 
 
@@ -114,7 +150,7 @@ def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defe
     return [Cell(classifier, Attacked(classifier, name, eps, defence), defence) for defence in defences]
 
 
-def _only(values: list[float], wanted: list[float] | None) -> list[float]:
+def _only(values: list[Level], wanted: list[Level] | None) -> list[Level]:
     if wanted is None:
         return values
-    return [value for value in values if any(math.isclose(value, other, rel_tol=1e-9) for other in wanted)]
+    return [value for value in values if any(same_level(value, other) for other in wanted)]

@@ -7,7 +7,7 @@ import typing
 
 from pydantic_core import PydanticUndefined
 
-from assay.study import attacks, classifiers, diffusions, evaluation, images, model, purifiers
+from assay.study import attacks, classifiers, diffusions, evaluation, images, model, purifiers, selection
 from assay.study.fields import Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
@@ -22,6 +22,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
     ("`cross[]`", [model.Crossing]),
+    ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
 ]
 

@@ -21,12 +21,12 @@ class Evaluation(Model):
         "together from its parts, with the same bytes. Everything in one job if absent.",
     )
 
-    @property
-    def parts(self) -> list[str]:
-        """The parts that a stack of test images is computed in (`1-of-3`, …); none if one job computes it."""
-        batches = math.ceil(self.images / self.batch_size)
-        a_job = max(1, (self.images_per_job or self.images) // self.batch_size)
-        count = math.ceil(batches / a_job)
+    def parts(self, images: int) -> list[str]:
+        """The parts that a stack of so many images is computed in (`1-of-3`, …); none if one job computes it."""
+        if self.images_per_job is None:
+            return []
+        batches = math.ceil(images / self.batch_size)
+        count = math.ceil(batches / max(1, self.images_per_job // self.batch_size))
         return [f"{index}-of-{count}" for index in range(1, count + 1)] if count > 1 else []
 
 

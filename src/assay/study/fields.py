@@ -6,7 +6,16 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
 
 def parse_number(value: Any) -> Any:
@@ -43,6 +52,12 @@ Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=Fal
 Sigma = Annotated[Number, Field(ge=0, le=10)]
 UnitRange = Annotated[tuple[float, float], AfterValidator(check_unit_range)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+SELECTED = "selected"  # in place of a sigma: the one that the study's selection chooses
+TAGS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
+Level = Annotated[
+    Annotated[Sigma, Tag(TAGS[0])] | Annotated[Literal["selected"], Tag(TAGS[1])],
+    Discriminator(lambda value: TAGS[isinstance(value, str) and "/" not in value]),
+]
 PositiveInt = Annotated[int, Field(gt=0)]
 Norm = Literal["Linf", "L2"]
 

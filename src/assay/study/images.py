@@ -8,7 +8,7 @@ from pydantic import Field
 
 from assay.study.fields import Model, PositiveInt
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "selection", "test"]
 
 
 class PhantomSource(Model):

@@ -12,9 +12,10 @@ from assay.study.attacks import AnyAttack
 from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
-from assay.study.fields import Model, Name, Number, PositiveInt, Sigma
+from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
 from assay.study.images import Images
 from assay.study.purifiers import AnyPurifier
+from assay.study.selection import Selection
 
 
 class Crossing(Model):
@@ -23,7 +24,12 @@ class Crossing(Model):
     classifiers: list[Name] | None = Field(None, description="Classifiers of this block; all if absent.")
     attacks: list[Name] | None = Field(None, description="Attacks of this block; all if absent.")
     purifiers: list[Name] | None = Field(None, description="Purifiers of this block; all if absent.")
-    sigmas: list[Sigma] | None = Field(None, description="Only these of the purifiers' sigmas; all if absent.")
+    sources: list[Name] | None = Field(
+        None,
+        description="Classifiers that the attacks of this block were made on, to see how they carry over to the "
+        "block's; transfer attacks only. Each classifier's own if absent.",
+    )
+    sigmas: list[Level] | None = Field(None, description="Only these of the purifiers' sigmas; all if absent.")
     eps: list[Number] | None = Field(None, description="Only these of the attacks' eps; all if absent.")
 
 
@@ -39,6 +45,7 @@ class Study(Model):
     purifiers: dict[Name, AnyPurifier] = Field({}, description="Purifiers by name.")
     attacks: dict[Name, AnyAttack] = Field({}, description="Attacks by name.")
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
+    selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
 
     @model_validator(mode="after")
@@ -49,26 +56,59 @@ class Study(Model):
                 raise ValueError("purifiers.none: the name stands for the undefended classifier; choose another")
             if diffusion is not None:
                 _require(f"purifiers.{name}.diffusion", diffusion, self.diffusions)
-                top = self.diffusions[diffusion].max_sigma
-                if top is not None and max(purifier.sigmas) > top * (1 + 1e-9):
-                    raise ValueError(
-                        f"purifiers.{name}.sigmas: {max(purifier.sigmas):g} is above max_sigma {top:g} of diffusion "
-                        f"'{diffusion}', which is not trained there; raise max_sigma or lower the sigma"
-                    )
+                self._require_trained(f"purifiers.{name}.sigmas", purifier.sigmas, diffusion)
+                if SELECTED in purifier.sigmas and self.selection:
+                    self._require_trained("selection.sigmas", self.selection.sigmas, diffusion)
+            if SELECTED in purifier.sigmas and not self.selection:
+                raise ValueError(f"purifiers.{name}.sigmas: '{SELECTED}' needs a selection; add the key selection")
             _require_distinct(f"purifiers.{name}.sigmas", purifier.sigmas)
         for name, attack in self.attacks.items():
             if name in ("none", "clean"):
                 raise ValueError(f"attacks.{name}: the name stands for images without attack; choose another")
             _require_distinct(f"attacks.{name}.eps", attack.eps)
+        if self.selection:
+            self._check_selection(self.selection)
         for index, block in enumerate(self.cross):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
                     _require(f"cross.{index}.{key}", name, getattr(self, key))
+            for name in block.sources or []:
+                _require(f"cross.{index}.sources", name, self.classifiers)
+            for name in (self.attacks if block.attacks is None else block.attacks) if block.sources else []:
+                if self.attacks[name].threat != "transfer":
+                    raise ValueError(
+                        f"cross.{index}.sources: attack '{name}' has the threat {self.attacks[name].threat}, and only "
+                        "transfer attacks carry over to other classifiers; name the block's attacks without it"
+                    )
             _require_known(f"cross.{index}.sigmas", block.sigmas, self._sigmas_of(block))
             _require_known(f"cross.{index}.eps", block.eps, self._eps_of(block))
         return self
 
-    def _sigmas_of(self, block: Crossing) -> set[float]:
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images each split has."""
+        counts = {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
+        return counts | ({"selection": self.selection.images} if self.selection else {})
+
+    def _require_trained(self, key: str, sigmas: list[Level], diffusion: str) -> None:
+        top = self.diffusions[diffusion].max_sigma
+        highest = max((sigma for sigma in sigmas if sigma != SELECTED), default=0.0)
+        if top is not None and highest > top * (1 + 1e-9):
+            raise ValueError(
+                f"{key}: {highest:g} is above max_sigma {top:g} of diffusion '{diffusion}', which is not trained "
+                "there; raise max_sigma or lower the sigma"
+            )
+
+    def _check_selection(self, selection: Selection) -> None:
+        for key in ("purifier", "classifier", "attack"):
+            _require(f"selection.{key}", getattr(selection, key), getattr(self, f"{key}s"))
+        _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
+        _require_distinct("selection.sigmas", selection.sigmas)
+        diffusion = getattr(self.purifiers[selection.purifier], "diffusion", None)
+        if diffusion is not None:
+            self._require_trained("selection.sigmas", selection.sigmas, diffusion)
+
+    def _sigmas_of(self, block: Crossing) -> set[Level]:
         names = self.purifiers if block.purifiers is None else block.purifiers
         return {sigma for name in names for sigma in self.purifiers[name].sigmas}
 
@@ -82,16 +122,24 @@ def _require(key: str, name: str, known: dict[str, Any]) -> None:
         raise ValueError(f"{key}: '{name}' is not among {sorted(known)}{suggest(name, known)}")
 
 
-def _require_known(key: str, wanted: list[float] | None, known: set[float]) -> None:
+def _require_known(key: str, wanted: list[Level] | None, known: set[Level]) -> None:
     for value in wanted or []:
-        if not any(math.isclose(value, other, rel_tol=1e-9) for other in known):
-            raise ValueError(
-                f"{key}: {value:g} is not among {[float(f'{v:.4g}') for v in sorted(known)]} of this block"
-            )
+        if not any(same_level(value, other) for other in known):
+            listed = sorted(_short(other) for other in known)
+            raise ValueError(f"{key}: {_short(value)} is not among {', '.join(listed)}")
 
 
-def _require_distinct(key: str, values: list[float]) -> None:
-    tokens = [f"{value:.10g}" for value in values]
+def same_level(a: Level, b: Level) -> bool:
+    """Whether two sigmas (or eps) are the same, up to rounding."""
+    return a == b if SELECTED in (a, b) else math.isclose(a, b, rel_tol=1e-9)
+
+
+def _short(value: Level) -> str:
+    return value if value == SELECTED else f"{value:.4g}"
+
+
+def _require_distinct(key: str, values: list[Level]) -> None:
+    tokens = [value if value == SELECTED else f"{value:.10g}" for value in values]
     for token in tokens:
         if tokens.count(token) > 1:
             raise ValueError(f"{key}: {token} stands there twice; remove one")

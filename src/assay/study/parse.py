@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from assay.files import AssayError
-from assay.study.fields import NAME_PATTERN, Model
+from assay.study.fields import NAME_PATTERN, TAGS, Model
 from assay.study.model import Study, suggest
 
 
@@ -39,7 +39,7 @@ def read_study(path: Path) -> Study:
 
 def _describe(fault: dict[str, Any]) -> str:
     """One pydantic error as one line: the key as it stands in the file, what is wrong and what to do."""
-    location, models = _resolve(part for part in fault["loc"] if part != "[key]")
+    location, models = _resolve(part for part in fault["loc"] if part not in ("[key]", *TAGS))
     key = ".".join(str(part) for part in location)
     given = fault.get("input")
     match fault["type"]:
@@ -54,6 +54,8 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}.method: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
         case "union_tag_not_found":
             return f"{key}.method: missing; add it (see config/README.md)"
+        case "literal_error" if TAGS[1] in fault["loc"]:
+            return f"{key}: '{given}' is no number; write one, a fraction such as 2/255, or {fault['ctx']['expected']}"
         case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:
             return f"{key}: '{given}' is no name; use letters, digits, - and _, and begin with a letter or digit"
         case "value_error":

@@ -6,19 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assay.study.fields import Model, Name, PositiveInt, Sigma
+from assay.study.fields import Level, Model, Name, PositiveInt
 
 
 class Purifier(Model):
     """What every purifier has."""
 
-    sigmas: list[Sigma] = Field(min_length=1, description="Noise levels, in pixel units (images in [0,1]).")
+    sigmas: list[Level] = Field(
+        min_length=1,
+        description="Noise levels, in pixel units (images in [0,1]); `selected` is the one that `selection` chooses.",
+    )
 
     @property
     def sigma(self) -> float:
         """The one sigma of a job's spec."""
         (sigma,) = self.sigmas
         return sigma
+
+    def at(self, sigma: Level) -> Purifier:
+        """This purifier at one sigma."""
+        return self.model_copy(update={"sigmas": [sigma]})
 
 
 class NoisePurifier(Purifier):

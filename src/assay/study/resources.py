@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from assay.study.cells import Attacked, attacked_stacks
+from assay.study.cells import Attacked, attacked_stacks, sweep
 from assay.study.classifiers import PublishedClassifier
 from assay.study.diffusions import PublishedDiffusion
 from assay.study.model import Study
@@ -47,12 +47,12 @@ class JobNeeds:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._attacked = {attacked.path: attacked for attacked in attacked_stacks(study)}
+        swept = [cell.attacked for cell in sweep(study).attacked]
+        self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
 
     def images(self, split: str, attempt: int = 1) -> Needs:
-        images = self.study.images
-        counts = {"train": images.train, "validation": images.validation, "test": self.study.evaluation.images}
-        return _needs(False, counts[split], self._pixels, counts[split] * self._pixels * PIXEL_COST, attempt)
+        count = self.study.counts[split]
+        return _needs(False, count, self._pixels, count * self._pixels * PIXEL_COST, attempt)
 
     def classifier(self, name: str, attempt: int = 1) -> Needs:
         """Of training a classifier, or of importing it."""
@@ -74,15 +74,16 @@ class JobNeeds:
         work = shown * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
         return _needs(True, images.train + images.validation, self._pixels, work, attempt)
 
-    def attack(self, path: str, attempt: int = 1) -> Needs:
+    def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
+        """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
         attacked = self._attacked[path]
-        return self._test_stack(1, _queries(self, attacked) * self._query(attacked), attempt)
+        return self._stack(role, 1, _queries(self, attacked) * self._query(attacked), attempt)
 
-    def purify(self, purifier: str, attempt: int = 1) -> Needs:
-        return self._test_stack(self._draws, self._draws * self._purify(purifier), attempt)
+    def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
+        return self._stack(role, self._draws, self._draws * self._purify(purifier), attempt)
 
-    def classify(self, classifier: str, attempt: int = 1) -> Needs:
-        return self._test_stack(self._draws, self._draws * self._classify(classifier), attempt)
+    def classify(self, classifier: str, attempt: int = 1, role: str = "") -> Needs:
+        return self._stack(role, self._draws, self._draws * self._classify(classifier), attempt)
 
     def whole(self, attempt: int = 1) -> Needs:
         """Of summarise and report."""
@@ -96,9 +97,9 @@ class JobNeeds:
     def _draws(self) -> int:
         return self.study.evaluation.draws
 
-    def _test_stack(self, copies: int, work: float, attempt: int) -> Needs:
-        """Of a stage that does `work` for each test image and holds `copies` of the stack."""
-        count = self.study.evaluation.images
+    def _stack(self, role: str, copies: int, work: float, attempt: int) -> Needs:
+        """Of a stage that does `work` for each image and holds `copies` of the stack."""
+        count = self.study.counts[role.rstrip("/") or "test"]
         return _needs(True, count * (1 + copies), self._pixels, count * work, attempt)
 
     def _classify(self, name: str) -> float:

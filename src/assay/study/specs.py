@@ -10,15 +10,16 @@ from typing import Any
 
 from assay.files import canonical_json
 from assay.study.attacks import AttackSpec
-from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token
+from assay.study.cells import Cell, Defence, attacked_stacks, cells, sigma_token, sweep
 from assay.study.classifiers import ClassifierSpec, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
-from assay.study.fields import Model
+from assay.study.fields import Level, Model
 from assay.study.fingerprint import fingerprint
 from assay.study.images import ImagesSpec, Split
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, PurifySpec
+from assay.study.selection import ChooseSpec
 
 
 class Specs:
@@ -27,14 +28,16 @@ class Specs:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.cells = cells(study)
-        self._attacked = {attacked.path: attacked for attacked in attacked_stacks(study)}
+        self.sweep = sweep(study)
+        swept = [cell.attacked for cell in self.sweep.attacked]
+        self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
 
     # specs
 
     def images(self, split: Split) -> str:
         images = self.study.images
         source = images.model_dump(exclude={"train", "validation"})
-        counts = {"train": images.train, "validation": images.validation, "test": self.study.evaluation.images}
+        counts = self.study.counts
         return _text(ImagesSpec(images=source, split=split, count=counts[split], seed=self.study.seed))
 
     def classifier(self, name: str) -> str:
@@ -60,12 +63,13 @@ class Specs:
             )
         )
 
-    def purify(self, purifier: str, sigma: str) -> str:
+    def purify(self, purifier: str, sigma: str, role: str = "") -> str:
+        """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
         evaluation = self.study.evaluation
         return _text(
             PurifySpec(
                 purifier=self._purifier(self._defence(purifier, sigma)),
-                draws=evaluation.draws,
+                draws=self.study.selection.draws if role else evaluation.draws,
                 batch_size=evaluation.batch_size,
                 seed=self.study.seed,
             )
@@ -73,6 +77,16 @@ class Specs:
 
     def classify(self) -> str:
         return _text(ClassifySpec(batch_size=self.study.evaluation.batch_size))
+
+    def choose_sigma(self) -> str:
+        return _text(
+            ChooseSpec(
+                sigmas=self.sweep.sigmas,
+                clean=[cell.path for cell in self.sweep.clean],
+                attacked=[cell.path for cell in self.sweep.attacked],
+                seed=self.study.seed,
+            )
+        )
 
     def whole(self) -> str:
         """The spec of summarise and report: the whole study, but for what only says how fast it is computed."""
@@ -89,7 +103,7 @@ class Specs:
         attack = self.study.attacks[attacked.attack] if attacked else None
         return {
             "classifier": cell.classifier,
-            "attack": attacked.attack if attacked else "none",
+            "attack": _attack_name(cell) if attacked else "none",
             "threat": attack.threat if attack else "none",
             "norm": attack.ball if attack else "none",
             "eps": attacked.eps if attacked else 0.0,
@@ -98,7 +112,7 @@ class Specs:
         }
 
     def _defence(self, purifier: str, sigma: str) -> Defence:
-        for value in self.study.purifiers[purifier].sigmas:
+        for value in [*self.study.purifiers[purifier].sigmas, *self.sweep.sigmas]:
             if sigma_token(value) == sigma:
                 return Defence(purifier, value)
         raise KeyError(f"purifier {purifier} has no sigma {sigma} in study {self.study.study}")
@@ -122,6 +136,10 @@ class Specs:
     def diffusion_of_attack(self, path: str) -> str | None:
         """The diffusion that an attack's victim uses, if any."""
         return self.diffusion_of(self._attacked[path].victim.purifier)
+
+    def sigma_of_attack(self, path: str) -> Level:
+        """The sigma of an attack's victim; 0 for the bare classifier."""
+        return self._attacked[path].victim.sigma
 
     # code fingerprints: the program, and the modules that it finds by name
 
@@ -148,7 +166,13 @@ class Specs:
         return self.code("purify", f"assay.purifiers.{self.study.purifiers[purifier].method}")
 
     def _purifier(self, defence: Defence) -> AnyPurifier:
-        return self.study.purifiers[defence.purifier].model_copy(update={"sigmas": [defence.sigma]})
+        return self.study.purifiers[defence.purifier].at(defence.sigma)
+
+
+def _attack_name(cell: Cell) -> str:
+    """The attack's name in the summary: `pgd`, or `pgd@resnet` on a classifier that it was not made on."""
+    attacked = cell.attacked
+    return attacked.attack if attacked.classifier == cell.classifier else f"{attacked.attack}@{attacked.classifier}"
 
 
 def _text(spec: Model) -> str:

@@ -1,0 +1,67 @@
+"""The choice of sigma: the smallest whose robust accuracy is not significantly below the best one's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from assay.evaluation.statistics import accuracy_interval, paired_difference
+from assay.evaluation.summary import Scores, read_scores, require_same_images
+from assay.files import atomic, write_json
+from assay.noise import derive_seed
+from assay.study.selection import ChooseSpec
+
+SIGMA = "sigma.json"
+SWEEP = "sweep.csv"
+
+
+def choose_sigma(spec: ChooseSpec, scores: Path, out: Path) -> None:
+    """Write the chosen sigma, and the sweep that it was chosen from: one row a sigma, in ascending order."""
+    clean = [read_scores(Path(scores) / place) for place in spec.clean]
+    attacked = [read_scores(Path(scores) / place) for place in spec.attacked]
+    for cell in [*clean, *attacked]:
+        require_same_images(clean[0], cell)
+    table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"))
+    with atomic(Path(out) / SWEEP) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    (chosen,) = table.loc[table["chosen"] == 1, "sigma"]
+    write_json(Path(out) / SIGMA, {"sigma": float(chosen)})
+
+
+def sweep_table(sigmas: list[float], clean: list[Scores], attacked: list[Scores], seed: int) -> pd.DataFrame:
+    """Accuracy, clean and under attack, by sigma, and how it compares with the best one under attack.
+
+    `below_best` is the accuracy under attack less the best sigma's, on the same images, with its paired bootstrap
+    interval; a sigma is `equal` to the best unless that whole interval lies below zero. Of the equal ones the smallest
+    is `chosen`: it costs least and changes the image least.
+    """
+    order = sorted(range(len(sigmas)), key=lambda place: sigmas[place])
+    means = [attacked[place].correct.mean() for place in order]
+    best = attacked[order[means.index(max(means))]]
+    rows = []
+    for place in order:
+        accuracy, low, high = accuracy_interval(clean[place].correct)
+        robust, robust_low, robust_high = accuracy_interval(attacked[place].correct)
+        below, below_low, below_high = paired_difference(best.correct, attacked[place].correct, seed)
+        rows.append(
+            {
+                "sigma": sigmas[place],
+                "images": len(clean[place].labels),
+                "draws": clean[place].correct.shape[1],
+                "clean_accuracy": accuracy,
+                "clean_low": low,
+                "clean_high": high,
+                "robust_accuracy": robust,
+                "robust_low": robust_low,
+                "robust_high": robust_high,
+                "below_best": below,
+                "below_best_low": below_low,
+                "below_best_high": below_high,
+                "equal": int(below_high >= 0),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["chosen"] = 0
+    table.loc[table.index[table["equal"] == 1][0], "chosen"] = 1
+    return table

@@ -1,0 +1,94 @@
+"""The report's first sentence: what a defence keeps under each kind of threat, and what is owed to randomness."""
+
+from typing import Any
+
+import pandas as pd
+
+from assay.reporting.answer import answers
+from assay.reporting.headline import Headline, headline
+
+CONFIG: dict[str, Any] = {
+    "purifiers": {
+        "noise": {"method": "noise"},
+        "ddpm": {"method": "ddpm", "diffusion": "unet"},
+        "oneshot": {"method": "oneshot", "diffusion": "unet"},
+    },
+    "attacks": {
+        "pgd": {"method": "pgd"},
+        "random": {"method": "random_sign"},
+        **{name: {"method": "apgd", "threat": name} for name in ("adaptive", "bpda", "locked")},
+    },
+}
+EPS = 8 / 255
+
+
+def row(attack: str, threat: str, defence: str, accuracy: float, eps: float = EPS, token: str = "0.1") -> dict:
+    place = "none/sigma-0" if defence == "none" else f"{defence}/sigma-{token}"
+    return {
+        "classifier": "resnet",
+        "attack": attack,
+        "threat": threat,
+        "defence": defence,
+        "accuracy": accuracy,
+        "norm": "none" if attack == "none" else "Linf",
+        "eps": 0.0 if attack == "none" else eps,
+        "sigma": 0.0 if defence == "none" else 0.1,
+        "images": 100,
+        "draws": 3,
+        "ci_low": accuracy - 0.05,
+        "ci_high": accuracy + 0.05,
+        "scores": f"resnet/{attack}/{place}",
+    }
+
+
+BASE = [
+    row("none", "none", "none", 0.96),
+    row("none", "none", "ddpm", 0.90),
+    row("pgd", "transfer", "none", 0.01),
+    row("random", "transfer", "ddpm", 0.89),
+    row("pgd", "transfer", "ddpm", 0.72),
+    row("pgd", "transfer", "oneshot", 0.80),
+    row("pgd", "transfer", "noise", 0.95),
+]
+AWARE = [row("bpda", "bpda", "ddpm", 0.60), row("adaptive", "adaptive", "ddpm", 0.48)]
+
+
+def found(rows: list[dict]) -> Headline | None:
+    summary = pd.DataFrame(rows)
+    (answer,) = answers(summary, CONFIG)
+    return headline(summary, answer, CONFIG)
+
+
+def said(rows: list[dict]) -> str:
+    return str(found(rows).sentence.striptags().replace("\u00a0", " "))
+
+
+def test_the_strongest_attack_through_the_defence_counts_and_randomness_gets_its_share() -> None:
+    text = said([*BASE, *AWARE, row("locked", "locked", "ddpm", 0.24)])
+    assert "ddpm at sigma 0.1 keeps 75 % of resnet's accuracy of 96.0 %" in text
+    assert "and 50 % under the strongest attack through it that was found (adaptive)" in text
+    assert "24 points of that are owed to its noise being unknown: with it known 24.0 % is left" in text
+
+
+def test_nothing_is_owed_to_randomness_where_knowing_the_noise_helps_no_attacker() -> None:
+    assert "none of that is owed to its noise" in said([*BASE, *AWARE, row("locked", "locked", "ddpm", 0.50)])
+
+
+def test_what_was_not_measured_is_said() -> None:
+    assert "nobody attacked through it" in said(BASE)
+    assert "owed to its noise being unknown was not measured" in said([*BASE, *AWARE])
+
+
+def test_without_an_attack_through_it_the_best_under_transfer_is_spoken_of_but_never_noise_alone() -> None:
+    assert "oneshot at sigma 0.1 keeps 83 %" in said(BASE)
+
+
+def test_the_selected_sigma_is_spoken_of_even_if_another_defence_did_better_on_the_test_images() -> None:
+    selected = row("adaptive", "adaptive", "ddpm", 0.40, token="selected")
+    better = row("adaptive", "adaptive", "oneshot", 0.70)
+    assert "ddpm" in said([*BASE, better, selected])
+
+
+def test_controls_are_no_attacks_and_a_study_without_attacks_has_no_headline() -> None:
+    assert found(BASE[:2]) is None
+    assert all("random" not in rung.name for rung in found([*BASE, *AWARE]).rungs)
