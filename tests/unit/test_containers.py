@@ -18,11 +18,18 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
 STAGES = {
     "data": ["fetch_images", "index_images", "prepare_images", "check_images"],
-    "torch": ["train_classifier", "train_diffusion", "attack", "purify", "classify"],
+    "torch": [
+        *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+        *("attack", "purify", "classify"),
+    ],
     "report": ["summarise", "report"],
 }
-FOUND_BY_NAME = {"data": ["assay.data"], "torch": ["assay.purifiers", "assay.attacks"], "report": []}
-PROJECTS = {"PIL": "pillow", "yaml": "pyyaml"}
+FOUND_BY_NAME = {
+    "data": ["assay.data"],
+    "torch": ["assay.classifiers", "assay.purifiers", "assay.attacks"],
+    "report": [],
+}
+PROJECTS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^\s;]+)", re.MULTILINE)
 
 

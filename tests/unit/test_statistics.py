@@ -380,7 +380,7 @@ def test_auroc_interval_is_delongs_in_the_middle():
     scores = generator.normal(size=(400, 1)) + 0.4 * positive[:, None]
     kernel = (scores[positive] > scores[~positive].T).astype(float)
     variance = kernel.mean(axis=1).var(ddof=1) / 150 + kernel.mean(axis=0).var(ddof=1) / 250
-    area, low, high = auroc_interval(scores, positive)
+    _, low, high = auroc_interval(scores, positive)
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
 
 

@@ -12,6 +12,8 @@ RULES = {
     "check_images",
     "train_classifier",
     "train_diffusion",
+    "import_classifier",
+    "import_diffusion",
     "attack",
     "purify",
     "classify",

@@ -12,7 +12,8 @@ from assay.study.interpreter import provide_python
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
 from assay.study.resources import JobNeeds
-from assay.study.specs import Specs
+from assay.study.sources import source_input
+from assay.study.specs import Specs, split_of
 
 if not workflow.overwrite_configfiles:
 
@@ -49,6 +50,11 @@ wildcard_constraints:
     attacked=r"clean|[^/]+/[^/]+/eps-[^/]+/[^/]+",
     attacked_path=r"[^/]+/[^/]+/eps-[^/]+/[^/]+",
     sigma="[^/]+",
+
+
+def one_of(names):
+    """The pattern of a wildcard that is one of these names; of none where there are none."""
+    return "|".join(names) or "(?!)"
 
 
 # An artifact's manifest stands for it as an input. Its other files are wanted too, but their age does not count.
@@ -127,18 +133,30 @@ def diffusion_option(name):
     return f"--diffusion {diffusion_folder(name)}" if name else ""
 
 
+def classifier_source(name):
+    """The local files that a published classifier is imported from."""
+    published, code = STUDY.classifiers[name].published, SPECS.code("import_classifier")
+    return source_input(published, classifier_folder(name), SPECS.classifier(name), code)
+
+
+def diffusion_source(name):
+    """The local files that a published diffusion is imported from."""
+    published, code = STUDY.diffusions[name].published, SPECS.code("import_diffusion")
+    return source_input(published, diffusion_folder(name), SPECS.diffusion(name), code)
+
+
 # Test images and the images that sigma is chosen on go through the same rules; `role` tells them apart: it is empty
 # for the former, and `selection/` for the latter, whose artifacts lie below a folder of that name.
 
 
 def clean_folder(role):
     """The folder of the clean images of a role."""
-    return f"{RESULTS}/images/{role.rstrip('/') or 'test'}"
+    return f"{RESULTS}/images/{split_of(role)}"
 
 
 def part_marks(role, prefix):
     """The marks of the parts that a stack is put together from; none where one job computes it whole."""
-    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[role.rstrip("/") or "test"])]
+    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[split_of(role)])]
 
 
 def images_folder(role, attacked):

@@ -26,8 +26,8 @@ NO_PAST = "no past run"
 UNKNOWN = "?"
 STAGES = (
     *("fetch_images", "index_images", "prepare_images", "check_images"),
-    *("train_classifier", "train_diffusion", "attack_part", "attack"),
-    *("purify_part", "purify", "classify", "summarise", "report"),
+    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "summarise", "report"),
 )
 WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "summarise", "report")
 

@@ -15,12 +15,13 @@ from assay.attacks.ball import storage_bits
 from assay.files import AssayError, canonical_json, read_json
 from assay.schedule import Schedule
 from assay.study.attacks import AnyAttack, Attack
-from assay.study.classifiers import Classifier
-from assay.study.diffusions import Diffusion
+from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
+from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 from assay.study.fields import SELECTED
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, Purifier
+from assay.study.resources import JUDGED_IMAGES
 from assay.study.selection import read_sigma
 from assay.study.unet_size import Size, unet_size
 
@@ -30,6 +31,8 @@ FOLDERS = {
     "prepare_images": "images",
     "train_classifier": "classifiers",
     "train_diffusion": "diffusions",
+    "import_classifier": "classifiers",
+    "import_diffusion": "diffusions",
     "attack": "adversarial",
     "purify": "purified",
     "classify": "scores",
@@ -70,8 +73,8 @@ class Sizes:
     counts: Mapping[str, int]
     total: int  # images in the data set's files
     draws: int
-    classifiers: Mapping[str, Classifier]
-    diffusions: Mapping[str, Diffusion]
+    classifiers: Mapping[str, Classifier | PublishedClassifier]
+    diffusions: Mapping[str, Diffusion | PublishedDiffusion]
     selected: float = 0.0  # the selected sigma; before it is chosen, the highest that it can be
 
 
@@ -101,8 +104,8 @@ def sizes_of_results(results: Path) -> Sizes | None:
         },
         total=sum(file["images"] for file in _facts(results / "images" / INDEX).get("files", {}).values()),
         draws=draws,
-        classifiers=_networks(results, "classifiers", "classifier", Classifier),
-        diffusions=_networks(results, "diffusions", "diffusion", Diffusion),
+        classifiers=_networks(results, "classifiers", "classifier", AnyClassifier),
+        diffusions=_networks(results, "diffusions", "diffusion", AnyDiffusion),
         selected=_selected(results),
     )
 
@@ -174,9 +177,19 @@ def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     classifier = Classifier.model_validate(spec["classifier"])
     network = classifier_size(classifier, sizes.side)
-    passes = WITH_GRADIENT * classifier.epochs * sizes.counts["train"]
-    disk = None if network is None else FLOAT_BYTES * network.parameters + MANIFEST_BYTES
-    return Work("classifier", _times(passes, network), disk)
+    images = sizes.counts["train"]
+    found = classifier.adversarial.gradients(images) if classifier.adversarial else 0
+    return Work("classifier", _times(WITH_GRADIENT * classifier.epochs * (images + found), network), _weights(network))
+
+
+def _import_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    network = classifier_size(PublishedClassifier.model_validate(spec["classifier"]), sizes.side)
+    return Work("classifier", _times(sizes.counts["validation"], network), _weights(network))
+
+
+def _weights(network: Size | None) -> int | None:
+    """The bytes of a classifier's artifact."""
+    return None if network is None else FLOAT_BYTES * network.parameters + MANIFEST_BYTES
 
 
 def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -186,6 +199,12 @@ def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     return Work(
         "diffusion", passes * network.multiply_adds, FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
     )
+
+
+def _import_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    network = unet_size(PublishedDiffusion.model_validate(spec["diffusion"]), sizes.side)
+    disk = FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
+    return Work("diffusion", JUDGED_IMAGES * network.multiply_adds, disk)
 
 
 def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -239,16 +258,35 @@ STAGES: dict[str, Callable[[str, Mapping[str, Any], Sizes], Work]] = {
     "prepare_images": _images,
     "train_classifier": _train_classifier,
     "train_diffusion": _train_diffusion,
+    "import_classifier": _import_classifier,
+    "import_diffusion": _import_diffusion,
     "attack": _attack,
     "purify": _purify,
     "classify": _classify,
 }
 
 
-def classifier_size(classifier: Classifier, side: int) -> Size | None:
-    """The size of a classifier's network for images of `side` pixels; None where torch is not installed to build it."""
+def classifier_size(classifier: Network | PublishedClassifier, side: int) -> Size | None:
+    """The size of a classifier's network for images of `side` pixels.
+
+    None where torch is not installed to build it, or the config does not name the network of a published one.
+    """
+    if isinstance(classifier, PublishedClassifier):
+        described = published_network(classifier)
+        return classifier_size(described, side) if described else None
     keys = {"network", "arguments", "small_stem"}
     return _classifier_size(canonical_json(classifier.model_dump(mode="json", include=keys)), side)
+
+
+def published_network(classifier: PublishedClassifier) -> Network | None:
+    """What a published classifier is built from, as far as its config, or config.json in a local folder, tells."""
+    if classifier.network:
+        return Network(network=classifier.network, arguments=classifier.arguments)
+    try:
+        config = read_json(Path(classifier.published) / "config.json")
+        return Network(network=f"timm/{config['architecture']}", arguments=config.get("model_args") or {})
+    except (AssayError, KeyError, TypeError, OSError):
+        return None
 
 
 @functools.cache
@@ -261,7 +299,7 @@ def _classifier_size(classifier: str, side: int) -> Size | None:
     except ImportError:
         return None
     with torch.device("meta"), torch.inference_mode():  # shapes alone, nothing is computed
-        network = build_classifier(Classifier.model_validate_json(classifier), classes=2).eval()
+        network = build_classifier(Network.model_validate_json(classifier), classes=2).eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.empty(1, COLOURS, side, side))
     return Size(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
@@ -279,11 +317,11 @@ def _folders(results: Path, kind: str) -> list[Path]:
     return sorted(path.parent for path in results.glob(f"{kind}/*/manifest.json"))
 
 
-def _networks(results: Path, kind: str, key: str, model: type) -> dict[str, Any]:
+def _networks(results: Path, kind: str, key: str, model: Any) -> dict[str, Any]:
     found = {}
     for folder in _folders(results, kind):
         try:
-            found[folder.name] = model.model_validate((read_spec(folder) or {})[key])
+            found[folder.name] = TypeAdapter(model).validate_python((read_spec(folder) or {})[key])
         except (KeyError, ValidationError):  # a manifest of other code
             continue
     return found

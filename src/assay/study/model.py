@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from assay.study.attacks import AnyAttack
-from assay.study.classifiers import Classifier
-from assay.study.diffusions import Diffusion
+from assay.study.classifiers import AnyClassifier
+from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
 from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
 from assay.study.images import Images, Split
@@ -40,8 +40,8 @@ class Study(Model):
     seed: int = Field(0, ge=0, description="Seed of everything random.")
     threads: PositiveInt = Field(2, description="CPU threads of a training stage (last bits may depend on it).")
     images: Images = Field(description="The data set.")
-    classifiers: dict[Name, Classifier] = Field(min_length=1, description="Classifiers by name.")
-    diffusions: dict[Name, Diffusion] = Field({}, description="Diffusions by name.")
+    classifiers: dict[Name, AnyClassifier] = Field(min_length=1, description="Classifiers by name.")
+    diffusions: dict[Name, AnyDiffusion] = Field({}, description="Diffusions by name.")
     purifiers: dict[Name, AnyPurifier] = Field({}, description="Purifiers by name.")
     attacks: dict[Name, AnyAttack] = Field({}, description="Attacks by name.")
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")

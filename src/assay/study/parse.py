@@ -44,7 +44,7 @@ def _describe(fault: dict[str, Any]) -> str:
     given = fault.get("input")
     match fault["type"]:
         case "extra_forbidden":
-            known = sorted({name for model in models for name in model.model_fields})
+            known = sorted({name for model in models for name in [*model.model_fields, *_telling(model)]})
             hint = suggest(str(location[-1]), known)
             return f"{key}: unknown key{hint or '; known are ' + ', '.join(known)}"
         case "missing":
@@ -60,7 +60,8 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}: '{given}' is no name; use letters, digits, - and _, and begin with a letter or digit"
         case "value_error":
             message = fault["msg"].removeprefix("Value error, ")
-            return f"{key}.{message}" if key and not isinstance(given, str) else f"{key}: {message}".removeprefix(": ")
+            of_a_model = isinstance(given, dict)  # then the message begins with the key inside it
+            return f"{key}.{message}" if key and of_a_model else f"{key}: {message}".removeprefix(": ")
         case _:
             return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {given!r}"
 
@@ -103,8 +104,14 @@ def _is_model(kind: Any) -> bool:
 
 
 def _tag(kind: type[Model]) -> str | None:
+    """What stands for a model of a union in an error's location: its method or source, or its kind."""
     field = next((kind.model_fields[name] for name in TAGS if name in kind.model_fields), None)
-    return get_args(field.annotation)[0] if field else None
+    return get_args(field.annotation)[0] if field else getattr(kind, "kind", None)
+
+
+def _telling(kind: type[Model]) -> list[str]:
+    """The key that would have made another kind of what was taken for a trained one."""
+    return ["published"] if _tag(kind) == "trained" else []
 
 
 def _tag_key(fault: dict[str, Any]) -> str:

@@ -10,11 +10,16 @@ import math
 from dataclasses import dataclass
 
 from assay.study.cells import attacked_stacks, sweep
+from assay.study.classifiers import PublishedClassifier
+from assay.study.diffusions import PublishedDiffusion
 from assay.study.images import Split
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
-GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify")
+GPU_STAGES = (
+    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack", "purify", "classify"),
+)
 
 OPERATIONS = 2  # a multiplication and an addition
 RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
@@ -25,6 +30,7 @@ SMALL_STEM = 16  # times that where the first convolution does not shrink the im
 GRADIENT = 3  # forward and backward, in forwards
 CHECKPOINTED = 4  # the same where the forward is done twice
 LIBRARIES_MB = {False: 1000, True: 4000}  # host memory before any image: without and with torch and a GPU
+JUDGED_IMAGES = 512  # that an imported diffusion calls its network for, to judge and to show it
 BYTES_A_VALUE = 2  # stacks are mapped, not loaded: what is wanted of memory is that they stay there
 HELD_MB = 500  # what a stage that makes stacks holds of them, and its tables
 
@@ -56,15 +62,24 @@ class JobNeeds:
         return self._read_images(sum(self._counts.values()), attempt)
 
     def classifier(self, name: str, attempt: int = 1) -> Needs:
+        """Of training a classifier, or of importing it."""
         train, validation = self._counts["train"], self._counts["validation"]
-        shown = self.study.classifiers[name].epochs * (GRADIENT * train + validation)
+        classifier = self.study.classifiers[name]
+        if isinstance(classifier, PublishedClassifier):
+            return _needs(True, validation, self._pixels, validation * self._classify(name), attempt)
+        found = classifier.adversarial.gradients(train) if classifier.adversarial else 0
+        shown = classifier.epochs * (GRADIENT * (train + found) + validation)
         return _needs(True, train + validation, self._pixels, shown * self._classify(name), attempt)
 
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
-        diffusion, validation = self.study.diffusions[name], self._counts["validation"]
+        """Of training a diffusion, or of importing it."""
+        train, validation = self._counts["train"], self._counts["validation"]
+        diffusion = self.study.diffusions[name]
+        call = OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
+        if isinstance(diffusion, PublishedDiffusion):
+            return _needs(True, validation, self._pixels, JUDGED_IMAGES * call, attempt)
         shown = diffusion.steps * (GRADIENT * diffusion.batch_size + validation / diffusion.validate_every)
-        work = shown * OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
-        return _needs(True, self._counts["train"] + validation, self._pixels, work, attempt)
+        return _needs(True, train + validation, self._pixels, shown * call, attempt)
 
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
         """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
@@ -105,7 +120,7 @@ class JobNeeds:
 
     def _stack(self, role: str, copies: int, work: float, attempt: int) -> Needs:
         """Of a stage that does `work` for each image and holds `copies` of the stack."""
-        count = self.study.counts[role.rstrip("/") or "test"]
+        count = self.study.counts["selection" if role else "test"]
         return _needs(True, count * (1 + copies), self._pixels, count * work, attempt)
 
     def _classify(self, name: str) -> float:
