@@ -69,13 +69,16 @@ def judge(
         cell = read_scores(Path(scores) / row["scores"])
         reference = reference or cell
         require_same_images(reference, cell)
-        clusters = clusters_of(cell.ids, slides)
-        right = majority(cell.logits) == cell.labels
-        named = {key: row[key] for key in [*KEYS, "scores"]}
-        if named["sigma"] == SELECTED:
-            named["sigma"] = selected
-        judged.append(Judged(named, measure(cell, clusters), cell.correct, right, clusters))
+        judged.append(judge_cell(row, cell, selected, clusters_of(cell.ids, slides)))
     return judged
+
+
+def judge_cell(row: Mapping[str, Any], cell: Scores, selected: float | None, clusters: np.ndarray | None) -> Judged:
+    """One cell, from its scores."""
+    named = {key: row[key] for key in [*KEYS, "scores"]}
+    if named["sigma"] == SELECTED:
+        named["sigma"] = selected
+    return Judged(named, measure(cell, clusters), cell.correct, majority(cell.logits) == cell.labels, clusters)
 
 
 def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
