@@ -78,7 +78,7 @@ def elsewhere(pristine: Checkout, networks: dict, tmp_path_factory: pytest.TempP
 
 
 def test_a_study_of_published_weights_goes_from_images_to_scores(elsewhere: Checkout, networks: dict) -> None:
-    assert {job for job in elsewhere.plan() if "train" in job or "import" in job} == {
+    assert {job for job in elsewhere.plan() if job.startswith(("train", "import"))} == {
         "import_classifier timm",
         "import_classifier toolbox",
         "import_diffusion unet",
