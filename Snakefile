@@ -6,6 +6,13 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/images.smk"
+
+
+if STUDY.images.folder:
+
+    include: "workflow/rules/sources.smk"
+
+
 include: "workflow/rules/training.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/purify.smk"

@@ -5,6 +5,16 @@ import sys
 
 
 def data() -> None:
+    """Write and read HDF5, a TIFF and a table."""
+    import h5py
+
+    arrays()
+    with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
+        file["x"] = [1, 2]
+        assert file["x"][1] == 2
+
+
+def arrays() -> None:
     """Write and read a TIFF and a table."""
     import numpy as np
     import pandas as pd
@@ -31,7 +41,7 @@ def torch() -> None:
     import timm
     import torchattacks  # noqa: F401
 
-    data()
+    arrays()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     images = torch.zeros(2, 3, 16, 16, device=device)
     network = timm.create_model("resnet18", layers=[1, 1, 1, 1], channels=[8, 8, 8, 8], num_classes=2).to(device)
@@ -57,7 +67,7 @@ def report() -> None:
     import yaml
     from matplotlib.figure import Figure
 
-    data()
+    arrays()
     buffer = io.StringIO()
     Figure().subplots().get_figure().savefig(buffer, format="svg")
     assert "<svg" in buffer.getvalue()

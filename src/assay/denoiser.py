@@ -41,10 +41,10 @@ class Denoiser(nn.Module):
 
 
 def load_denoiser(folder: Path | None, device: torch.device) -> Denoiser:
-    """The denoiser of a diffusion's folder, frozen and in evaluation mode."""
+    """The denoiser of a diffusion's folder, trained or published, frozen and in evaluation mode."""
     if folder is None:
         raise AssayError("--diffusion: missing; the purifier needs the folder of its diffusion")
-    diffusion = check(folder, "diffusion")["spec"]["diffusion"]
-    schedule = Schedule(diffusion["schedule"], diffusion["time_steps"], tuple(diffusion["data_range"]))
+    facts = check(folder, "diffusion")["facts"]
+    schedule = Schedule(facts["schedule"], facts["time_steps"], tuple(facts["data_range"]))
     network = load_network(folder).to(device, memory_format=torch.channels_last)
-    return Denoiser(network, schedule, 2 ** (len(diffusion["channels"]) - 1)).eval().requires_grad_(False)
+    return Denoiser(network, schedule, 2 ** (len(network.config.block_out_channels) - 1)).eval().requires_grad_(False)

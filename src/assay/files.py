@@ -48,7 +48,7 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        with _naming_a_full_disk(path):
+        with naming_a_full_disk(path):
             yield temporary
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
@@ -108,7 +108,7 @@ def artifact(
         left_by_a_kill.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as name:
         draft = Draft(Path(name))
-        with _naming_a_full_disk(folder):
+        with naming_a_full_disk(folder):
             yield draft
         files = sorted(path for path in draft.folder.rglob("*") if path.is_file())
         manifest = {
@@ -178,7 +178,7 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _naming_a_full_disk(path: Path) -> Iterator[None]:
+def naming_a_full_disk(path: Path) -> Iterator[None]:
     """Have a full disk name what was being written: libraries tell of it without a name, and not always as OSError."""
     try:
         yield

@@ -40,9 +40,10 @@ class Resume:
         if kept:
             print(f"{label}: resumed, {kept} of {len(batches)} batches were done", file=sys.stderr)
         for index in track(batches, label, len(batches), unit="batches"):
-            yield self._batch(index, compute)
+            yield self.batch(index, compute)
 
-    def _batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:
+    def batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:
+        """The results of one batch: read back if they were kept, else computed and kept."""
         path = self.path(f"batch-{index:06d}.npz")
         try:
             with np.load(path, allow_pickle=False) as stored:

@@ -20,6 +20,7 @@ class Schedule:
     def __init__(
         self, kind: Literal["linear", "cosine"], time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)
     ) -> None:
+        self.kind, self.time_steps = kind, time_steps
         self.abar = np.cumprod(1 - _betas(kind, time_steps))
         self.data_range = data_range
         self.width = data_range[1] - data_range[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,15 +55,54 @@ def to_stored(pixels: np.ndarray, bits: int) -> np.ndarray:
 
 
 def write_stack(draft: Draft, images: np.ndarray, table: pd.DataFrame) -> None:
-    """Write a stack's images and table into an artifact's draft. The TIFF is uncompressed: it can be memory-mapped."""
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"images must be uint8 or uint16 (n, height, width, 3), found {images.dtype} {images.shape}")
-    if len(images) != len(table):
-        raise ValueError(f"{len(images)} images but {len(table)} table rows")
+    """Write a stack's images (n, height, width, 3) and table (n rows) into an artifact's draft."""
+    write_images(draft, [images], len(table))
+    write_table(draft, table)
+
+
+def write_images(draft: Draft, chunks: Iterable[np.ndarray], count: int) -> None:
+    """Write `count` images, given as chunks (k, height, width, 3) of any k, into an artifact's draft.
+
+    One chunk is held at a time. The TIFF is uncompressed, one page an image, so that it can be memory-mapped.
+    """
+    chunks = iter(chunks)
+    first = next(chunks)
+    if first.ndim != 4 or first.shape[-1] != 3 or first.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"images must be uint8 or uint16 (n, height, width, 3), found {first.dtype} {first.shape}")
+    shape = (count, *first.shape[1:])
     tifffile.imwrite(
-        draft.path(IMAGES), images, photometric="rgb", bigtiff=images.nbytes > 3 << 30, metadata={"axes": "QYXS"}
+        draft.path(IMAGES),
+        _pages(itertools.chain([first], chunks), shape, first.dtype),
+        shape=shape,
+        dtype=first.dtype,
+        photometric="rgb",
+        bigtiff=count * first[0].nbytes > 3 << 30,
+        metadata={"axes": "QYXS"},
     )
+
+
+def _pages(chunks: Iterable[np.ndarray], shape: tuple[int, ...], kind: np.dtype) -> Iterable[np.ndarray]:
+    """The images of all chunks, one by one, of one shape and type, as many as were announced."""
+    found = 0
+    for chunk in chunks:
+        if chunk.shape[1:] != shape[1:] or chunk.dtype != kind:
+            raise ValueError(f"images must be {kind} {shape[1:]} like the first, found {chunk.dtype} {chunk.shape[1:]}")
+        found += len(chunk)
+        if found > shape[0]:
+            break
+        yield from chunk
+    if found != shape[0]:
+        raise ValueError(f"{found} images but {shape[0]} table rows")
+
+
+def write_table(draft: Draft, table: pd.DataFrame) -> None:
+    """Write a table into an artifact's draft."""
     table.to_csv(draft.path(TABLE), index=False, lineterminator="\n", float_format=FLOAT_FORMAT)
+
+
+def pixel_hashes(images: np.ndarray) -> list[str]:
+    """What identical images share: the first 16 hex digits of the SHA-256 of each image's stored bytes."""
+    return [hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:16] for image in images]
 
 
 def read_stack(folder: Path) -> Stack:
@@ -80,8 +122,9 @@ def read_stack(folder: Path) -> Stack:
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table that must have the given columns; ids are text and `none` is a word, not a missing value."""
+    texts = {"id": str, "pixels": str}
     try:
-        table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False, na_values=[""], encoding="utf-8")
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], encoding="utf-8")
     except FileNotFoundError:
         raise AssayError(f"{path}: not found; run the stage that makes it") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

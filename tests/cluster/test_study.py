@@ -9,6 +9,7 @@ PLACE = re.compile(
 )
 KINDS = {
     "prepare_images": "data",
+    "check_images": "data",
     "train_classifier": "torch",
     "train_diffusion": "torch",
     "attack": "torch",

@@ -17,12 +17,19 @@ from assay.study.fingerprint import reachable
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
 STAGES = {
-    "data": ["prepare_images"],
-    "torch": ["train_classifier", "train_diffusion", "attack", "purify", "classify", "probe"],
+    "data": ["fetch_images", "index_images", "prepare_images", "check_images"],
+    "torch": [
+        *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+        *("attack", "purify", "classify", "probe"),
+    ],
     "report": ["summarise", "check", "report"],
 }
-FOUND_BY_NAME = {"data": ["assay.data"], "torch": ["assay.purifiers", "assay.attacks"], "report": []}
-PROJECTS = {"PIL": "pillow", "yaml": "pyyaml"}
+FOUND_BY_NAME = {
+    "data": ["assay.data"],
+    "torch": ["assay.classifiers", "assay.purifiers", "assay.attacks"],
+    "report": [],
+}
+PROJECTS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^\s;]+)", re.MULTILINE)
 
 

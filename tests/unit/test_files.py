@@ -1,16 +1,18 @@
 """Files are whole or absent, and what is on disk is what its manifest says."""
 
 import errno
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from assay import files
 from assay.files import AssayError, Draft
-from assay.stacks import read_stack, write_stack
+from assay.stacks import pixel_hashes, read_stack, write_images, write_stack
 
 PROVENANCE = {"versions": {"python": "3"}, "device": "cpu"}
 
@@ -122,6 +124,49 @@ def test_a_stack_holds_no_date_so_that_it_is_the_same_when_made_again(tmp_path: 
     write_numbered_stack(tmp_path / "a")
     write_numbered_stack(tmp_path / "b")
     assert (tmp_path / "a/images.tif").read_bytes() == (tmp_path / "b/images.tif").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_stack_written_in_chunks_has_the_bytes_of_one_written_whole(tmp_path: Path, kind: type) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (7, 4, 5, 3)).astype(kind)
+    write_images(Draft(tmp_path), (images[start : start + 3] for start in range(0, 7, 3)), 7)
+    tifffile.imwrite(tmp_path / "whole.tif", images, photometric="rgb", metadata={"axes": "QYXS"})
+    assert (tmp_path / "images.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
+
+
+def test_one_chunk_at_a_time_is_held(tmp_path: Path) -> None:
+    chunks = 64
+    made = 0
+
+    def noted():
+        nonlocal made
+        for index in range(chunks):
+            yield np.full((16, 32, 32, 3), index, np.uint8)
+            made += 1
+            if index:
+                assert (tmp_path / "images.tif").stat().st_size > (index - 2) * 16 * 32 * 32 * 3
+
+    write_images(Draft(tmp_path), noted(), chunks * 16)
+    assert made == chunks
+
+
+def test_chunks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    chunk = np.zeros((2, 4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="2 images but 3 table rows"):
+        write_images(Draft(tmp_path), [chunk], 3)
+    with pytest.raises(ValueError, match="4 images but 3 table rows"):
+        write_images(Draft(tmp_path), [chunk, chunk], 3)
+    with pytest.raises(ValueError, match="like the first, found uint16"):
+        write_images(Draft(tmp_path), [chunk, chunk.astype(np.uint16)], 4)
+
+
+def test_images_share_a_hash_if_they_share_every_byte() -> None:
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    images[1, 3, 3, 2] = 1
+    first, second, third = pixel_hashes(images)
+    assert first == third == hashlib.sha256(bytes(48)).hexdigest()[:16]
+    assert second == hashlib.sha256(bytes(47) + b"\1").hexdigest()[:16]
+    assert pixel_hashes(images.transpose(0, 2, 1, 3))[0] == first
 
 
 def test_stacks_of_wrong_shape_or_table_are_refused_when_written(tmp_path: Path) -> None:

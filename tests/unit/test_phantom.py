@@ -156,7 +156,7 @@ def test_colours_are_those_of_stained_tissue():
     ("split", "ids", "size", "message"),
     [
         ("train", [0], 15, "size must be at least 16 pixels, got 15"),
-        ("trian", [0], 32, "split must be one of train, validation, test, got 'trian'"),
+        ("trian", [0], 32, "split must be one of train, validation, selection, test, got 'trian'"),
         ("trian", [], 32, "split must be one of"),
         ("train", [3, -1], 32, "image ids must not be negative, got -1"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from assay.diffusion.network import build_network
+from assay.files import write_json
 from assay.reporting.past import START_UP, Past
 from assay.reporting.plan import Job, estimates, render
 from assay.reporting.work import classifier_size, sizes_of_results, sizes_of_study, split_place, work
@@ -135,6 +136,30 @@ def test_stacks_take_the_bytes_that_they_have(tmp_path):
             write_stack(draft, images, pd.DataFrame({"id": range(IMAGES), "label": 0}))
         written = sum(path.stat().st_size for path in (tmp_path / str(bits)).iterdir())
         assert found.bytes == pytest.approx(written, rel=0.05)
+
+
+def test_the_disk_that_pcam_takes_is_told(tmp_path):
+    pcam = study(images={"source": "pcam", "validation": 100})
+    specs, sizes = Specs(pcam), sizes_of_study(pcam)
+    files = [Path(file).name for file in pcam.images.files]
+    fetched = [work("fetch_images", file, json.loads(specs.fetch(file)), sizes) for file in files]
+    assert sum(found.bytes for found in fetched) == 8_028_222_167
+    index = work("index_images", "index", json.loads(specs.index()), sizes)
+    train = work("prepare_images", "train", json.loads(specs.images("train")), sizes)
+    assert index.unit == train.unit == "pixels read"
+    assert (index.amount, train.amount) == (327_680 * 96**2, 262_144 * 96**2)
+    assert train.bytes == pytest.approx(262_144 * 96**2 * 3, rel=0.01)
+
+
+def test_past_studies_on_files_tell_how_many_images_they_had(tmp_path):
+    specs = Specs(study(images={"source": "pcam", "validation": 100}))
+    for split, count in (("train", 77), ("test", 100)):
+        facts = {"spec": json.loads(specs.images(split)), "facts": {"images": count}, "files": {}}
+        write_json(tmp_path / "images" / split / "manifest.json", facts)
+    index = {"spec": json.loads(specs.index()), "facts": {"files": {"train": {"images": 70}, "test": {"images": 30}}}}
+    write_json(tmp_path / "images/index/manifest.json", index)
+    found = sizes_of_results(tmp_path)
+    assert (found.counts, found.total) == ({"train": 77, "test": 100}, 100)
 
 
 def test_weights_take_four_bytes_a_parameter():

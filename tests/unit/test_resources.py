@@ -29,7 +29,9 @@ def changed(study, path, value):
 
 
 JOBS = {
+    "index": (),
     "images": ("train",),
+    "check": (),
     "classifier": ("resnet",),
     "diffusion": ("unet",),
     "attack": ("resnet/pgd-adaptive/eps-8_255/oneshot-0.1",),
@@ -49,7 +51,15 @@ def test_each_attempt_asks_for_twice_as_much(job, names, study):
 
 def test_gpus_are_for_what_runs_networks(study):
     needs = {job: getattr(JobNeeds(study), job)(*names).gpu for job, names in JOBS.items()}
-    assert needs == {"images": 0, "classifier": 1, "diffusion": 1, "attack": 1, "purify": 1, "classify": 1, "whole": 0}
+    assert needs == {"index": 0, "check": 0} | {
+        "images": 0,
+        "classifier": 1,
+        "diffusion": 1,
+        "attack": 1,
+        "purify": 1,
+        "classify": 1,
+        "whole": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,16 @@ def test_more_work_asks_for_more_time(job, path, factor, study):
 def test_a_bigger_stack_asks_for_more_memory(study):
     more = changed(study, "evaluation.images", 25600)
     assert JobNeeds(more).purify("ddpm").mem_mb > JobNeeds(study).purify("ddpm").mem_mb + 500
+
+
+def test_all_of_pcam_asks_for_what_a_node_has(study):
+    data = study.model_dump()
+    data["images"] = {"source": "pcam", "validation": 4096}
+    needs = JobNeeds(type(study).model_validate(data))
+    stack = 262_144 * 96 * 96 * 3 / 1e6  # MB
+    assert stack < needs.classifier("resnet").mem_mb < 4 * stack
+    assert needs.images("train").mem_mb == needs.images("test").mem_mb < 2000
+    assert needs.index().runtime > needs.images("train").runtime > needs.images("test").runtime
 
 
 def test_a_cluster_that_needs_no_settings_has_none(tmp_path):

@@ -70,6 +70,19 @@ def test_eps_may_be_a_fraction() -> None:
         (lambda c: c["diffusions"]["unet"].update(data_range=[1, 0]), "data_range: [1.0, 0.0] is no range"),
         (lambda c: c["classifiers"].update({"a/b": DEMO["classifiers"]["resnet"]}), "classifiers.a/b"),
         (lambda c: c.pop("images"), "images: missing; add it"),
+        (lambda c: c["images"].pop("train"), "images.train: missing; add it"),
+        (lambda c: c["images"].pop("source"), "images.source: missing; add it"),
+        (
+            lambda c: c["images"].update(source="pcm"),
+            "images.source: 'pcm' is not among phantom, pcam, kaggle; did you",
+        ),
+        (lambda c: c["images"].update(source="pcam", foldr="x"), "images.foldr: unknown key; did you mean 'folder'?"),
+        (lambda c: c["images"].update(source="pcam", folder="my data"), "images.folder: string should match pattern"),
+        (lambda c: c["images"].update(source="pcam", mirrors=["ftp://x"]), "images.mirrors.0: string should match"),
+        (
+            lambda c: c["images"].update(source="pcam", sha256={"train.gz": "0" * 64}),
+            "images.sha256: no hash of camelyonpatch_level_2_split_test_x.h5.gz; give those of all six files",
+        ),
         (lambda c: c["evaluation"].update(images=1), "evaluation.images: input should be greater than 1, found 1"),
     ],
 )
@@ -101,6 +114,34 @@ def test_every_key_is_described() -> None:
     for name, model in [*schema["$defs"].items(), ("Study", schema)]:
         for key, field in model["properties"].items():
             assert field.get("description") or "$ref" in field, f"{name}.{key}"
+
+
+def with_images(test: int = 100, **images: object) -> Specs:
+    config = changed(lambda c: c["evaluation"].update(images=test))
+    return Specs(parse_study(config | {"images": {"validation": 50, **images}}, "x"))
+
+
+def test_where_a_data_set_s_files_lie_is_no_part_of_any_spec() -> None:
+    here = with_images(source="pcam")
+    there = with_images(source="pcam", folder="/scratch/pcam", mirrors=["https://else.where/"])
+    assert there.study.images.files[0] == "/scratch/pcam/camelyonpatch_level_2_split_test_x.h5.gz"
+    for spec in (
+        lambda s: s.index(),
+        lambda s: s.images("train"),
+        lambda s: s.fetch(Path(s.study.images.files[0]).name),
+    ):
+        assert spec(here) == spec(there)
+
+
+def test_more_test_images_concern_no_other_split_unless_they_are_drawn_from_the_same() -> None:
+    for source, concerned in (("phantom", {"test"}), ("pcam", {"test"}), ("kaggle", {"test", "train"})):
+        few, many = (with_images(count, source=source, train=1000) for count in (100, 200))
+        assert {split for split in few.study.counts if few.images(split) != many.images(split)} == concerned
+
+
+def test_without_a_count_all_that_is_left_is_trained_on() -> None:
+    assert with_images(source="pcam").study.expected_counts == {"train": 262144, "validation": 50, "test": 100}
+    assert with_images(source="kaggle").study.expected_counts["train"] == 220025 - 150
 
 
 def test_tokens_are_canonical() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
@@ -18,14 +17,15 @@ from assay.attacks.victims.bpda import straight_through
 from assay.attacks.victims.defended import Expected
 from assay.attacks.victims.victim import Victim, build_victim
 from assay.batches import Part
-from assay.classifiers.network import build_classifier, load_classifier
+from assay.classifiers.network import build_classifier, load_classifier, write_classifier
 from assay.defended import Defended
-from assay.diffusion.network import build_network
+from assay.diffusion.network import build_network, write_diffusion
 from assay.evaluation.classify import classify_stack
 from assay.files import AssayError, artifact, read_manifest
 from assay.noise import image_key
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
+from assay.schedule import Schedule
 from assay.stacks import read_stack, read_table, write_stack
 from assay.study.attacks import AttackSpec
 from assay.study.cells import cells
@@ -61,12 +61,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     torch.manual_seed(0)
     with artifact(folder / "classifier", "classifier", {"classifier": CLASSIFIER.model_dump()}, "", {}, {}) as draft:
-        draft.facts["classes"] = 2
         model = build_classifier(CLASSIFIER, 2).eval()
-        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-        save_file(weights, draft.path("model.safetensors"))
+        write_classifier(draft, model, CLASSIFIER, 2)
     with artifact(folder / "diffusion", "diffusion", {"diffusion": DIFFUSION.model_dump()}, "", {}, {}) as draft:
-        build_network(DIFFUSION, SIDE).save_pretrained(draft.folder, safe_serialization=True)
+        schedule = Schedule(DIFFUSION.schedule, DIFFUSION.time_steps, DIFFUSION.data_range)
+        write_diffusion(draft, build_network(DIFFUSION, SIDE), schedule)
     images = np.random.default_rng(0).integers(60, 196, (IMAGES, SIDE, SIDE, 3), np.uint8)
     with torch.no_grad():
         labels = model(torch.from_numpy(images.transpose(0, 3, 1, 2) / 255).float()).argmax(1).numpy()

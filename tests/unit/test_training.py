@@ -242,6 +242,8 @@ def test_a_classifier_whose_output_is_no_table_of_logits_is_refused_before_train
         ("classify", {"torchattacks", "diffusers", "matplotlib", "scipy"}),
         ("train_classifier", {"torchattacks", "diffusers", "matplotlib"}),
         ("train_diffusion", {"torchattacks", "timm", "matplotlib"}),
+        ("import_classifier", {"torchattacks", "diffusers", "matplotlib", "huggingface_hub"}),
+        ("import_diffusion", {"torchattacks", "timm", "matplotlib", "huggingface_hub"}),
         ("prepare_images", {"torch", "matplotlib", "timm"}),
         ("summarise", {"torch", "matplotlib"}),
         ("report", {"torch", "timm", "diffusers", "torchattacks"}),

@@ -27,8 +27,8 @@ CONFIGS = {
     ),
     "unknown key": (
         ("seed: 0", "colour: blue"),
-        "colour: unknown key; known are attacks, classifiers, cross, diffusions, evaluation, images, purifiers, seed, "
-        "study, threads",
+        "colour: unknown key; known are attacks, classifiers, cross, diffusions, evaluation, images, purifiers, "
+        "seed, selection, study, threads",
     ),
     "missing key": (("  images: 8\n", ""), "evaluation.images: missing; add it (see config/README.md)"),
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),
@@ -289,8 +289,8 @@ def test_a_folder_that_cannot_be_written_is_named(study):
 def test_a_run_stops_at_a_corrupt_file_and_completes_once_told_what_to_do_is_done(study, finished):
     """Times do not show corruption; a stage that reads the file does."""
     flip(study.results / CELL / "scores.csv")
-    for table in ("summary.csv", "comparisons.csv", "worst_case.csv"):
-        (study.results / table).unlink()
+    for table in ("summary", "comparisons", "worst_case"):
+        (study.results / f"{table}.csv").unlink()
     before = study.contents()
     status, output = study.snakemake("--cores", "1")
     assert status == 1
@@ -343,8 +343,16 @@ def summarise(study):
     spec = next(line for line in log.splitlines() if "summarise.py" in line).split("--spec ")[1].split(" --out")[0]
     return study.program(
         "summarise",
-        *("--scores", "results/tiny/scores", "--images", "results/tiny/images/test"),
-        *("--spec", spec.strip("'"), "--out", "results/tiny/summary.csv"),
+        *(
+            "--scores",
+            "results/tiny/scores",
+            "--images",
+            "results/tiny/images/test",
+            "--spec",
+            spec.strip("'"),
+            "--out",
+            "results/tiny/summary.csv",
+        ),
     )
 
 

@@ -26,7 +26,7 @@ def purified(*pairs):
 
 
 EVERYTHING = (
-    {"prepare_images train", "prepare_images validation", "prepare_images test"}
+    {"prepare_images train", "prepare_images validation", "prepare_images test", "check_images"}
     | {"train_classifier resnet", "train_diffusion unet", f"attack {PGD}", f"attack {ADAPTIVE}"}
     | purified(*DEFENDED)
     | UNDEFENDED
@@ -144,6 +144,7 @@ def test_two_numbers_swapped_between_keys_are_noticed(study):
     resnet["epochs"], resnet["batch_size"] = resnet["batch_size"], resnet["epochs"]
     study.set_config(config)
     untouched = {f"prepare_images {split}" for split in ("train", "validation", "test")} | {"train_diffusion unet"}
+    untouched |= {"check_images"}
     untouched |= {f"purify {stack} {defence}" for stack, defence in DEFENDED if stack == "clean"}
     assert study.plan() == EVERYTHING - untouched
 

@@ -6,9 +6,14 @@ import zipfile
 from checkout import ROOT
 
 RULES = {
+    "fetch_images",
+    "index_images",
     "prepare_images",
+    "check_images",
     "train_classifier",
     "train_diffusion",
+    "import_classifier",
+    "import_diffusion",
     "attack",
     "purify",
     "classify",

@@ -6,6 +6,7 @@ rule attack_part:
     input:
         images=lambda wildcards: manifest(clean_folder(wildcards.role)),
         images_files=lambda wildcards: stack_files(clean_folder(wildcards.role)),
+        roles=roles(),
         classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
         classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
         diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),
@@ -48,6 +49,7 @@ rule attack:
     input:
         images=lambda wildcards: manifest(clean_folder(wildcards.role)),
         images_files=lambda wildcards: stack_files(clean_folder(wildcards.role)),
+        roles=roles(),
         classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
         classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
         diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),

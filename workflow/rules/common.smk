@@ -12,7 +12,8 @@ from assay.study.interpreter import provide_python
 from assay.study.locks import clear_stale_locks
 from assay.study.parse import parse_study
 from assay.study.resources import JobNeeds
-from assay.study.specs import Specs
+from assay.study.sources import source_input
+from assay.study.specs import Specs, split_of
 
 if not workflow.overwrite_configfiles:
 
@@ -40,6 +41,7 @@ IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 wildcard_constraints:
     split="train|validation|selection|test",
     role="(selection/)?",
+    file="[^/]+",
     classifier="[^/]+",
     diffusion="[^/]+",
     attack="[^/]+",
@@ -48,6 +50,11 @@ wildcard_constraints:
     attacked=r"clean|[^/]+/[^/]+/eps-[^/]+/[^/]+",
     attacked_path=r"[^/]+/[^/]+/eps-[^/]+/[^/]+",
     sigma="[^/]+",
+
+
+def one_of(names):
+    """The pattern of a wildcard that is one of these names; of none where there are none."""
+    return "|".join(names) or "(?!)"
 
 
 # An artifact's manifest stands for it as an input. Its other files are wanted too, but their age does not count.
@@ -70,6 +77,29 @@ def stack_output(folder):
         "images": f"{folder}/images.tif",
         "table": f"{folder}/table.csv",
     }
+
+
+def roles():
+    """That no image plays two roles. Ancient: that it was looked at again changes no artifact."""
+    return ancient(f"{RESULTS}/images/roles.json")
+
+
+# Where a data set's files lie, and how it is fetched, are no params: they change no artifact.
+
+
+def index_files():
+    """The index that images are drawn from, as input; nothing for a data set without files.
+
+    Ancient: all that can change it is in the spec and the code fingerprint of what reads it.
+    """
+    files = [f"{RESULTS}/images/index/manifest.json", f"{RESULTS}/images/index/table.csv"]
+    return [ancient(file) for file in files] if STUDY.images.folder else []
+
+
+def source_options():
+    """The options that name the index, and the folder of the data set's files, to a stage."""
+    folder = STUDY.images.folder
+    return f"--index {RESULTS}/images/index --folder {folder}" if folder else ""
 
 
 def classifier_folder(name):
@@ -103,18 +133,30 @@ def diffusion_option(name):
     return f"--diffusion {diffusion_folder(name)}" if name else ""
 
 
+def classifier_source(name):
+    """The local files that a published classifier is imported from."""
+    published, code = STUDY.classifiers[name].published, SPECS.code("import_classifier")
+    return source_input(published, classifier_folder(name), SPECS.classifier(name), code)
+
+
+def diffusion_source(name):
+    """The local files that a published diffusion is imported from."""
+    published, code = STUDY.diffusions[name].published, SPECS.code("import_diffusion")
+    return source_input(published, diffusion_folder(name), SPECS.diffusion(name), code)
+
+
 # Test images and the images that sigma is chosen on go through the same rules; `role` tells them apart: it is empty
 # for the former, and `selection/` for the latter, whose artifacts lie below a folder of that name.
 
 
 def clean_folder(role):
     """The folder of the clean images of a role."""
-    return f"{RESULTS}/images/{role.rstrip('/') or 'test'}"
+    return f"{RESULTS}/images/{split_of(role)}"
 
 
 def part_marks(role, prefix):
     """The marks of the parts that a stack is put together from; none where one job computes it whole."""
-    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[role.rstrip("/") or "test"])]
+    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[split_of(role)])]
 
 
 def images_folder(role, attacked):

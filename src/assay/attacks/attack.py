@@ -18,7 +18,7 @@ from assay.files import AssayError, artifact
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import read_stack, to_pixels, write_stack
+from assay.stacks import read_stack, to_pixels, write_images, write_table
 from assay.study.attacks import AttackSpec
 from assay.study.fields import SELECTED
 from assay.study.selection import read_sigma, require_selected
@@ -84,22 +84,24 @@ def attack_stack(
         victim.begin(batch.keys)
         logits = victim.judge(pixels, spec.attack.selection, "verdict")
         verdict = margins(logits, batch.labels).mean(1)[: batch.size].cpu().numpy()
-        return {"images": stored, "margin": verdict, "queries": queries, "device": np.array(devices.name(device))}
+        linf, l2 = sizes(stored, clean)
+        wall = {"boundary": boundary(stored, clean, eps)} if norm == "Linf" else {}
+        measured = {"linf": linf, "l2": l2, "margin": verdict, "queries": queries}
+        return {"images": stored} | measured | wall | {"device": np.array(devices.name(device))}
 
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     label = f"attack {folder_name(out, 4)}"
     count = batch_count(stack, spec.batch_size)
-    results = list(resume.batches(part.batches(count) if part else range(count), attack_batch, label))
+    results = [
+        {name: value for name, value in result.items() if name != "images"}  # those are written batch by batch
+        for result in resume.batches(part.batches(count) if part else range(count), attack_batch, label)
+    ]
     if part:
         return
-    attacked = np.concatenate([result["images"] for result in results])
     table = stack.table[["id", "label"]].copy()
-    linf, l2 = sizes(attacked, stack.images)
-    table["perturbed"] = (linf > 0).astype(int)
-    table["linf"], table["l2"] = linf, l2
-    if norm == "Linf":
-        table["boundary"] = boundary(attacked, stack.images, eps)
-    table["margin"] = np.concatenate([result["margin"] for result in results])
+    for column in ("linf", "l2", *(("boundary",) if norm == "Linf" else ()), "margin"):
+        table[column] = np.concatenate([result[column] for result in results])
+    table.insert(2, "perturbed", (table["linf"] > 0).astype(int))
     table["fooled"] = (table["margin"] < 0).astype(int)
     with artifact(
         out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.names(results))
@@ -109,5 +111,6 @@ def attack_stack(
         )
         draft.facts |= facts | {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
-        write_stack(draft, attacked, table)
+        write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
+        write_table(draft, table)
     resume.clear()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from assay.files import AssayError, check
+from assay.files import AssayError, Draft, check
 from assay.libraries import import_library
-from assay.study.classifiers import Classifier
+from assay.study.classifiers import Network
 
 WEIGHTS = "model.safetensors"
+LIBRARIES = ("torch", "torchvision", "timm", "safetensors")
 
 
 class Normalised(nn.Module):
@@ -27,36 +29,44 @@ class Normalised(nn.Module):
         return self.network((x - self.mean) / self.std)
 
 
-def build_classifier(classifier: Classifier, classes: int) -> Normalised:
+def build_classifier(described: Network, classes: int) -> Normalised:
     """A new classifier; initial weights come from torch's global generator."""
-    library, name = classifier.network.split("/", 1)
+    library, name = described.network.split("/", 1)
     try:
         if library == "timm":
             network = import_library("timm").create_model(
-                name, pretrained=False, num_classes=classes, **classifier.arguments
+                name, pretrained=False, num_classes=classes, **described.arguments
             )
         else:
             network = import_library("torchvision").models.get_model(
-                name, weights=None, num_classes=classes, **classifier.arguments
+                name, weights=None, num_classes=classes, **described.arguments
             )
     except (RuntimeError, ValueError, TypeError) as error:
         raise AssayError(
-            f"classifiers: network {classifier.network} cannot be built ({' '.join(str(error).split())}); "
+            f"classifiers: network {described.network} cannot be built ({' '.join(str(error).split())}); "
             f"check its name and arguments"
         ) from None
-    if classifier.small_stem:
-        _make_stem_small(network, classifier.network)
-    model = Normalised(network, classifier.mean, classifier.std)
+    if described.small_stem:
+        _make_stem_small(network, described.network)
+    model = Normalised(network, described.mean, described.std)
     return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 
 
-def load_classifier(folder: Path, device: torch.device) -> Normalised:
-    """The classifier of a folder, frozen and in evaluation mode."""
-    from safetensors.torch import load_file
+def write_classifier(draft: Draft, model: Normalised, described: Network, classes: int) -> None:
+    """Write a classifier's weights into its artifact, and what `load_classifier` builds it from into the manifest."""
+    keys = set(Network.model_fields)
+    draft.facts |= {
+        "network": described.model_dump(mode="json", include=keys),
+        "classes": classes,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, draft.path(WEIGHTS))
 
-    manifest = check(folder, "classifier")
-    classifier = Classifier.model_validate(manifest["spec"]["classifier"])
-    model = build_classifier(classifier, manifest["facts"]["classes"])
+
+def load_classifier(folder: Path, device: torch.device) -> Normalised:
+    """The classifier of a folder, trained or published, frozen and in evaluation mode."""
+    facts = check(folder, "classifier")["facts"]
+    model = build_classifier(Network.model_validate(facts["network"]), facts["classes"])
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.to(device).eval().requires_grad_(False)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
-from torch import Tensor
 
 from assay import device as devices
-from assay.classifiers.network import WEIGHTS, Normalised, build_classifier
-from assay.files import AssayError, artifact
+from assay.classifiers.network import LIBRARIES, Normalised, build_classifier, write_classifier
+from assay.classifiers.regime import Regime
+from assay.classifiers.validation import check_logits, validate
+from assay.files import artifact
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
@@ -21,8 +22,6 @@ from assay.resume import Resume, resume_key
 from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
 from assay.study.classifiers import Classifier, ClassifierSpec
 from assay.training import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
-
-VALIDATION_BATCH = 256
 
 
 def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
@@ -35,32 +34,37 @@ def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: P
     seed = derive_seed(spec.seed, "classifier", spec.classifier.seed)
     torch.manual_seed(seed >> 1)
     model = build_classifier(spec.classifier, classes).to(device)
-    _check_logits(model, training, classes, spec.classifier.network, device)
+    check_logits(model, training, classes, spec.classifier.network, device)
+    regime = _regime(spec.classifier, held_out, seed, ranks)
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
-    history = _fit(model, spec.classifier, training, held_out, seed, device, checkpoints, ranks)
+    history = _fit(model, spec.classifier, regime, training, held_out, seed, device, checkpoints, ranks)
     ranks.close()
     if not ranks.first:
         return
-    libraries = ("torch", "torchvision", "timm", "safetensors")
     with artifact(
-        out, "classifier", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.name(device))
+        out, "classifier", spec.model_dump(mode="json"), code, inputs, provenance(LIBRARIES, devices.name(device))
     ) as draft:
-        draft.facts |= {
-            "classes": classes,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "validation_accuracy": history[-1]["validation_accuracy"],
-        }
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, draft.path(WEIGHTS))
+        write_classifier(draft, model, spec.classifier, classes)
+        draft.facts |= regime.facts(history)
         pd.DataFrame(history).to_csv(
             draft.path("history.csv"), index=False, lineterminator="\n", float_format=FLOAT_FORMAT
         )
     resume.clear()
 
 
+def _regime(classifier: Classifier, held_out: Stack, seed: int, ranks: Ranks) -> Regime:
+    """Plain training, or adversarial: a module of its own, which only those classifiers depend on that use it."""
+    if classifier.adversarial is None:
+        return Regime()
+    module = importlib.import_module("assay.classifiers.adversarial")
+    return module.Adversarial(classifier.adversarial, held_out, seed, ranks)
+
+
 def _fit(
     model: Normalised,
     classifier: Classifier,
+    regime: Regime,
     training: Stack,
     held_out: Stack,
     seed: int,
@@ -79,6 +83,7 @@ def _fit(
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         history, first, loss_sum = state["history"], state["step"], state["loss_sum"]
+        regime.restore(state["regime"])
     rate = one_cycle_rate if classifier.schedule == "one_cycle" else lambda step, steps: cosine_rate(step, steps, 0)
     rows = step_rows(len(labels), classifier.batch_size, seed, first, steps)
     network = ranks.parallel(model)
@@ -91,25 +96,30 @@ def _fit(
         images = torch.from_numpy(to_pixels(training.images[mine.numpy()])).to(device)
         if classifier.flips:
             images = flip(images, ranks.share(flip_coins(len(chosen), seed, step)))
+        wanted = labels[mine].to(device)
+        images = regime.show(model, images, wanted, len(chosen), step, step / per_epoch)
         with devices.training_precision(device):
-            loss = F.cross_entropy(network(images).float(), labels[mine].to(device))
+            loss = F.cross_entropy(network(images).float(), wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         loss_sum += ranks.mean(loss)
         if (step + 1) % per_epoch == 0:
-            validation_loss, accuracy = _validate(model, held_out, device)
+            validation_loss, accuracy = validate(model, held_out, device)
             history.append(
                 {
                     "epoch": (step + 1) // per_epoch,
                     "train_loss": loss_sum / per_epoch,
                     "validation_loss": validation_loss,
                     "validation_accuracy": accuracy,
+                    **regime.judge(model, len(history), device),
                     "learning_rate": learning_rate,
                 }
             )
             loss_sum = 0.0
             model.train()
+            if ranks.agree(regime.ended(len(history)), device):
+                break
         if ranks.agree(checkpoints.due(), device):
             if ranks.first:
                 checkpoints.save(
@@ -119,37 +129,10 @@ def _fit(
                         "history": history,
                         "step": step + 1,
                         "loss_sum": loss_sum,
+                        "regime": regime.state(),
                     }
                 )
             if ranks.agree(checkpoints.last_call(), device):
                 raise checkpoints.out_of_time()
+    regime.finish(model)
     return history
-
-
-@torch.inference_mode()
-def _validate(model: Normalised, held_out: Stack, device: torch.device) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over a stack."""
-    model.eval()
-    loss, right = 0.0, 0
-    labels = torch.from_numpy(held_out.labels.astype("int64")).to(device)
-    for start in range(0, len(labels), VALIDATION_BATCH):
-        logits = model(torch.from_numpy(held_out.pixels(start, start + VALIDATION_BATCH)).to(device)).float()
-        chosen = labels[start : start + VALIDATION_BATCH]
-        loss += F.cross_entropy(logits, chosen, reduction="sum").item()
-        right += int((logits.argmax(1) == chosen).sum())
-    return loss / len(labels), right / len(labels)
-
-
-def _check_logits(model: Normalised, stack: Stack, classes: int, name: str, device: torch.device) -> None:
-    """Refuse a network whose output is no table of logits, before any training."""
-    model.eval()
-    with torch.inference_mode():
-        try:
-            output = model(torch.from_numpy(stack.pixels(0, 2)).to(device))
-        except (RuntimeError, AssertionError) as error:
-            raise AssayError(
-                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({error}); "
-                f"choose another network or set its arguments"
-            ) from None
-    if not isinstance(output, Tensor) or output.shape != (2, classes):
-        raise AssayError(f"classifiers: network {name} gives no ({classes}) logits an image; set its arguments")

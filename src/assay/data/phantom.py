@@ -7,13 +7,21 @@ everything drawn outside the centre third follows the same law in both classes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-SPLITS = ("train", "validation", "test", "selection")
+from assay.progress import track
+from assay.study.images import ImagesSpec
+
+LIBRARIES = ("pandas", "tifffile")
+CHUNK = 256  # images drawn at a time
+
+SPLITS = ("train", "validation", "selection", "test")
 MIN_SIZE = 16
 
 FIELD = 96.0  # side of a patch, µm
@@ -94,6 +102,19 @@ def generate(seed: int, split: str, ids: Sequence[int], size: int) -> tuple[np.n
         scene = _scene(rng, labels[i])
         images[i] = _photograph(_optical_density(scene, size), rng)
     return images, labels
+
+
+def open_split(spec: ImagesSpec, index: None, folder: None, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
+    """Images 0..count-1 of a split: their ids, which name the split, with their labels, and the images in chunks."""
+    numbers = range(spec.count)
+    ids = [f"{spec.split}-{number:06d}" for number in numbers]
+    labels = np.array([_label(spec.seed, spec.split, number) for number in numbers], np.uint8)
+    starts = numbers[::CHUNK]
+    chunks = (
+        generate(spec.seed, spec.split, numbers[start : start + CHUNK], spec.images.size)[0]
+        for start in track(starts, f"images {spec.split}", len(starts), unit="chunks")
+    )
+    return pd.DataFrame({"id": ids, "label": labels}), chunks
 
 
 def _check(split: str, ids: Sequence[int], size: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.files import AssayError
+from assay.files import AssayError, Draft
 from assay.libraries import import_library
+from assay.schedule import Schedule
 from assay.study.diffusions import Diffusion
 
 if TYPE_CHECKING:
@@ -18,13 +19,9 @@ LIBRARIES = ("torch", "diffusers", "safetensors")
 def build_network(diffusion: Diffusion, size: int) -> UNet2DModel:
     """A new U-Net for RGB images of `size` pixels; initial weights come from torch's global generator."""
     levels = len(diffusion.channels)
-    if size % 2 ** (levels - 1):
-        raise AssayError(
-            f"images.size: {size} cannot be halved {levels - 1} times, as the U-Net's {levels} levels do; "
-            f"choose a multiple of {2 ** (levels - 1)} or fewer channels"
-        )
+    check_size(size, levels)
     attention = [level in diffusion.attention_levels for level in range(levels)]
-    return _unet()(
+    return unet_class()(
         sample_size=size,
         in_channels=3,
         out_channels=3,
@@ -37,10 +34,30 @@ def build_network(diffusion: Diffusion, size: int) -> UNet2DModel:
     )
 
 
+def check_size(size: int, levels: int) -> None:
+    """Refuse images that a U-Net of so many levels cannot halve from level to level."""
+    if size % 2 ** (levels - 1):
+        raise AssayError(
+            f"images.size: {size} cannot be halved {levels - 1} times, as the U-Net's {levels} levels do; "
+            f"choose a multiple of {2 ** (levels - 1)} or fewer channels"
+        )
+
+
+def write_diffusion(draft: Draft, network: UNet2DModel, schedule: Schedule) -> None:
+    """Write a diffusion's network into its artifact in diffusers' layout, and its schedule into the manifest."""
+    draft.facts |= {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "schedule": schedule.kind,
+        "time_steps": schedule.time_steps,
+        "data_range": list(schedule.data_range),
+    }
+    network.save_pretrained(draft.folder, safe_serialization=True)
+
+
 def load_network(folder: Path) -> UNet2DModel:
     """The U-Net of a folder in diffusers' layout: config.json and safetensors weights, nothing unpickled."""
-    return _unet().from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+    return unet_class().from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
 
 
-def _unet() -> type[UNet2DModel]:
+def unet_class() -> type[UNet2DModel]:
     return import_library("diffusers.models.unets.unet_2d").UNet2DModel

@@ -5,30 +5,25 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from assay import device as devices
 from assay.denoiser import Denoiser
-from assay.diffusion.network import LIBRARIES, build_network
+from assay.diffusion.network import LIBRARIES, build_network, write_diffusion
+from assay.diffusion.validation import data, noise_loss, validate, write_sheet
 from assay.files import artifact
 from assay.libraries import import_library
-from assay.noise import derive_seed, normal, step_noise
+from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.ranks import Ranks, join_ranks
 from assay.resume import Resume, resume_key
 from assay.schedule import Schedule
-from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
+from assay.stacks import FLOAT_FORMAT, Stack, read_stack
 from assay.study.diffusions import Diffusion, DiffusionSpec
 from assay.training import Checkpoints, cosine_rate, flip, flip_coins, generator, step_rows
-
-VALIDATION_IMAGES = 256
-VALIDATION_BATCH = 64
-SHEET_IMAGES = 8
 
 
 def train_diffusion(spec: DiffusionSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
@@ -50,15 +45,12 @@ def train_diffusion(spec: DiffusionSpec, code: str, train: Path, validation: Pat
         return
     made_by = provenance(LIBRARIES, devices.name(device))
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
-        draft.facts |= {
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "validation_loss": history[-1]["validation_loss"],
-        }
-        network.save_pretrained(draft.folder, safe_serialization=True)
+        write_diffusion(draft, network, schedule)
+        draft.facts["validation_loss"] = history[-1]["validation_loss"]
         pd.DataFrame(history).to_csv(
             draft.path("history.csv"), index=False, lineterminator="\n", float_format=FLOAT_FORMAT
         )
-        _write_sheet(
+        write_sheet(
             draft.path("samples.png"), Denoiser(network, schedule).eval(), held_out, _top(diffusion, schedule), seed
         )
     resume.clear()
@@ -95,13 +87,13 @@ def _fit(
         learning_rate = diffusion.learning_rate * cosine_rate(step, steps, diffusion.warmup_steps)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
-        images = _data(training.images[ranks.share(chosen).numpy()], schedule).to(device)
+        images = data(training.images[ranks.share(chosen).numpy()], schedule).to(device)
         if diffusion.flips:
             images = flip(images, ranks.share(flip_coins(len(chosen), seed, step)))
         times = torch.randint(0, last + 1, (len(chosen),), generator=generator(seed, "times", step))
         noise = torch.randn((len(chosen), *images.shape[1:]), generator=generator(seed, "noise", step))
         with devices.training_precision(device):
-            loss = _loss(parallel, schedule, images, ranks.share(times).to(device), ranks.share(noise).to(device))
+            loss = noise_loss(parallel, schedule, images, ranks.share(times).to(device), ranks.share(noise).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), diffusion.gradient_clip)
@@ -111,7 +103,7 @@ def _fit(
         if (step + 1) % diffusion.validate_every == 0 or step + 1 == steps:
             mean.store(network.parameters())
             mean.copy_to(network.parameters())
-            validation_loss = _validate(network, schedule, held_out, last, seed, device)
+            validation_loss = validate(network, schedule, held_out, last, seed, device)
             mean.restore(network.parameters())
             history.append(
                 {
@@ -141,52 +133,6 @@ def _fit(
     return history
 
 
-def _loss(network: nn.Module, schedule: Schedule, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise at x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) n."""
-    abar = torch.from_numpy(schedule.abar).to(images.device)[times].view(-1, 1, 1, 1)
-    noisy = abar.sqrt().float() * images + (1 - abar).sqrt().float() * noise
-    return F.mse_loss(network(noisy, times).sample.float(), noise)
-
-
-@torch.inference_mode()
-def _validate(
-    network: nn.Module, schedule: Schedule, held_out: Stack, last: int, seed: int, device: torch.device
-) -> float:
-    """The loss on fixed images, times (even over the trained range) and noise."""
-    network.eval()
-    count = min(VALIDATION_IMAGES, len(held_out.table))
-    times = torch.linspace(0, last, count).round().long()
-    total = 0.0
-    for start in range(0, count, VALIDATION_BATCH):
-        rows = range(start, min(start + VALIDATION_BATCH, count))
-        images = _data(held_out.images[rows.start : rows.stop], schedule).to(device)
-        noise = normal(derive_seed(seed, "validation"), list(rows), [0] * len(rows), 0, images.shape[1:], device)
-        total += _loss(network, schedule, images, times[rows.start : rows.stop].to(device), noise).item() * len(rows)
-    return total / count
-
-
-@torch.inference_mode()
-def _write_sheet(path: Path, denoiser: Denoiser, held_out: Stack, top: float, seed: int) -> None:
-    """A picture of what the denoiser does: held-out images, and at three sigmas the noised and the denoised ones."""
-    from PIL import Image
-
-    images = torch.from_numpy(held_out.pixels(0, SHEET_IMAGES)).to(next(denoiser.parameters()).device)
-    noise = step_noise(derive_seed(seed, "sheet"), range(len(images)), [0] * len(images), images)
-    rows = [images]
-    for sigma in (top / 4, top / 2, top):
-        noised = images + sigma * noise(0)
-        rows += [noised.clamp(0, 1), denoiser(noised, sigma)]
-    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-    sheet = Image.fromarray((grid.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8))
-    scale = max(1, 96 // images.shape[-1])
-    sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST).save(path)
-
-
 def _top(diffusion: Diffusion, schedule: Schedule) -> float:
     """The highest sigma that is trained."""
     return min(diffusion.max_sigma or math.inf, float(schedule.sigmas[-1]))
-
-
-def _data(stored: np.ndarray, schedule: Schedule) -> Tensor:
-    """Stored integers (n, h, w, 3) as the network's data (n, 3, h, w) in its data range."""
-    return schedule.data_range[0] + schedule.width * torch.from_numpy(to_pixels(stored))

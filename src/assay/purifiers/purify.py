@@ -14,7 +14,7 @@ from assay.files import artifact
 from assay.program import provenance
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import read_stack, to_stored, write_stack
+from assay.stacks import read_stack, to_stored, write_images, write_table
 from assay.study.fields import SELECTED
 from assay.study.purifiers import PurifySpec
 from assay.study.selection import read_sigma, require_selected
@@ -62,7 +62,8 @@ def purify_stack(
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
     count = batch_count(stack, spec.batch_size)
     batches = part.batches(count) if part else range(count)
-    results = list(resume.batches(batches, purify_batch, f"purify {folder_name(out, 2)}"))
+    label = f"purify {folder_name(out, 2)}"
+    results = [{"device": result["device"]} for result in resume.batches(batches, purify_batch, label)]
     if part:
         return
     table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
@@ -71,5 +72,6 @@ def purify_stack(
     made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
         draft.facts |= facts
-        write_stack(draft, np.concatenate([result["images"] for result in results]), table)
+        write_images(draft, (resume.batch(index, purify_batch)["images"] for index in range(count)), len(table))
+        write_table(draft, table)
     resume.clear()

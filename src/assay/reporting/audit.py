@@ -13,6 +13,7 @@ from assay.reporting.words import count
 LEFTOVERS = {
     ".draft-*": "left by a stage that was killed; delete it unless a stage is running",
     "*.partial": "left by a stage that was killed; delete it unless a stage is running",
+    ".*.scratch": "left by a stage that was killed; delete it unless a stage is running",
     ".*.resume-*": "unfinished work, from which the stage goes on; delete it if it is not to go on",
 }
 
@@ -61,4 +62,4 @@ def audit(paths: Sequence[Path]) -> Audit:
 
 def _hidden(path: Path) -> bool:
     """Whether the path lies within unfinished work."""
-    return any(part.startswith(".draft-") or ".resume-" in part for part in path.parts)
+    return any(part.startswith(".draft-") or part.endswith(".scratch") or ".resume-" in part for part in path.parts)

@@ -21,10 +21,15 @@ RAMP = 6  # colours of the page's ordered palette, --s0 … --s5
 
 # matplotlib wants colours; the page wants names. Each name has a stand-in that no figure uses otherwise.
 _INK = "#0a0b0c"
-_STANDINS = {f"s{index}": f"#0a0b1{index}" for index in range(RAMP)} | {"ink": _INK, "c1": "#0a0b21", "c2": "#0a0b22"}
+_STANDINS = {f"s{index}": f"#0a0b1{index}" for index in range(RAMP)} | {
+    "ink": _INK,
+    "c1": "#0a0b21",
+    "c2": "#0a0b22",
+    "c3": "#0a0b23",
+}
 
 SIZE = (3.5, 2.5)  # inches
-CURVE_COLOURS = {"train": "c1", "validation": "c2"}
+CURVE_COLOURS = {"train": "c1", "validation": "c2", "validation under PGD": "c3"}
 
 # A threat's line and mark, in the curves and in their legend.
 THREAT_STYLES = {

@@ -14,7 +14,6 @@ from assay.files import write_text
 from assay.reporting import words
 from assay.reporting.answer import CLEAN, answers
 from assay.reporting.curves import curves
-from assay.reporting.figures import CURVE_COLOURS
 from assay.reporting.grid import heat_maps, lines
 from assay.reporting.headline import headline
 from assay.reporting.panels import picture_panels
@@ -89,7 +88,6 @@ def _environment() -> jinja2.Environment:
         "eps_label": words.eps_label,
         "defence_label": words.defence_label,
         "number": words.number,
-        "curve_colours": CURVE_COLOURS,
         "measure_label": _measure_label,
         "pct": lambda share: f"{100 * share:.2f}%",
     }

@@ -14,7 +14,8 @@ from assay.reporting.work import FOLDERS, Work, sizes_of_results, split_place, w
 BENCHMARKS = "benchmarks"
 CPU = "cpu"
 START_UP = 3.0  # seconds of a stage that are no work (benchmarks/start_up.py measures them)
-START_UP_WITHOUT_TORCH = 1.0  # of stages that work in `pixels`
+START_UP_WITHOUT_TORCH = 1.0  # of stages that work in these units
+UNITS_WITHOUT_TORCH = ("pixels", "pixels read")
 LEAST_SHARE = 0.1  # of a job's time that counts as work, however short it was
 MOST_OF_A_STAGE = 500  # benchmark files that are read, of each stage and study
 
@@ -99,7 +100,7 @@ def _rate(samples: Sequence[Sample]) -> Rate | None:
         return None
     device = max(samples, key=lambda sample: sample.ended).device
     alike = [sample for sample in samples if sample.device == device]
-    start_up = START_UP_WITHOUT_TORCH if alike[0].work.unit == "pixels" else START_UP
+    start_up = START_UP_WITHOUT_TORCH if alike[0].work.unit in UNITS_WITHOUT_TORCH else START_UP
     amount = sum(sample.work.amount or 0 for sample in alike)
     clock = sum(_working(sample.times.clock, start_up) for sample in alike)
     cpu = sum(_working(sample.times.cpu, start_up) for sample in alike)

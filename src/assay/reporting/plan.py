@@ -25,10 +25,12 @@ from assay.study.model import Study
 NO_PAST = "no past run"
 UNKNOWN = "?"
 STAGES = (
-    *("prepare_images", "train_classifier", "train_diffusion", "attack_part", "attack"),
-    *("purify_part", "purify", "classify", "probe", "summarise", "check", "report"),
+    *("fetch_images", "index_images", "prepare_images", "check_images"),
+    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "probe"),
+    *("summarise", "check", "report"),
 )
-WRITE_LITTLE = ("attack_part", "purify_part", "probe", "summarise", "check", "report")
+WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "probe", "summarise", "check", "report")
 
 # How Snakemake words its reasons, the one that explains most first, and how we do.
 REASONS = {

@@ -230,7 +230,7 @@ given; noised and purified are draw 0.
 {%- if network.facts %}<p class="facts">{{ network.facts }}</p>{% endif %}
 <figure>
 {%- if network.curves %}<div class="legend">
-{%- for name, colour in curve_colours.items() %}
+{%- for name, colour in network.legend.items() %}
 <span style="--c:var(--{{ colour }})"><i></i>{{ name }}</span>
 {%- endfor %}
 </div>{% endif %}

@@ -10,22 +10,25 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from assay.reporting.figures import training_curve
+from assay.reporting.figures import CURVE_COLOURS, training_curve
 from assay.reporting.read import Artifact
 from assay.reporting.words import percent
 from assay.stacks import read_table
 
 MAX_POINTS = 300
+LOSSES = {"train": "train_loss", "validation": "validation_loss"}
+ACCURACIES = {"validation": "validation_accuracy", "validation under PGD": "robust_validation_accuracy"}
 
 
 @dataclass(frozen=True)
 class Training:
-    """One network: its facts in words, its curves and, of a diffusion, its samples as a data URI."""
+    """One network: its facts in words, its curves, their colours and, of a diffusion, its samples as a data URI."""
 
     name: str
     kind: str
     facts: str
     curves: list[tuple[str, Markup]]
+    legend: dict[str, str]
     samples: str | None
 
 
@@ -36,15 +39,25 @@ def trainings(results: Path, artifacts: list[Artifact]) -> list[Training]:
 
 
 def _training(folder: Path, artifact: Artifact) -> Training:
-    history = folder / "history.csv"
     samples = folder / "samples.png"
+    history = _history(folder / "history.csv")
     return Training(
         name=artifact.name,
         kind=artifact.stage.removesuffix("s"),
         facts=_facts(artifact),
-        curves=_curves(artifact, read_table(history, ("train_loss", "validation_loss"))) if history.is_file() else [],
+        curves=_curves(artifact, history),
+        legend={
+            name: colour
+            for name, colour in CURVE_COLOURS.items()
+            if {LOSSES.get(name), ACCURACIES.get(name)} & set(history)
+        },
         samples=data_uri(samples.read_bytes()) if samples.is_file() else None,
     )
+
+
+def _history(path: Path) -> pd.DataFrame:
+    """A network's history; empty where it was trained elsewhere."""
+    return read_table(path, ("train_loss", "validation_loss")) if path.is_file() else pd.DataFrame()
 
 
 def _facts(artifact: Artifact) -> str:
@@ -54,17 +67,24 @@ def _facts(artifact: Artifact) -> str:
         said.append(f"{facts['parameters'] / 1e6:.2f} million parameters")
     if "validation_accuracy" in facts:
         said.append(f"right on {percent(facts['validation_accuracy'])} of the validation images")
+    if "robust_validation_accuracy" in facts:
+        said.append(
+            f"and under PGD on {percent(facts['robust_validation_accuracy'])} (epoch {facts['epoch']} was kept)"
+        )
     if "validation_loss" in facts:
         said.append(f"validation loss {facts['validation_loss']:.4g}")
+    if "published" in (spec := artifact.manifest.get("spec", {}).get(artifact.stage.removesuffix("s"), {})):
+        said.append(f"published as {spec['published']}")
+    said += facts.get("warnings", [])
     return ", ".join(said)
 
 
 def _curves(artifact: Artifact, history: pd.DataFrame) -> list[tuple[str, Markup]]:
+    if history.empty:
+        return []
     x = history.columns[0]
-    losses = {"train": "train_loss", "validation": "validation_loss"}
-    accuracies = {"validation": "validation_accuracy"}
     found = []
-    for y, columns in (("loss", losses), ("accuracy (%)", accuracies)):
+    for y, columns in (("loss", LOSSES), ("accuracy (%)", ACCURACIES)):
         curves = {name: _points(history, x, column) for name, column in columns.items() if column in history}
         curves = {name: points for name, points in curves.items() if len(points[0])}
         if y.startswith("accuracy"):

@@ -15,25 +15,31 @@ from assay.attacks.ball import storage_bits
 from assay.files import AssayError, canonical_json, read_json
 from assay.schedule import Schedule
 from assay.study.attacks import AnyAttack, Attack
-from assay.study.classifiers import Classifier
-from assay.study.diffusions import Diffusion
+from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
+from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 from assay.study.fields import SELECTED
+from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.purifiers import AnyPurifier, Purifier
+from assay.study.resources import JUDGED_IMAGES
 from assay.study.selection import read_sigma
 from assay.study.unet_size import Size, unet_size
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
 FOLDERS = {
+    "index_images": "images",
     "prepare_images": "images",
     "train_classifier": "classifiers",
     "train_diffusion": "diffusions",
+    "import_classifier": "classifiers",
+    "import_diffusion": "diffusions",
     "attack": "adversarial",
     "purify": "purified",
     "classify": "scores",
 }
 SELECTION = "selection/"  # the artifacts that sigma is chosen from lie below it, in folders like those of the test
 SELECTED_SIGMA = "selection/sigma.json"
+INDEX = "index"  # lies beside the splits
 PART = re.compile(r"\.part-\d+-of-(\d+)$")
 NO_PART = ""
 WITH_GRADIENT = 3  # a forward and a backward pass, in forward passes
@@ -42,7 +48,7 @@ COLOURS = 3
 PAGE_BYTES = 184  # of TIFF tags an image
 FLOAT_BYTES = 4
 MANIFEST_BYTES = 1500
-ROW_BYTES = {"prepare_images": 14, "attack": 62, "purify": 16, "classify": 40}
+ROW_BYTES = {"index_images": 55, "prepare_images": 31, "attack": 62, "purify": 16, "classify": 40}
 SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 
 
@@ -50,7 +56,8 @@ SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 class Work:
     """An amount of work, in a unit that stages share, and the bytes that stay on disk; None where it is not known.
 
-    Units: `pixels` drawn; `noisy pixels`; and multiply-adds of a `classifier` or mostly of a `diffusion`.
+    Units: `pixels` drawn; `pixels read`; `noisy pixels`; `bytes` fetched; and multiply-adds of a `classifier` or mostly
+    of a `diffusion`.
     """
 
     unit: str
@@ -64,21 +71,25 @@ class Sizes:
 
     side: int
     counts: Mapping[str, int]
+    total: int  # images in the data set's files
     draws: int
-    classifiers: Mapping[str, Classifier]
-    diffusions: Mapping[str, Diffusion]
+    classifiers: Mapping[str, Classifier | PublishedClassifier]
+    diffusions: Mapping[str, Diffusion | PublishedDiffusion]
     selected: float = 0.0  # the selected sigma; before it is chosen, the highest that it can be
 
 
 def sizes_of_study(study: Study) -> Sizes:
     """The sizes of a study before it is started."""
+    images, draws = study.images, study.evaluation.draws
     highest = max(study.selection.sigmas) if study.selection else 0.0
-    return Sizes(study.images.size, study.counts, study.evaluation.draws, study.classifiers, study.diffusions, highest)
+    counts = study.expected_counts
+    return Sizes(images.size, counts, images.total, draws, study.classifiers, study.diffusions, highest)
 
 
 def sizes_of_results(results: Path) -> Sizes | None:
     """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
-    images = {folder.name: spec for folder in _folders(results, "images") if (spec := read_spec(folder))}
+    folders = [folder for folder in _folders(results, "images") if folder.name != INDEX]
+    images = {folder.name: spec for folder in folders if (spec := read_spec(folder))}
     if "test" not in images:
         return None
     draws = max(  # of a locked threat's stacks it is one
@@ -87,10 +98,14 @@ def sizes_of_results(results: Path) -> Sizes | None:
     )
     return Sizes(
         side=images["test"]["images"]["size"],
-        counts={split: spec["count"] for split, spec in images.items()},
+        counts={
+            split: spec["count"] or _facts(results / "images" / split).get("images", 0)
+            for split, spec in images.items()
+        },
+        total=sum(file["images"] for file in _facts(results / "images" / INDEX).get("files", {}).values()),
         draws=draws,
-        classifiers=_networks(results, "classifiers", "classifier", Classifier),
-        diffusions=_networks(results, "diffusions", "diffusion", Diffusion),
+        classifiers=_networks(results, "classifiers", "classifier", AnyClassifier),
+        diffusions=_networks(results, "diffusions", "diffusion", AnyDiffusion),
         selected=_selected(results),
     )
 
@@ -116,6 +131,13 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / "manifest.json")["facts"]
+    except (AssayError, KeyError, TypeError):
+        return {}
+
+
 def split_place(benchmark: Path, benchmarks: str) -> tuple[str, str, int]:
     """Of a benchmark file: its stage, its artifact's path below the stage's folder, and how many parts that has.
 
@@ -136,17 +158,38 @@ def work(stage: str, name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work |
         return None
 
 
+def _fetch(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    sha256, length = PCAM_FILES[spec["file"]]
+    return Work("bytes", None, length if spec["sha256"] == sha256 else None)
+
+
+def _index(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    disk = sizes.total * ROW_BYTES["index_images"] + MANIFEST_BYTES
+    return Work("pixels read", sizes.total * spec["images"]["size"] ** 2, disk)
+
+
 def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
-    count, side = spec["count"], spec["images"]["size"]
-    return Work("pixels", count * side**2, _stack_bytes("prepare_images", count, side, 1))
+    count, side = sizes.counts[spec["split"]], spec["images"]["size"]
+    unit = "pixels" if spec["images"]["source"] == "phantom" else "pixels read"
+    return Work(unit, count * side**2, _stack_bytes("prepare_images", count, side, 1))
 
 
 def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     classifier = Classifier.model_validate(spec["classifier"])
     network = classifier_size(classifier, sizes.side)
-    passes = WITH_GRADIENT * classifier.epochs * sizes.counts["train"]
-    disk = None if network is None else FLOAT_BYTES * network.parameters + MANIFEST_BYTES
-    return Work("classifier", _times(passes, network), disk)
+    images = sizes.counts["train"]
+    found = classifier.adversarial.gradients(images) if classifier.adversarial else 0
+    return Work("classifier", _times(WITH_GRADIENT * classifier.epochs * (images + found), network), _weights(network))
+
+
+def _import_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    network = classifier_size(PublishedClassifier.model_validate(spec["classifier"]), sizes.side)
+    return Work("classifier", _times(sizes.counts["validation"], network), _weights(network))
+
+
+def _weights(network: Size | None) -> int | None:
+    """The bytes of a classifier's artifact."""
+    return None if network is None else FLOAT_BYTES * network.parameters + MANIFEST_BYTES
 
 
 def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -156,6 +199,12 @@ def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     return Work(
         "diffusion", passes * network.multiply_adds, FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
     )
+
+
+def _import_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    network = unet_size(PublishedDiffusion.model_validate(spec["diffusion"]), sizes.side)
+    disk = FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
+    return Work("diffusion", JUDGED_IMAGES * network.multiply_adds, disk)
 
 
 def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -204,19 +253,40 @@ def _classify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 
 
 STAGES: dict[str, Callable[[str, Mapping[str, Any], Sizes], Work]] = {
+    "fetch_images": _fetch,
+    "index_images": _index,
     "prepare_images": _images,
     "train_classifier": _train_classifier,
     "train_diffusion": _train_diffusion,
+    "import_classifier": _import_classifier,
+    "import_diffusion": _import_diffusion,
     "attack": _attack,
     "purify": _purify,
     "classify": _classify,
 }
 
 
-def classifier_size(classifier: Classifier, side: int) -> Size | None:
-    """The size of a classifier's network for images of `side` pixels; None where torch is not installed to build it."""
+def classifier_size(classifier: Network | PublishedClassifier, side: int) -> Size | None:
+    """The size of a classifier's network for images of `side` pixels.
+
+    None where torch is not installed to build it, or the config does not name the network of a published one.
+    """
+    if isinstance(classifier, PublishedClassifier):
+        described = published_network(classifier)
+        return classifier_size(described, side) if described else None
     keys = {"network", "arguments", "small_stem"}
     return _classifier_size(canonical_json(classifier.model_dump(mode="json", include=keys)), side)
+
+
+def published_network(classifier: PublishedClassifier) -> Network | None:
+    """What a published classifier is built from, as far as its config, or config.json in a local folder, tells."""
+    if classifier.network:
+        return Network(network=classifier.network, arguments=classifier.arguments)
+    try:
+        config = read_json(Path(classifier.published) / "config.json")
+        return Network(network=f"timm/{config['architecture']}", arguments=config.get("model_args") or {})
+    except (AssayError, KeyError, TypeError, OSError):
+        return None
 
 
 @functools.cache
@@ -229,7 +299,7 @@ def _classifier_size(classifier: str, side: int) -> Size | None:
     except ImportError:
         return None
     with torch.device("meta"), torch.inference_mode():  # shapes alone, nothing is computed
-        network = build_classifier(Classifier.model_validate_json(classifier), classes=2).eval()
+        network = build_classifier(Network.model_validate_json(classifier), classes=2).eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.empty(1, COLOURS, side, side))
     return Size(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
@@ -247,11 +317,11 @@ def _folders(results: Path, kind: str) -> list[Path]:
     return sorted(path.parent for path in results.glob(f"{kind}/*/manifest.json"))
 
 
-def _networks(results: Path, kind: str, key: str, model: type) -> dict[str, Any]:
+def _networks(results: Path, kind: str, key: str, model: Any) -> dict[str, Any]:
     found = {}
     for folder in _folders(results, kind):
         try:
-            found[folder.name] = model.model_validate((read_spec(folder) or {})[key])
+            found[folder.name] = TypeAdapter(model).validate_python((read_spec(folder) or {})[key])
         except (KeyError, ValidationError):  # a manifest of other code
             continue
     return found

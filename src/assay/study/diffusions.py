@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from assay.study.fields import Model, PositiveInt, Sigma
+from assay.study.fields import Model, PositiveInt, Sha256, Sigma, UnitRange, told_by
+
+ScheduleKind = Literal["linear", "cosine"]
 
 
 class Diffusion(Model):
     """A denoising diffusion model (diffusers' UNet2DModel, epsilon prediction) and its training."""
+
+    kind: ClassVar[str] = "trained"
 
     channels: list[PositiveInt] = Field(description="Channels of the U-Net by level, from full resolution down.")
     layers_per_block: PositiveInt = Field(2, description="Residual layers a level.")
     attention_levels: list[int] = Field([], description="Levels (0 = full resolution) that have self-attention.")
     middle_attention: bool = Field(True, description="Self-attention in the middle of the U-Net.")
     norm_groups: PositiveInt = Field(32, description="Groups of each group normalisation; divides every channel count.")
-    schedule: Literal["linear", "cosine"] = Field("linear", description="Noise schedule (DDPM's linear, or cosine).")
+    schedule: ScheduleKind = Field("linear", description="Noise schedule (DDPM's linear, or cosine).")
     time_steps: PositiveInt = Field(1000, description="Time steps of the noise schedule.")
     data_range: tuple[float, float] = Field(
         (-1.0, 1.0), description="Range that the network's images have; sigma and eps stay in pixel units all the same."
@@ -49,8 +53,53 @@ class Diffusion(Model):
         return self
 
 
+class PublishedDiffusion(Model):
+    """A diffusion that was trained elsewhere: a DDPMPipeline of diffusers, or its UNet2DModel alone."""
+
+    kind: ClassVar[str] = "published"
+    max_sigma: ClassVar[Sigma | None] = None
+
+    published: str = Field(
+        min_length=1,
+        description="Its files: a folder, or `hf-hub:OWNER/NAME`: a DDPMPipeline's (with `unet/` and `scheduler/`), or "
+        "a U-Net's alone (config.json beside its weights).",
+    )
+    data_range: UnitRange = Field(
+        description="Range of the images that it was trained on: `[-1, 1]` (the usual) or `[0, 1]`. No file tells."
+    )
+    schedule: ScheduleKind = Field(
+        "linear", description="Noise schedule; must be the one of scheduler_config.json where there is such a file."
+    )
+    time_steps: PositiveInt = Field(
+        1000, description="Time steps of the noise schedule; as in scheduler_config.json where there is such a file."
+    )
+    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")
+    channels: list[PositiveInt] = Field(
+        [128, 128, 256, 256, 512, 512],
+        description="For planning only, as the next three: the U-Net's channels by level. The network is built from "
+        "its own config.json; the defaults are those of `hf-hub:ankile/ddpm-pcam-96-flip`.",
+    )
+    layers_per_block: PositiveInt = Field(2, description="For planning only: residual layers a level.")
+    attention_levels: list[int] = Field([4], description="For planning only: levels that have self-attention.")
+    middle_attention: bool = Field(True, description="For planning only: self-attention in the middle.")
+
+
+AnyDiffusion = Annotated[
+    Annotated[Diffusion, Tag(Diffusion.kind)] | Annotated[PublishedDiffusion, Tag(PublishedDiffusion.kind)],
+    Discriminator(told_by("published", PublishedDiffusion.kind, Diffusion.kind)),
+]
+
+
 class DiffusionSpec(Model):
     """What train_diffusion reads."""
 
     diffusion: Diffusion
+    seed: int
+
+
+class PublishedDiffusionSpec(Model):
+    """What import_diffusion reads."""
+
+    diffusion: PublishedDiffusion
     seed: int

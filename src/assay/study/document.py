@@ -8,16 +8,17 @@ import typing
 from pydantic_core import PydanticUndefined
 
 from assay.study import attacks, checks, classifiers, diffusions, evaluation, images, model, purifiers, selection
-from assay.study.fields import Model
+from assay.study.fields import TAGS, Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
 END = "<!-- end of keys -->"
 
 SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("The study", [model.Study]),
-    ("`images`", [images.PhantomImages]),
-    ("`classifiers.NAME`", [classifiers.Classifier]),
-    ("`diffusions.NAME`", [diffusions.Diffusion]),
+    ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
+    ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier]),
+    ("`classifiers.NAME.adversarial`", [classifiers.AdversarialTraining]),
+    ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
     ("`cross[]`", [model.Crossing]),
@@ -45,11 +46,18 @@ def key_tables() -> str:
 def _table(kind: type[Model], named: bool) -> str:
     lines = []
     if named:
-        lines += [f"### `method: {typing.get_args(kind.model_fields['method'].annotation)[0]}`", ""]
+        lines += [f"### {_heading(kind)}", ""]
     lines += [(kind.__doc__ or "").strip().splitlines()[0], "", "| key | default | meaning |", "| --- | --- | --- |"]
     for name, field in kind.model_fields.items():
         lines.append(f"| `{name}` | {_default(field)} | {field.description} |")
     return "\n".join(lines)
+
+
+def _heading(kind: type[Model]) -> str:
+    """What in a config tells this model from the others of its section."""
+    if tag := next((name for name in TAGS if name in kind.model_fields), None):
+        return f"`{tag}: {typing.get_args(kind.model_fields[tag].annotation)[0]}`"
+    return "with `published`" if kind.kind == "published" else "without `published`"
 
 
 def _default(field: typing.Any) -> str:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
 
 def parse_number(value: Any) -> Any:
@@ -18,19 +28,40 @@ def parse_number(value: Any) -> Any:
     return value
 
 
+def check_unit_range(value: tuple[float, float]) -> tuple[float, float]:
+    """[0, 1] or [-1, 1], the ranges that networks are published for."""
+    if value not in ((0.0, 1.0), (-1.0, 1.0)):
+        raise ValueError(f"{list(value)} is neither [0, 1] nor [-1, 1]; write what the network was trained on")
+    return value
+
+
+def told_by(key: str, present: str, absent: str) -> Callable[[Any], str]:
+    """What tells two models apart: whether a key is there. Gives the kind of a config's part, or of a model of it."""
+
+    def kind(value: Any) -> str:
+        is_present = key in value if isinstance(value, dict) else getattr(value, "kind", None) == present
+        return present if is_present else absent
+
+    return kind
+
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
+UnitRange = Annotated[tuple[float, float], AfterValidator(check_unit_range)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 SELECTED = "selected"  # in place of a sigma: the one that the study's selection chooses
-TAGS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
+LEVELS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
 Level = Annotated[
-    Annotated[Sigma, Tag(TAGS[0])] | Annotated[Literal["selected"], Tag(TAGS[1])],
-    Discriminator(lambda value: TAGS[isinstance(value, str) and "/" not in value]),
+    Annotated[Sigma, Tag(LEVELS[0])] | Annotated[Literal["selected"], Tag(LEVELS[1])],
+    Discriminator(lambda value: LEVELS[isinstance(value, str) and "/" not in value]),
 ]
 PositiveInt = Annotated[int, Field(gt=0)]
 Norm = Literal["Linf", "L2"]
+
+TAGS = ("method", "source")  # the keys that say which model a part of the config is
 
 
 class Model(BaseModel):

@@ -1,14 +1,56 @@
-"""The config's models of data sets."""
+"""The config's models of data sets, and the specs of the stages that make stacks of them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from assay.study.fields import Model, PositiveInt
 
 Split = Literal["train", "validation", "selection", "test"]
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
+
+# PCam's published files by part (test, valid, train) and content (x: images, y: labels): SHA-256 and bytes.
+PCAM_FILES = {
+    "camelyonpatch_level_2_split_test_x.h5.gz": (
+        "79174c2201ad521602a5888be8f36ee10875f37403dd3f2086caf2182ef87245",
+        800_875_929,
+    ),
+    "camelyonpatch_level_2_split_test_y.h5.gz": (
+        "0a522005fccc8bbd04c5a117bfaf81d8da2676f03a29d7499f71d0a0bd6068ef",
+        3_040,
+    ),
+    "camelyonpatch_level_2_split_valid_x.h5.gz": (
+        "f82ee1670d027b4ec388048d9eabc2186b77c009655dae76d624c0ecb053ccb2",
+        805_965_320,
+    ),
+    "camelyonpatch_level_2_split_valid_y.h5.gz": (
+        "ce1ae30f08feb468447971cfd0472e7becd0ad96d877c64120c72571439ae48c",
+        3_038,
+    ),
+    "camelyonpatch_level_2_split_train_x.h5.gz": (
+        "d619e741468a7ab35c7e4a75e6821b7e7e6c9411705d45708f2a0efc8960656c",
+        6_421_353_462,
+    ),
+    "camelyonpatch_level_2_split_train_y.h5.gz": (
+        "b74126d2c01b20d3661f9b46765d29cf4e4fba6faba29c8e0d09d406331ab75a",
+        21_378,
+    ),
+}
+# The part that the images of a split are drawn from.
+PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
+
+
+def pcam_file(part: str, content: str) -> str:
+    """The name of PCam's file of a part (test, valid, train) with the images (x) or the labels (y)."""
+    return f"camelyonpatch_level_2_split_{part}_{content}.h5.gz"
+
+
+# What a source's images are, without where they lie and how many are used: all that a stack depends on.
 
 
 class PhantomSource(Model):
@@ -18,20 +60,148 @@ class PhantomSource(Model):
     size: int = Field(32, ge=16, le=512, description="Side of an image in pixels (PCam has 96).")
 
 
-class PhantomImages(PhantomSource):
+class PcamSource(Model):
+    """PatchCamelyon's six files, or other data in the same format."""
+
+    source: Literal["pcam"] = Field(description="PatchCamelyon as published: six `.h5.gz` files.")
+    size: int = Field(96, ge=16, le=512, description="Side of an image in pixels.")
+    sha256: dict[str, Hash] | None = Field(
+        None,
+        description="SHA-256 of each of the six files by name, for your own data; the published ones if absent.",
+    )
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of each file by name."""
+        return self.sha256 or {name: sha256 for name, (sha256, _) in PCAM_FILES.items()}
+
+    @model_validator(mode="after")
+    def _every_file_has_a_hash(self) -> PcamSource:
+        for name in [*PCAM_FILES, *self.hashes]:
+            if name not in self.hashes:
+                raise ValueError(f"sha256: no hash of {name}; give those of all six files")
+            if name not in PCAM_FILES:
+                raise ValueError(f"sha256: {name} is none of PCam's files; they are {', '.join(PCAM_FILES)}")
+        return self
+
+
+class KaggleSource(Model):
+    """Kaggle's edition of PCam, without duplicates, or other data in the same format."""
+
+    source: Literal["kaggle"] = Field(description="Kaggle's edition of PCam: `train/<id>.tif` and `train_labels.csv`.")
+    size: int = Field(96, ge=16, le=512, description="Side of an image in pixels.")
+
+
+AnySource = Annotated[PhantomSource | PcamSource | KaggleSource, Field(discriminator="source")]
+
+
+# The same in a config: with counts, and where the files lie.
+
+
+class _Configured(Model):
+    """What the rules ask of any `images` of a config, beside its `folder` (None where there are no files)."""
+
+    total: ClassVar[int] = 0  # images in the files
+
+    @property
+    def files(self) -> list[str]:
+        """The files, as paths, that the source's images are read from and that can be fetched."""
+        return []
+
+    def files_of(self, split: Split) -> list[str]:
+        """Those of them that hold the images of a split."""
+        return []
+
+    def content(self) -> dict[str, Any]:
+        """The source alone, as its model's fields."""
+        return self.model_dump(exclude={"train", "validation", "folder", "mirrors"})
+
+    def left(self, others: int) -> int:
+        """About how many images are left to train on beside so many others."""
+        return self.train
+
+    def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
+        """The other splits' counts, where the images of this split depend on them."""
+        return {}
+
+
+class PhantomImages(PhantomSource, _Configured):
     """The embedded data set and how much of it to use."""
+
+    folder: ClassVar[None] = None
 
     train: PositiveInt = Field(description="Images to train on.")
     validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
 
 
-Images = PhantomImages
+class PcamImages(PcamSource, _Configured):
+    """PatchCamelyon: each split is drawn from its own file, selection and validation from the valid file."""
+
+    train_images: ClassVar[int] = 262_144
+    total: ClassVar[int] = train_images + 2 * 32_768
+
+    folder: Folder = Field("data/pcam", description="Where the six files lie; what is not there is fetched.")
+    mirrors: list[Url] = Field(
+        ["https://zenodo.org/record/2546921/files/"],
+        min_length=1,
+        description="Addresses of folders that have the files, tried in turn.",
+    )
+    train: PositiveInt | None = Field(None, description="Images to train on; all of the train file if absent.")
+    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+
+    @property
+    def files(self) -> list[str]:
+        return [f"{self.folder.rstrip('/')}/{name}" for name in PCAM_FILES]
+
+    def files_of(self, split: Split) -> list[str]:
+        return [f"{self.folder.rstrip('/')}/{pcam_file(PCAM_PARTS[split], 'x')}"]
+
+    def content(self) -> dict[str, Any]:
+        return super().content() | {"sha256": self.hashes}
+
+    def left(self, others: int) -> int:
+        return self.train_images
+
+
+class KaggleImages(KaggleSource, _Configured):
+    """Kaggle's edition of PCam (histopathologic-cancer-detection): every split is drawn from its labelled images."""
+
+    total: ClassVar[int] = 220_025
+
+    folder: Folder = Field("data/kaggle", description="Where `train/` and `train_labels.csv` lie.")
+    train: PositiveInt | None = Field(None, description="Images to train on; all that the others leave if absent.")
+    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+
+    def left(self, others: int) -> int:
+        return max(1, self.total - others)
+
+    def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
+        if split != "train":
+            return {}
+        return {other: count for other, count in counts.items() if other != split and count}
+
+
+Images = Annotated[PhantomImages | PcamImages | KaggleImages, Field(discriminator="source")]
+
+
+class FetchSpec(Model):
+    """What fetch_images reads."""
+
+    file: str
+    sha256: Hash
+
+
+class IndexSpec(Model):
+    """What index_images reads."""
+
+    images: AnySource
 
 
 class ImagesSpec(Model):
-    """What prepare_images reads."""
+    """What prepare_images reads. The split takes `count` images, or all, of those that the splits `beside` it leave."""
 
-    images: PhantomSource
+    images: AnySource
     split: Split
-    count: PositiveInt
+    count: PositiveInt | None
+    beside: dict[Split, PositiveInt] = Field({})
     seed: int

@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 
 from assay.study.attacks import AnyAttack
 from assay.study.checks import Checks
-from assay.study.classifiers import Classifier
-from assay.study.diffusions import Diffusion
+from assay.study.classifiers import AnyClassifier
+from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
 from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
-from assay.study.images import Images
+from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
 
@@ -41,14 +41,26 @@ class Study(Model):
     seed: int = Field(0, ge=0, description="Seed of everything random.")
     threads: PositiveInt = Field(2, description="CPU threads of a training stage (last bits may depend on it).")
     images: Images = Field(description="The data set.")
-    classifiers: dict[Name, Classifier] = Field(min_length=1, description="Classifiers by name.")
-    diffusions: dict[Name, Diffusion] = Field({}, description="Diffusions by name.")
+    classifiers: dict[Name, AnyClassifier] = Field(min_length=1, description="Classifiers by name.")
+    diffusions: dict[Name, AnyDiffusion] = Field({}, description="Diffusions by name.")
     purifiers: dict[Name, AnyPurifier] = Field({}, description="Purifiers by name.")
     attacks: dict[Name, AnyAttack] = Field({}, description="Attacks by name.")
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
     checks: Checks = Field(Checks(), description="Which checks of the attacks are run that need the networks.")
+
+    @property
+    def counts(self) -> dict[Split, int | None]:
+        """Images by split, for the splits that the study has; None is all that is left."""
+        counts = {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
+        return counts | ({"selection": self.selection.images} if self.selection else {})
+
+    @property
+    def expected_counts(self) -> dict[Split, int]:
+        """Images by split, about as many as there will be."""
+        others = sum(count or 0 for count in self.counts.values())
+        return {split: count or self.images.left(others) for split, count in self.counts.items()}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
@@ -103,12 +115,6 @@ class Study(Model):
                     f"attacks.{attack}.surrogate_steps: {fewer} is no fewer than the {purifier.steps} steps of "
                     f"purifier '{name}'; lower it"
                 )
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many images each split has."""
-        counts = {"train": self.images.train, "validation": self.images.validation, "test": self.evaluation.images}
-        return counts | ({"selection": self.selection.images} if self.selection else {})
 
     def _require_trained(self, key: str, sigmas: list[Level], diffusion: str) -> None:
         top = self.diffusions[diffusion].max_sigma

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from assay.files import AssayError
-from assay.study.fields import NAME_PATTERN, TAGS, Model
+from assay.study.fields import LEVELS, NAME_PATTERN, TAGS, Model
 from assay.study.model import Study, suggest
 
 
@@ -39,28 +39,29 @@ def read_study(path: Path) -> Study:
 
 def _describe(fault: dict[str, Any]) -> str:
     """One pydantic error as one line: the key as it stands in the file, what is wrong and what to do."""
-    location, models = _resolve(part for part in fault["loc"] if part not in ("[key]", *TAGS))
+    location, models = _resolve(part for part in fault["loc"] if part not in ("[key]", *LEVELS))
     key = ".".join(str(part) for part in location)
     given = fault.get("input")
     match fault["type"]:
         case "extra_forbidden":
-            known = sorted({name for model in models for name in model.model_fields})
+            known = sorted({name for model in models for name in [*model.model_fields, *_telling(model)]})
             hint = suggest(str(location[-1]), known)
             return f"{key}: unknown key{hint or '; known are ' + ', '.join(known)}"
         case "missing":
             return f"{key}: missing; add it (see config/README.md)"
         case "union_tag_invalid":
             tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "")
-            return f"{key}.method: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
+            return f"{key}.{_tag_key(fault)}: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
         case "union_tag_not_found":
-            return f"{key}.method: missing; add it (see config/README.md)"
-        case "literal_error" if TAGS[1] in fault["loc"]:
+            return f"{key}.{_tag_key(fault)}: missing; add it (see config/README.md)"
+        case "literal_error" if LEVELS[1] in fault["loc"]:
             return f"{key}: '{given}' is no number; write one, a fraction such as 2/255, or {fault['ctx']['expected']}"
         case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:
             return f"{key}: '{given}' is no name; use letters, digits, - and _, and begin with a letter or digit"
         case "value_error":
             message = fault["msg"].removeprefix("Value error, ")
-            return f"{key}.{message}" if key and not isinstance(given, str) else f"{key}: {message}".removeprefix(": ")
+            of_a_model = isinstance(given, dict)  # then the message begins with the key inside it
+            return f"{key}.{message}" if key and of_a_model else f"{key}: {message}".removeprefix(": ")
         case _:
             return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {given!r}"
 
@@ -103,5 +104,15 @@ def _is_model(kind: Any) -> bool:
 
 
 def _tag(kind: type[Model]) -> str | None:
-    field = kind.model_fields.get("method")
-    return get_args(field.annotation)[0] if field else None
+    """What stands for a model of a union in an error's location: its method or source, or its kind."""
+    field = next((kind.model_fields[name] for name in TAGS if name in kind.model_fields), None)
+    return get_args(field.annotation)[0] if field else getattr(kind, "kind", None)
+
+
+def _telling(kind: type[Model]) -> list[str]:
+    """The key that would have made another kind of what was taken for a trained one."""
+    return ["published"] if _tag(kind) == "trained" else []
+
+
+def _tag_key(fault: dict[str, Any]) -> str:
+    return fault["ctx"]["discriminator"].strip("'")

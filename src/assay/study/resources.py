@@ -10,10 +10,16 @@ import math
 from dataclasses import dataclass, replace
 
 from assay.study.cells import attacked_stacks, sweep
+from assay.study.classifiers import PublishedClassifier
+from assay.study.diffusions import PublishedDiffusion
+from assay.study.images import Split
 from assay.study.model import Study
 from assay.study.unet_size import unet_size
 
-GPU_STAGES = ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe")
+GPU_STAGES = (
+    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("attack", "purify", "classify", "probe"),
+)
 
 OPERATIONS = 2  # a multiplication and an addition
 RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
@@ -24,7 +30,9 @@ SMALL_STEM = 16  # times that where the first convolution does not shrink the im
 GRADIENT = 3  # forward and backward, in forwards
 CHECKPOINTED = 4  # the same where the forward is done twice
 LIBRARIES_MB = {False: 1000, True: 4000}  # host memory before any image: without and with torch and a GPU
-BYTES_A_VALUE = 12  # a stored value, and twice as a float
+JUDGED_IMAGES = 512  # that an imported diffusion calls its network for, to judge and to show it
+BYTES_A_VALUE = 2  # stacks are mapped, not loaded: what is wanted of memory is that they stay there
+HELD_MB = 500  # what a stage that makes stacks holds of them, and its tables
 
 
 @dataclass(frozen=True)
@@ -45,19 +53,33 @@ class JobNeeds:
         self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
 
     def images(self, split: str, attempt: int = 1) -> Needs:
-        count = self.study.counts[split]
-        return _needs(False, count, self._pixels, count * self._pixels * PIXEL_COST, attempt)
+        return self._read_images(self._counts[split], attempt)
+
+    def index(self, attempt: int = 1) -> Needs:
+        return self._read_images(self.study.images.total, attempt)
+
+    def check(self, attempt: int = 1) -> Needs:
+        return self._read_images(sum(self._counts.values()), attempt)
 
     def classifier(self, name: str, attempt: int = 1) -> Needs:
-        images = self.study.images
-        shown = self.study.classifiers[name].epochs * (GRADIENT * images.train + images.validation)
-        return _needs(True, images.train + images.validation, self._pixels, shown * self._classify(name), attempt)
+        """Of training a classifier, or of importing it."""
+        train, validation = self._counts["train"], self._counts["validation"]
+        classifier = self.study.classifiers[name]
+        if isinstance(classifier, PublishedClassifier):
+            return _needs(True, validation, self._pixels, validation * self._classify(name), attempt)
+        found = classifier.adversarial.gradients(train) if classifier.adversarial else 0
+        shown = classifier.epochs * (GRADIENT * (train + found) + validation)
+        return _needs(True, train + validation, self._pixels, shown * self._classify(name), attempt)
 
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
-        images, diffusion = self.study.images, self.study.diffusions[name]
-        shown = diffusion.steps * (GRADIENT * diffusion.batch_size + images.validation / diffusion.validate_every)
-        work = shown * OPERATIONS * unet_size(diffusion, images.size).multiply_adds
-        return _needs(True, images.train + images.validation, self._pixels, work, attempt)
+        """Of training a diffusion, or of importing it."""
+        train, validation = self._counts["train"], self._counts["validation"]
+        diffusion = self.study.diffusions[name]
+        call = OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
+        if isinstance(diffusion, PublishedDiffusion):
+            return _needs(True, validation, self._pixels, JUDGED_IMAGES * call, attempt)
+        shown = diffusion.steps * (GRADIENT * diffusion.batch_size + validation / diffusion.validate_every)
+        return _needs(True, train + validation, self._pixels, shown * call, attempt)
 
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
         """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
@@ -74,7 +96,7 @@ class JobNeeds:
         """A few attacks on a few images; the whole stack is read for that."""
         checks, whole = self.study.checks, self.attack(path, attempt)
         attacks = checks.gradients + 5 * checks.convergence + 3 * checks.active
-        share = attacks * checks.images / self.study.evaluation.images
+        share = attacks * checks.images / self._counts["test"]
         return replace(whole, runtime=math.ceil(MIN_MINUTES * 2 ** (attempt - 1) + whole.runtime * share))
 
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
@@ -87,6 +109,14 @@ class JobNeeds:
         """Of summarise, check and report."""
         return _needs(False, self.study.evaluation.images * self._draws, self._pixels, 0.0, attempt)
 
+    def _read_images(self, count: int, attempt: int) -> Needs:
+        """Of a stage that looks at so many images of the data set once, a few at a time."""
+        return _needs(False, 0, self._pixels, count * self._pixels * PIXEL_COST, attempt)
+
+    @property
+    def _counts(self) -> dict[Split, int]:
+        return self.study.expected_counts
+
     @property
     def _pixels(self) -> int:
         return self.study.images.size**2
@@ -97,7 +127,7 @@ class JobNeeds:
 
     def _stack(self, role: str, copies: int, work: float, attempt: int) -> Needs:
         """Of a stage that does `work` for each image and holds `copies` of the stack."""
-        count = self.study.counts[role.rstrip("/") or "test"]
+        count = self.study.counts["selection" if role else "test"]
         return _needs(True, count * (1 + copies), self._pixels, count * work, attempt)
 
     def _classify(self, name: str) -> float:
@@ -118,6 +148,6 @@ class JobNeeds:
 def _needs(gpu: bool, images: int, pixels: int, work: float, attempt: int) -> Needs:
     """Of a job that holds so many images and does so many operations."""
     more = 2 ** (attempt - 1)
-    memory = LIBRARIES_MB[gpu] + images * pixels * 3 * BYTES_A_VALUE / 1e6
+    memory = LIBRARIES_MB[gpu] + HELD_MB + images * pixels * 3 * BYTES_A_VALUE / 1e6
     minutes = MIN_MINUTES + MARGIN * work / RATE / 60
     return Needs(int(gpu), 100 * math.ceil(memory / 100) * more, math.ceil(minutes) * more)

@@ -11,16 +11,21 @@ from typing import Any
 from assay.files import canonical_json, digest
 from assay.study.attacks import AttackSpec
 from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, sigma_token, sweep
-from assay.study.classifiers import ClassifierSpec
-from assay.study.diffusions import DiffusionSpec
+from assay.study.classifiers import ClassifierSpec, PublishedClassifier, PublishedClassifierSpec
+from assay.study.diffusions import DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import Level, Model
 from assay.study.fingerprint import fingerprint
-from assay.study.images import ImagesSpec, Split
+from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
 from assay.study.probing import ProbeSpec, probed_stacks
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
+
+
+def split_of(role: str) -> Split:
+    """The split of a role's images: empty for test images, `selection/` for those that sigma is chosen on."""
+    return "selection" if role else "test"
 
 
 class Specs:
@@ -38,16 +43,33 @@ class Specs:
     # specs
 
     def images(self, split: Split) -> str:
-        images = self.study.images
-        source = images.model_dump(exclude={"train", "validation"})
-        counts = self.study.counts
-        return _text(ImagesSpec(images=source, split=split, count=counts[split], seed=self.study.seed))
+        images, counts = self.study.images, self.study.counts
+        return _text(
+            ImagesSpec(
+                images=images.content(),
+                split=split,
+                count=counts[split],
+                beside=images.beside(split, counts),
+                seed=self.study.seed,
+            )
+        )
+
+    def fetch(self, file: str) -> str:
+        return _text(FetchSpec(file=file, sha256=self.study.images.hashes[file]))
+
+    def index(self) -> str:
+        return _text(IndexSpec(images=self.study.images.content()))
 
     def classifier(self, name: str) -> str:
-        return _text(ClassifierSpec(classifier=self.study.classifiers[name], seed=self.study.seed))
+        classifier = self.study.classifiers[name]
+        if isinstance(classifier, PublishedClassifier):
+            return _text(PublishedClassifierSpec(classifier=classifier))
+        return _text(ClassifierSpec(classifier=classifier, seed=self.study.seed))
 
     def diffusion(self, name: str) -> str:
-        return _text(DiffusionSpec(diffusion=self.study.diffusions[name], seed=self.study.seed))
+        diffusion = self.study.diffusions[name]
+        kind = PublishedDiffusionSpec if isinstance(diffusion, PublishedDiffusion) else DiffusionSpec
+        return _text(kind(diffusion=diffusion, seed=self.study.seed))
 
     def attack(self, path: str) -> str:
         attacked = self._attacked[path]
@@ -123,6 +145,14 @@ class Specs:
                 return Defence(purifier, value)
         raise KeyError(f"purifier {purifier} has no sigma {sigma} in study {self.study.study}")
 
+    def classifiers(self, kind: str) -> list[str]:
+        """The names of the classifiers that are `trained` or `published`."""
+        return [name for name, classifier in self.study.classifiers.items() if classifier.kind == kind]
+
+    def diffusions(self, kind: str) -> list[str]:
+        """The names of the diffusions that are `trained` or `published`."""
+        return [name for name, diffusion in self.study.diffusions.items() if diffusion.kind == kind]
+
     def diffusion_of(self, purifier: str | None) -> str | None:
         """The diffusion that a purifier uses, if any."""
         return getattr(self.study.purifiers[purifier], "diffusion", None) if purifier else None
@@ -145,7 +175,17 @@ class Specs:
         return fingerprint(f"scripts/{stage}.py", *modules)
 
     def code_of_images(self) -> str:
-        return self.code("prepare_images", f"assay.data.{self.study.images.source}")
+        """Of prepare_images, and of the index that it reads where the data set has files: that is an ancient input."""
+        index = ["scripts/index_images.py"] if self.study.images.folder else []
+        return self.code("prepare_images", f"assay.data.{self.study.images.source}", *index)
+
+    def code_of_index(self) -> str:
+        return self.code("index_images", f"assay.data.{self.study.images.source}")
+
+    def code_of_classifier(self, name: str) -> str:
+        """Of train_classifier: adversarial training is a module of its own, so that others do not depend on it."""
+        adversarial = ["assay.classifiers.adversarial"] if self.study.classifiers[name].adversarial else []
+        return self.code("train_classifier", *adversarial)
 
     def code_of_attack(self, path: str) -> str:
         attacked = self._attacked[path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assay.study.diffusions import Diffusion
+from assay.study.diffusions import Diffusion, PublishedDiffusion
 
 COLOURS = 3
 
@@ -20,8 +20,11 @@ class Size:
         return Size(self.parameters + other.parameters, self.multiply_adds + other.multiply_adds)
 
 
-def unet_size(diffusion: Diffusion, size: int) -> Size:
-    """The size of diffusers' UNet2DModel as `assay.diffusion.network` builds it, for images of `size` pixels."""
+def unet_size(diffusion: Diffusion | PublishedDiffusion, size: int) -> Size:
+    """The size of diffusers' UNet2DModel as `assay.diffusion.network` builds it, for images of `size` pixels.
+
+    Of a published diffusion it is what the config says of it, since its own files may not be at hand.
+    """
     channels, last = diffusion.channels, len(diffusion.channels) - 1
     time = 4 * channels[0]
     total = _linear(channels[0], time) + _linear(time, time) + _convolution(COLOURS, channels[0], size)
@@ -54,7 +57,7 @@ def _residual(before: int, after: int, time: int, side: int) -> Size:
     return _norm(before) + _norm(after) + _linear(time, after) + convolutions + shortcut
 
 
-def _attention_at(diffusion: Diffusion, level: int, width: int, side: int) -> Size:
+def _attention_at(diffusion: Diffusion | PublishedDiffusion, level: int, width: int, side: int) -> Size:
     return _attention(width, side) if level in diffusion.attention_levels else Size()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from assay.attacks.victims.victim import Victim
+from assay.logits import margin as margin  # attacks of any method judge by it
 from assay.study.attacks import Attack
 
 STEPS_OF_TRAVEL = 2.5  # default step size 2.5 eps / steps (Madry et al. 2018): the whole ball is within reach
@@ -50,10 +51,3 @@ class MarginGradient(nn.Module):
 def for_gradients(victim: Victim, classes: int) -> nn.Module:
     """The module to hand to torchattacks' gradient attacks: the margin's gradient where classes are two."""
     return MarginGradient(victim) if classes == 2 else victim
-
-
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """z_y minus the highest other logit (n): negative where the image is misclassified."""
-    own = logits.gather(1, labels[:, None])[:, 0]
-    others = logits.scatter(1, labels[:, None], float("-inf"))
-    return own - others.amax(1)

@@ -1,0 +1,28 @@
+"""The index_images stage: where every image of a data set's files stands, and which of them may be drawn."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from assay.data.roles import sort_out
+from assay.data.scratch import scratch_beside
+from assay.files import artifact
+from assay.program import provenance
+from assay.stacks import write_table
+from assay.study.images import IndexSpec
+
+
+def index_images(spec: IndexSpec, code: str, folder: Path, out: Path) -> None:
+    """Hash the pixels of every image in the source's `folder`; write the index to the artifact `out`.
+
+    Its table has one row an image: id, label, the file and the row where it stands, its pixels' hash, and its status.
+    Who plays which role is no part of it: `prepare_images` draws, so that other counts do not make the index anew.
+    """
+    source = importlib.import_module(f"assay.data.{spec.images.source}")
+    with scratch_beside(out) as scratch:
+        table, facts = sort_out(source.catalogue(spec.images, folder, scratch))
+    made_by = provenance(("numpy", *source.LIBRARIES))
+    with artifact(out, "index", spec.model_dump(mode="json"), code, {}, made_by) as draft:
+        draft.facts |= facts
+        write_table(draft, table)

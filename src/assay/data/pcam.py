@@ -1,0 +1,136 @@
+"""PatchCamelyon (Veeling et al. 2018) as published: gzipped HDF5 files of images and of labels.
+
+`x` is (n, size, size, 3) uint8, `y` is (n, 1, 1, 1) uint8: 1 where there is tumour in the centre of the patch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from assay.data.roles import CLASSES, draw, read_index
+from assay.files import AssayError, naming_a_full_disk, sha256
+from assay.progress import track
+from assay.stacks import pixel_hashes
+from assay.study.images import PCAM_PARTS, ImagesSpec, PcamSource, pcam_file
+
+LIBRARIES = ("pandas", "tifffile", "h5py")
+SLICE = 2048  # images read at a time: 57 MB
+BUFFER = 1 << 22  # bytes decompressed at a time
+
+
+def catalogue(source: PcamSource, folder: Path, scratch: Path) -> pd.DataFrame:
+    """All images of all files, what may be tested on first: id, label, file, row in the file, hash of the pixels."""
+    return pd.concat([_part(source, part, folder, scratch) for part in dict.fromkeys(PCAM_PARTS.values())])
+
+
+def open_split(spec: ImagesSpec, index: Path, folder: Path, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
+    """The drawn rows of the index (id, label, pixels), and their images in chunks."""
+    rows = draw(read_index(index, spec.images), spec, PCAM_PARTS)
+    chunks = _images(spec.images, PCAM_PARTS[spec.split], rows["row"].to_numpy(), folder, scratch)
+    return rows[["id", "label", "pixels"]].reset_index(drop=True), chunks
+
+
+def _part(source: PcamSource, part: str, folder: Path, scratch: Path) -> pd.DataFrame:
+    labels = _labels(source, part, folder, scratch)
+    hashes: list[str] = []
+    for chunk in _images(source, part, np.arange(len(labels)), folder, scratch, len(labels)):
+        hashes += pixel_hashes(chunk)
+    rows = np.arange(len(labels))
+    ids = [f"{part}-{row:06d}" for row in rows]
+    return pd.DataFrame({"id": ids, "label": labels, "file": part, "row": rows, "pixels": hashes})
+
+
+def _labels(source: PcamSource, part: str, folder: Path, scratch: Path) -> np.ndarray:
+    """The labels (n,) of a part."""
+    with _opened(source, pcam_file(part, "y"), folder, scratch) as (path, file):
+        stored = _dataset(path, file, "y")
+        if stored.shape != (len(stored), 1, 1, 1) or stored.dtype.kind not in "ui":
+            raise AssayError(f"{path}: 'y' is {stored.dtype} {stored.shape}, expected uint8 (n, 1, 1, 1)")
+        labels = stored[:].reshape(-1)
+    if len(wrong := labels[~np.isin(labels, CLASSES)]):
+        raise AssayError(f"{path}: holds the label {wrong[0]}; labels must be 0 or 1")
+    return labels.astype(np.uint8)
+
+
+def _images(
+    source: PcamSource, part: str, rows: np.ndarray, folder: Path, scratch: Path, expected: int | None = None
+) -> Iterator[np.ndarray]:
+    """The images at ascending rows of a part, in chunks: one pass over the file, slice by slice."""
+    with _opened(source, pcam_file(part, "x"), folder, scratch) as (path, file):
+        stored = _dataset(path, file, "x")
+        size = source.size
+        if stored.ndim != 4 or stored.shape[3] != 3 or stored.dtype != np.uint8:
+            raise AssayError(f"{path}: 'x' is {stored.dtype} {stored.shape}, expected uint8 (n, {size}, {size}, 3)")
+        if stored.shape[1:3] != (size, size):
+            height, width = stored.shape[1:3]
+            raise AssayError(f"images.size: is {size}, but {path} has images of {height} by {width} pixels; set it so")
+        if expected is not None and len(stored) != expected:
+            raise AssayError(f"{path}: has {len(stored)} images, but there are {expected} labels")
+        slices = np.split(rows, np.searchsorted(rows, np.arange(SLICE, len(stored), SLICE)))
+        for index, wanted in enumerate(track(slices, f"read {path.name}", len(slices), unit="slices")):
+            if len(wanted):
+                start = index * SLICE
+                yield _read(path, stored, slice(start, start + SLICE))[wanted - start]
+
+
+def _read(path: Path, stored: h5py.Dataset, rows: slice) -> np.ndarray:
+    try:
+        return stored[rows]
+    except OSError as error:
+        raise AssayError(f"{path}: cannot be read ({_one_line(error)}); get it anew") from None
+
+
+def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
+    if not isinstance(file.get(key), h5py.Dataset):
+        raise AssayError(f"{path}: has no data set '{key}'; it is none of PCam's files")
+    return file[key]
+
+
+@contextlib.contextmanager
+def _opened(source: PcamSource, name: str, folder: Path, scratch: Path) -> Iterator[tuple[Path, h5py.File]]:
+    """The path and the content of a file, verified, and decompressed for as long as it is open."""
+    path = folder / name
+    _verify(path, source.hashes[name])
+    scratch.mkdir(parents=True, exist_ok=True)
+    content = scratch / name.removesuffix(".gz")
+    try:
+        _decompress(path, content)
+        try:
+            file = h5py.File(content, "r")
+        except OSError as error:
+            raise AssayError(f"{path}: holds no whole HDF5 file ({_one_line(error)}); get it anew") from None
+        with file:
+            yield path, file
+    finally:
+        content.unlink(missing_ok=True)
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise AssayError(f"{path}: not found; let the workflow fetch it, or put it there")
+    if (found := sha256(path)) != expected:
+        raise AssayError(
+            f"{path}: SHA-256 {found}, expected {expected}; delete it and run again to fetch it anew "
+            "(images.sha256 holds the hashes of data of your own)"
+        )
+
+
+def _decompress(path: Path, content: Path) -> None:
+    with naming_a_full_disk(content), gzip.open(path) as packed, open(content, "wb") as unpacked:
+        try:
+            shutil.copyfileobj(packed, unpacked, BUFFER)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise AssayError(f"{path}: is no whole gzip file ({_one_line(error)}); get it anew") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

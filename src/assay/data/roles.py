@@ -1,0 +1,121 @@
+"""Which image of a data set's files plays which role: train, validation, selection or test, and no image two.
+
+Roles are frozen. Each image has a place on a circle, a hash of the study's seed and its pixels; a split takes the
+images nearest to its own point, in its own direction. So a split that grows keeps what it had, and disturbs no other,
+but for training images that are drawn from what the others leave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from assay.files import AssayError, check
+from assay.stacks import TABLE, read_table
+from assay.study.images import AnySource, ImagesSpec, Split
+
+CLASSES = (0, 1)
+# Where a split begins on the circle of circumference 1, and in which direction it goes.
+POINTS: dict[Split, tuple[float, int]] = {
+    "test": (0.0, 1),
+    "selection": (0.5, 1),
+    "validation": (0.5, -1),
+    "train": (0.0, -1),
+}
+KEYS: dict[Split, str] = {
+    "test": "evaluation.images",
+    "selection": "selection.images",
+    "validation": "images.validation",
+    "train": "images.train",
+}
+COLUMNS = ("id", "label", "file", "row", "pixels")
+# What became of an image in the index. Only kept ones are drawn.
+KEPT, DUPLICATE, ELSEWHERE, TWO_LABELS = "kept", "duplicate", "elsewhere", "two labels"
+
+
+def sort_out(images: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Add to a table of all images (`COLUMNS`) the `status` of each, and count what was found.
+
+    The table has the files one after the other. An image belongs to the first file that it stands in, so what may be
+    tested on is never trained on, drawn or not; within a file it counts once. One that stands there with two labels
+    is left out altogether.
+    """
+    same = images.groupby("pixels", sort=False)
+    two_labels = same["label"].transform("nunique") > 1
+    elsewhere = images["file"] != same["file"].transform("first")
+    reasons = {TWO_LABELS: two_labels, ELSEWHERE: elsewhere, DUPLICATE: same.cumcount() > 0}
+    table = images.assign(status=np.select(list(reasons.values()), list(reasons), KEPT))
+    files = dict(list(table.groupby("file", sort=False)))
+    distinct = {file: set(rows["pixels"]) for file, rows in files.items()}
+    shared = {f"{one} and {other}": len(distinct[one] & distinct[other]) for one, other in combinations(files, 2)}
+    return table, {"files": {file: _count(rows) for file, rows in files.items()}, "in_two_files": shared}
+
+
+def _count(rows: pd.DataFrame) -> dict[str, int]:
+    """What was found in one file: its images, those that stand there before, and what is left to draw from."""
+    return {
+        "images": len(rows),
+        "positives": int((rows["label"] == 1).sum()),
+        "duplicates": int(rows["pixels"].duplicated().sum()),
+        "elsewhere": int((rows["status"] == ELSEWHERE).sum()),
+        "two_labels": int((rows["status"] == TWO_LABELS).sum()),
+        "kept": int((rows["status"] == KEPT).sum()),
+    }
+
+
+def read_index(folder: Path | None, source: AnySource) -> pd.DataFrame:
+    """The table of an index that was made of this very source."""
+    if folder is None:
+        raise AssayError(f"--index: missing; images of {source.source} are drawn from an index")
+    manifest = check(folder, "index")
+    if manifest["spec"].get("images") != source.model_dump(mode="json"):
+        raise AssayError(f"{folder}: is an index of other images; delete it and run again")
+    return read_table(folder / TABLE, (*COLUMNS, "status"))
+
+
+def draw(index: pd.DataFrame, spec: ImagesSpec, files: Mapping[Split, str]) -> pd.DataFrame:
+    """The rows of an index that play the role `spec.split`, in the order of the file that they are drawn from.
+
+    All but training images are balanced over the classes.
+    """
+    pool = index[(index["status"] == KEPT) & (index["file"] == files[spec.split])]
+    taken = [_take(pool, split, count, spec.seed).index for split, count in spec.beside.items()]
+    rest = pool[~pool.index.isin([row for rows in taken for row in rows])]
+    if rest.empty:
+        raise AssayError(f"{KEYS[spec.split]}: the other splits leave no image; lower their counts")
+    return rest if spec.count is None else _take(rest, spec.split, spec.count, spec.seed)
+
+
+def _take(pool: pd.DataFrame, split: Split, count: int, seed: int) -> pd.DataFrame:
+    point, direction = POINTS[split]
+    distance = (direction * (_places(seed, pool["pixels"]) - point)) % 1
+    nearest = pool.iloc[np.argsort(distance, kind="stable")]
+    if split == "train":
+        _require(count, nearest, split, "")
+        chosen = nearest[:count]
+    else:
+        share = {label: count // len(CLASSES) + (label < count % len(CLASSES)) for label in CLASSES}
+        of_class = {label: nearest[nearest["label"] == label] for label in CLASSES}
+        for label in CLASSES:
+            _require(share[label], of_class[label], split, f" of class {label}")
+        chosen = pd.concat([of_class[label][: share[label]] for label in CLASSES])
+    return chosen.sort_values("row")
+
+
+def _places(seed: int, pixels: pd.Series) -> np.ndarray:
+    """The places (n,) of images on the circle [0,1)."""
+    digests = [hashlib.sha256(f"{seed}/{text}".encode()).digest()[:8] for text in pixels]
+    return np.array([int.from_bytes(digest, "big") for digest in digests], np.uint64) / 2.0**64
+
+
+def _require(count: int, pool: pd.DataFrame, split: Split, kind: str) -> None:
+    if len(pool) < count:
+        raise AssayError(
+            f"{KEYS[split]}: needs {count} different images{kind}, but there are {len(pool)} to draw from; lower it"
+        )

@@ -1,0 +1,115 @@
+"""Studies on files: PCam's edition and Kaggle's, from the files to the stacks, and what is refused."""
+
+import http.server
+import shutil
+import threading
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from checkout import CONFIG, Checkout
+
+from assay.files import artifact, read_json, sha256
+from assay.stacks import pixel_hashes, read_stack, write_stack
+from fake_pcam import PARTS, SIZE, hashes, name, parts, patches, write_kaggle, write_pcam
+
+ROLES = "results/tiny/images/roles.json"
+SPLITS = ("train", "validation", "test")
+PREPARED = {f"prepare_images {split}" for split in SPLITS}
+FILES = [name(part, content) for part in PARTS for content in "xy"]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A server's address, and the folder that it serves."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", folder
+    server.shutdown()
+    server.server_close()
+
+
+def on(study: Checkout, **images: object) -> None:
+    """Have the study use these images."""
+    study.set_config(study.config() | {"images": {"size": SIZE, "validation": 14, **images}})
+
+
+def test_a_study_on_pcam_s_files(fresh: Checkout, mirror) -> None:
+    """Files that are there are used, others fetched; what changes later is made again, and nothing else."""
+    address, served = mirror
+    folder = fresh.root / "data/pcam"
+    write_pcam(served, parts())
+    folder.mkdir(parents=True)
+    for file in FILES[:4]:
+        shutil.move(served / file, folder)
+    wanted = hashes_of(folder, served)
+    on(fresh, source="pcam", mirrors=[address], sha256=wanted)
+    fetched = {f"fetch_images {file}" for file in FILES[4:]}
+    assert fresh.plan(ROLES) == fetched | {"index_images", "check_images"} | PREPARED
+    fresh.complete("--cores", "2", ROLES)
+    assert hashes(folder) == wanted
+    stacks = {split: read_stack(fresh.results / "images" / split) for split in SPLITS}
+    assert {split: len(stack.ids) for split, stack in stacks.items()} == {"train": 80, "validation": 14, "test": 8}
+    found = read_json(fresh.root / ROLES)
+    assert found["images"] == {"train": 80, "validation": 14, "test": 8}
+    assert found["overlaps"] == 0
+    assert fresh.litter() == []
+
+    shutil.rmtree(folder)
+    assert fresh.plan(ROLES) == set(), "the stacks are made: the files are not wanted any more"
+    fresh.edit(CONFIG, "  images: 8", "  images: 12")
+    write_pcam(folder, parts())
+    assert fresh.plan(ROLES) == {"prepare_images test", "check_images"}
+    fresh.complete("--cores", "2", ROLES)
+    assert set(stacks["test"].ids) < set(read_stack(fresh.results / "images/test").ids)
+
+    (folder / FILES[0]).write_bytes(b"damaged")
+    fresh.edit(CONFIG, "  images: 12", "  images: 16")
+    status, output = fresh.snakemake("--cores", "2", ROLES)
+    assert status == 1
+    assert f"error: data/pcam/{FILES[0]}: SHA-256 " in output
+    assert "Traceback" not in output
+
+
+def hashes_of(*folders) -> dict[str, str]:
+    """The hashes of files that lie in several folders."""
+    return {path.name: sha256(path) for folder in folders for path in folder.iterdir()}
+
+
+def test_a_study_on_kaggle_s_files_and_one_whose_roles_overlap(fresh: Checkout) -> None:
+    write_kaggle(fresh.root / "data/kaggle", *patches(60, 0))
+    on(fresh, source="kaggle")
+    assert fresh.plan(ROLES) == {"index_images", "check_images"} | PREPARED
+    fresh.complete("--cores", "2", ROLES)
+    stacks = {split: read_stack(fresh.results / "images" / split) for split in SPLITS}
+    assert {split: len(stack.ids) for split, stack in stacks.items()} == {"train": 38, "validation": 14, "test": 8}
+    assert len({text for stack in stacks.values() for text in stack.table["pixels"]}) == 60
+    assert fresh.plan(ROLES) == set()
+
+    plant(fresh, stacks["test"].images[3])
+    status, output = fresh.snakemake("--cores", "2")
+    assert status == 1
+    test = stacks["test"].ids[3]
+    assert f"error: results/tiny/images: 1 of 8 test images stand in train too ({test}); lower " in output
+    assert not (fresh.results / "classifiers").exists()
+    assert (fresh.root / ROLES).is_file(), "kept, so that the next check does not count as a reason to train anew"
+
+
+def plant(study: Checkout, image: np.ndarray) -> None:
+    """Have the image among those to train on, as another program might."""
+    folder = study.results / "images/train"
+    stack = read_stack(folder)
+    images = np.array(stack.images)
+    images[0] = image
+    table = pd.DataFrame(stack.table).assign(pixels=pixel_hashes(images))
+    with artifact(folder, "stack", stack.manifest["spec"], "", {}, {}) as draft:
+        draft.facts |= stack.manifest["facts"]
+        write_stack(draft, images, table)

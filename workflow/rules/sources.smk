@@ -1,0 +1,54 @@
+# For a data set that has files. Needs them in the study's `images.folder`, where PCam's are fetched to; makes
+# results/<study>/images/index: where each image stands, and which may be drawn.
+
+
+rule fetch_images:
+    """Fetch one file of the data set; one that is there already is only verified."""
+    output:
+        update(f"{STUDY.images.folder}/{{file}}"),
+    log:
+        f"{RESULTS}/logs/fetch_images/{{file}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fetch_images/{{file}}.tsv"
+    localrule: True
+    container:
+        IMAGES["data"]
+    resources:
+        mirrors=" ".join(getattr(STUDY.images, "mirrors", [])),
+    params:
+        spec=lambda wildcards: SPECS.fetch(wildcards.file),
+    shell:
+        "python scripts/fetch_images.py"
+        " --mirrors {resources.mirrors:q}"
+        " --spec {params.spec:q}"
+        " --out $(dirname {output})"
+        " 2>&1 | tee {log}"
+
+
+rule index_images:
+    """Hash every image of the data set's files."""
+    input:
+        [ancient(file) for file in STUDY.images.files],
+    output:
+        manifest=manifest(f"{RESULTS}/images/index"),
+        table=f"{RESULTS}/images/index/table.csv",
+    log:
+        f"{RESULTS}/logs/index_images/index.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index_images/index.tsv"
+    container:
+        IMAGES["data"]
+    resources:
+        folder=STUDY.images.folder,
+        mem_mb=lambda wildcards, attempt: NEEDS.index(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: NEEDS.index(attempt).runtime,
+    params:
+        spec=SPECS.index(),
+        code=SPECS.code_of_index(),
+    shell:
+        "python scripts/index_images.py"
+        " --folder {resources.folder:q}"
+        " --spec {params.spec:q}"
+        " --code {params.code}"
+        " --out $(dirname {output.manifest})"
+        " 2>&1 | tee {log}"
