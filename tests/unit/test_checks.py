@@ -19,7 +19,7 @@ from assay.evaluation.checks.evidence import read_evidence
 from assay.evaluation.checks.run import COLUMNS, run_checks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
-from assay.files import artifact
+from assay.files import artifact, write_json
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
 from assay.study.cells import Attacked, Cell, attacked_stacks, cells
@@ -85,6 +85,7 @@ WRONG = {
         "locked": {LARGE: 0.56},
     },
 }
+ROLES = {"images": {"train": 2, "test": IMAGES}, "duplicates": {"train": 0, "test": 0}, "overlaps": 0}
 DIFFICULTY = (np.random.default_rng(0).permutation(IMAGES) + 0.5) / IMAGES
 
 Verdicts = Callable[[Cell], np.ndarray]  # (images, draws) of bool
@@ -128,7 +129,7 @@ def write_study(
     clean = generator.integers(30, 200, (IMAGES, SIDE, SIDE, 3)).astype(np.uint8)
     own = pd.DataFrame({"id": IDS, "label": LABELS})
     write_images(results / "images/test", clean, own)
-    write_images(results / "images/train", clean[::-1] // 2, own)
+    write_json(results / "images/roles.json", ROLES)
     inputs = {"images": results / "images/test/manifest.json"}
     for attacked in attacked_stacks(study):
         attack = study.attacks[attacked.attack]
@@ -176,7 +177,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 STORED = [
     *("range and format", "inside the ball", "images perturbed", "budget used", "values on the wall"),
     *("same ids and labels", "same images in every cell", "provenance", "logits, not probabilities"),
-    "no test image in train",
+    *("no image has two roles", "no image is tested twice"),
 ]
 ORDER = [
     *("falls with eps", "a large eps leaves nothing", "attack works undefended", "many steps beat one"),
@@ -207,7 +208,6 @@ def test_nothing_else_is_found_in_a_sound_study(sound: pd.DataFrame) -> None:
     rest = sound[sound["status"] != "PASS"]
     assert set(rest["status"]) == {"NOT RUN"}
     assert set(rest["check"]) == {
-        *("no test image in validation", "no test image in selection"),
         *("probe of gradients", "probe of convergence", "probe of active"),
     }
 
@@ -359,14 +359,24 @@ def test_a_fault_is_found_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
     assert failed["meaning"] == "The furthest stored image lies 9 of 255 levels from its clean one; the ball allows 8."
 
 
-def test_a_test_image_that_was_trained_on_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("roles", "check", "status"),
+    [
+        ({"overlaps": 3}, "no image has two roles", "FAIL"),
+        ({"duplicates": {"test": 1}}, "no image is tested twice", "WARN"),
+        ({"duplicates": {"test": 40}}, "no image is tested twice", "FAIL"),
+        (None, "no image has two roles", "NOT RUN"),
+    ],
+)
+def test_an_image_that_is_tested_twice_or_was_trained_on_is_found(tmp_path, roles, check, status) -> None:
     study = Study.model_validate(STUDY)
     results = write_study(tmp_path / "checked", study)
-    own = pd.DataFrame({"id": IDS, "label": LABELS})
-    with artifact(results / "images/train", "stack", {}, "", {}, MADE_BY) as draft:
-        write_stack(draft, read_evidence(study, results).clean.images[:], own)
-    found = of(run_checks(read_evidence(study, results)), "no test image in train").iloc[0]
-    assert (found["status"], found["number"], found["subject"]) == ("FAIL", 1.0, "images/test")
+    if roles is None:
+        (results / "images/roles.json").unlink()
+    else:
+        write_json(results / "images/roles.json", ROLES | roles)
+    found = of(run_checks(read_evidence(study, results)), check).iloc[0]
+    assert (found["status"], found["subject"]) == (status, "images/test")
 
 
 def test_a_corrupt_stack_is_a_finding_and_not_the_end(tmp_path: Path) -> None:
