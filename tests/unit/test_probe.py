@@ -133,7 +133,7 @@ def poisoned(x: Tensor) -> Tensor:
 
 def shattered(x: Tensor) -> Tensor:
     """A fine wave, whose slope says nothing of where the loss goes."""
-    return x + 0.05 * torch.sin(20000 * x)
+    return x + 0.05 * torch.sin(1e6 * x)
 
 
 def forgetful(x: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ rule check:
         stacks_files=[stack_files(f"{RESULTS}/adversarial/{attacked.path}") for attacked in SPECS.attacked],
         images=manifest(f"{RESULTS}/images/test"),
         images_files=stack_files(f"{RESULTS}/images/test"),
-        roles=f"{RESULTS}/images/roles.json",
+        roles=roles(),
         worst_case=f"{RESULTS}/worst_case.csv",
         probes=[manifest(f"{RESULTS}/probes/{attacked.path}") for attacked in SPECS.probed],
         probes_files=[ancient(f"{RESULTS}/probes/{attacked.path}/probe.json") for attacked in SPECS.probed],

@@ -5,6 +5,8 @@ The loss is the negative margin, which never saturates: what is found is the vic
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,13 +17,34 @@ from assay.attacks.methods.method import margin
 from assay.attacks.victims.victim import Victim
 from assay.evaluation.probes.sample import Sample, judge
 
-STEP = 0.03  # L2 length of a finite difference, pixel units: far above rounding, far below what a kink needs
+# L2 lengths of finite differences, pixel units. Along the gradient a network bends soonest, and how soon is its own
+# matter: that one of several agrees is enough. In random directions the change is small, and must be above rounding.
+STEPS = (0.001, 0.003, 0.01, 0.03)
+RANDOM_STEP = 0.1
+Found = dict[str, Any]
+
 DIRECTIONS = 4  # random ones, of each image
 CLOSE = 0.1  # relative error of a slope
 TOLERANCE = 1e-5  # by which the sum of probabilities may miss 1
 
 
-def probe_gradients(victim: Victim, sample: Sample) -> dict[str, Any]:
+def in_full_precision(function: Callable[..., Found]) -> Callable[..., Found]:
+    """Without the 10-bit products that a GPU may use: a finite difference would be of their rounding."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any) -> Found:
+        matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        try:
+            return function(*arguments)
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
+
+    return run
+
+
+@in_full_precision
+def probe_gradients(victim: Victim, sample: Sample) -> Found:
     """Shares of images, unless said otherwise; `rose` is None where no image was right to begin with.
 
     `along`: the slope along the gradient, by finite differences under the same noise, is the gradient's length;
@@ -67,18 +90,19 @@ def gradient(victim: Victim, x: Tensor, sample: Sample, again: bool = False) -> 
 def slopes(victim: Victim, sample: Sample, start: Tensor) -> tuple[float, float]:
     """How far finite differences bear the gradient out: along it, and in random directions."""
 
-    def slope(direction: Tensor) -> Tensor:
-        unit = STEP * direction / length(direction).clamp_min(1e-12)
+    def slope(direction: Tensor, step: float) -> Tensor:
+        unit = step * direction / length(direction).clamp_min(1e-12)
         ends = [logits(victim, sample.clean + sign * unit, sample.keys) for sign in (1, -1)]
-        return -(margin(ends[0], sample.labels) - margin(ends[1], sample.labels)) / (2 * STEP)
+        return -(margin(ends[0], sample.labels) - margin(ends[1], sample.labels)) / (2 * step)
 
     steepness = length(start).flatten()
-    along = share(((slope(start) - steepness).abs() <= CLOSE * steepness) & (steepness > 0))
+    close = [(slope(start, step) - steepness).abs() <= CLOSE * steepness for step in STEPS]
+    along = share(torch.stack(close).any(0) & (steepness > 0))
     generator = torch.Generator().manual_seed(0)
     seen, said = [], []
     for _ in range(DIRECTIONS):
         direction = torch.randn(start.shape, generator=generator).to(start)
-        seen.append(slope(direction))
+        seen.append(slope(direction, RANDOM_STEP))
         said.append((start * direction).sum((1, 2, 3)) / length(direction).flatten())
     both = torch.stack([torch.cat(seen), torch.cat(said)])
     return along, float(torch.nan_to_num(torch.corrcoef(both)[0, 1]))
