@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
@@ -20,7 +19,7 @@ from assay.attacks.methods.geometry import length
 from assay.attacks.victims.defended import Expected
 from assay.attacks.victims.transfer import Bare
 from assay.attacks.victims.victim import Victim
-from assay.classifiers.network import WEIGHTS, Normalised, build_classifier
+from assay.classifiers.network import Normalised, build_classifier, write_classifier
 from assay.defended import Defended
 from assay.evaluation.checks import probed
 from assay.evaluation.probes.active import corner, pattern, probe_active
@@ -344,8 +343,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with artifact(
         folder / "classifier", "classifier", {"classifier": TINY.model_dump(mode="json")}, "", {}, {}
     ) as draft:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, draft.path(WEIGHTS))
-        draft.facts["classes"] = 2
+        write_classifier(draft, model, TINY, 2)
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
     with torch.inference_mode():
         scores = model(torch.from_numpy(images / 255).float().permute(0, 3, 1, 2))
