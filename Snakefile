@@ -18,6 +18,7 @@ include: "workflow/rules/attack.smk"
 include: "workflow/rules/purify.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/selection.smk"
+include: "workflow/rules/check.smk"
 include: "workflow/rules/report.smk"
 
 

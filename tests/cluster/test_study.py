@@ -16,6 +16,7 @@ KINDS = {
     "purify": "torch",
     "classify": "torch",
     "summarise": "report",
+    "check": "report",
     "report": "report",
 }
 JOBS = 15

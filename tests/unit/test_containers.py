@@ -20,9 +20,9 @@ STAGES = {
     "data": ["fetch_images", "index_images", "prepare_images", "check_images"],
     "torch": [
         *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
-        *("attack", "purify", "classify"),
+        *("attack", "purify", "classify", "probe"),
     ],
-    "report": ["summarise", "report"],
+    "report": ["summarise", "check", "report"],
 }
 FOUND_BY_NAME = {
     "data": ["assay.data"],

@@ -10,7 +10,7 @@ from checkout import CONFIG, Checkout
 PGD = "resnet/pgd/eps-4_255/undefended"
 ADAPTIVE = "resnet/adaptive/eps-8_255/oneshot-0.1"
 NOISE, ONESHOT, DDPM, NONE = "noise 0.1", "oneshot 0.1", "ddpm 0.2", "none 0"
-END = {"summarise", "report"}
+END = {"summarise", "check", "report"}
 DEFENDED = {("clean", NOISE), ("clean", ONESHOT), ("clean", DDPM), (PGD, NOISE), (PGD, ONESHOT), (ADAPTIVE, ONESHOT)}
 DENOISED = {(stack, defence) for stack, defence in DEFENDED if defence != NOISE}
 UNDEFENDED = {"classify resnet clean none 0", f"classify resnet {PGD} none 0"}

@@ -17,7 +17,9 @@ RULES = {
     "attack",
     "purify",
     "classify",
+    "probe",
     "summarise",
+    "check",
     "report",
 }
 

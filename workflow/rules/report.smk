@@ -1,10 +1,13 @@
-# Needs the summary and the artifacts that it rests on; makes results/<study>/report.html.
+# Needs the summary, the tables beside it, and the artifacts that it rests on; makes results/<study>/report.html.
 
 
 rule report:
     """The report: one self-contained page."""
     input:
         summary=f"{RESULTS}/summary.csv",
+        comparisons=f"{RESULTS}/comparisons.csv",
+        worst_case=f"{RESULTS}/worst_case.csv",
+        checks=f"{RESULTS}/checks.csv",
     output:
         report(
             f"{RESULTS}/report.html",

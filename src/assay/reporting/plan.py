@@ -27,9 +27,10 @@ UNKNOWN = "?"
 STAGES = (
     *("fetch_images", "index_images", "prepare_images", "check_images"),
     *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
-    *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "summarise", "report"),
+    *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "probe"),
+    *("summarise", "check", "report"),
 )
-WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "summarise", "report")
+WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "probe", "summarise", "check", "report")
 
 # How Snakemake words its reasons, the one that explains most first, and how we do.
 REASONS = {

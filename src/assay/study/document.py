@@ -7,7 +7,7 @@ import typing
 
 from pydantic_core import PydanticUndefined
 
-from assay.study import attacks, classifiers, diffusions, evaluation, images, model, purifiers, selection
+from assay.study import attacks, checks, classifiers, diffusions, evaluation, images, model, purifiers, selection
 from assay.study.fields import TAGS, Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
@@ -24,6 +24,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
+    ("`checks`", [checks.Checks]),
 ]
 
 
@@ -64,6 +65,8 @@ def _default(field: typing.Any) -> str:
         return "required"
     if field.default is None:
         return "absent"
+    if isinstance(field.default, Model):
+        return "its defaults"
     if isinstance(field.default, list) and field.default and isinstance(field.default[0], Model):
         return "one block of everything"
     return f"`{json.dumps(field.default)}`"

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from assay.study.attacks import AnyAttack
+from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
@@ -47,6 +48,7 @@ class Study(Model):
     cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
+    checks: Checks = Field(Checks(), description="Which checks of the attacks are run that need the networks.")
 
     @property
     def counts(self) -> dict[Split, int | None]:

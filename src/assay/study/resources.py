@@ -7,7 +7,7 @@ Costs are counted in floating point operations of the networks; a modest GPU is 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.study.cells import attacked_stacks, sweep
 from assay.study.classifiers import PublishedClassifier
@@ -18,7 +18,7 @@ from assay.study.unet_size import unet_size
 
 GPU_STAGES = (
     *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
-    *("attack", "purify", "classify"),
+    *("attack", "purify", "classify", "probe"),
 )
 
 OPERATIONS = 2  # a multiplication and an addition
@@ -92,6 +92,13 @@ class JobNeeds:
         work = through + (GRADIENT * gradients + forwards) * self._classify(attacked.classifier)
         return self._stack(role, 1, work, attempt)
 
+    def probe(self, path: str, attempt: int = 1) -> Needs:
+        """A few attacks on a few images; the whole stack is read for that."""
+        checks, whole = self.study.checks, self.attack(path, attempt)
+        attacks = checks.gradients + 5 * checks.convergence + 3 * checks.active
+        share = attacks * checks.images / self._counts["test"]
+        return replace(whole, runtime=math.ceil(MIN_MINUTES * 2 ** (attempt - 1) + whole.runtime * share))
+
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
         return self._stack(role, self._draws, self._draws * self._purify(purifier), attempt)
 
@@ -99,7 +106,7 @@ class JobNeeds:
         return self._stack(role, self._draws, self._draws * self._classify(classifier), attempt)
 
     def whole(self, attempt: int = 1) -> Needs:
-        """Of summarise and report."""
+        """Of summarise, check and report."""
         return _needs(False, self.study.evaluation.images * self._draws, self._pixels, 0.0, attempt)
 
     def _read_images(self, count: int, attempt: int) -> Needs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.files import canonical_json
+from assay.files import canonical_json, digest
 from assay.study.attacks import AttackSpec
 from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, sigma_token, sweep
 from assay.study.classifiers import ClassifierSpec, PublishedClassifier, PublishedClassifierSpec
@@ -18,6 +18,7 @@ from assay.study.fields import Level, Model
 from assay.study.fingerprint import fingerprint
 from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
+from assay.study.probing import ProbeSpec, probed_stacks
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
 
@@ -35,7 +36,9 @@ class Specs:
         self.cells = cells(study)
         self.sweep = sweep(study)
         swept = [cell.attacked for cell in self.sweep.attacked]
-        self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
+        self.probed = probed_stacks(study)
+        self.attacked = attacked_stacks(study)
+        self._attacked = {attacked.path: attacked for attacked in [*self.attacked, *swept]}
 
     # specs
 
@@ -96,6 +99,10 @@ class Specs:
             )
         )
 
+    def probe(self, path: str) -> str:
+        attack = AttackSpec.model_validate_json(self.attack(path))
+        return _text(ProbeSpec(**dict(attack), checks=self.study.checks))
+
     def classify(self) -> str:
         return _text(ClassifySpec(batch_size=self.study.evaluation.batch_size))
 
@@ -110,7 +117,7 @@ class Specs:
         )
 
     def whole(self) -> str:
-        """The spec of summarise and report: the whole study, but for what only says how fast it is computed."""
+        """The spec of summarise, check and report: the whole study, but for what only says how fast it is computed."""
         return canonical_json(self.study.model_dump(mode="json", exclude={"threads"}))
 
     # look-ups
@@ -187,6 +194,10 @@ class Specs:
         if attacked.victim.purifier:
             modules.append(f"assay.purifiers.{self.study.purifiers[attacked.victim.purifier].method}")
         return self.code("attack", *modules)
+
+    def code_of_probe(self, path: str) -> str:
+        """What a probe runs is the attack, and the probing."""
+        return digest([self.code("probe"), self.code_of_attack(path)])
 
     def code_of_purify(self, purifier: str) -> str:
         return self.code("purify", f"assay.purifiers.{self.study.purifiers[purifier].method}")

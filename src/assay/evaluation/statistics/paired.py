@@ -69,9 +69,9 @@ def paired_difference(
     Both are (images, draws) of bool, with as many draws as they like. Bootstrap over images, which keeps the draws of
     an image together, or over clusters, which keeps their images together. Units differ in few distinct ways, so a
     resample is a multinomial draw of how often each way occurs: memory is `resamples` times the number of ways,
-    however many images there are. Two more images are resampled along, one won by either side by one verdict
-    (Bonett and Price 2012): where hardly an image differs, those seen do not tell how many could. The interval is
-    Hesterberg's (2015) expanded percentile interval: for few units the plain one is too short.
+    however many images there are. Two more images are resampled along, one won by either side by one verdict (Bonett
+    and Price 2012): where hardly an image differs, those seen do not tell how many could. The interval is Hesterberg's
+    (2015) expanded percentile interval: for few units the plain one is too short.
     """
     differences, members, scale = _units(a_correct, b_correct, clusters)
     units = len(differences)

@@ -1,0 +1,164 @@
+"""What the checks read of a study: its cells' verdicts, its stacks, its probes and the table of worst cases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from assay.evaluation.scores import clusters_of, read_scores, read_slides
+from assay.evaluation.statistics.paired import sign_flip
+from assay.evaluation.summary import Judged, judge_cell
+from assay.files import MANIFEST, read_json
+from assay.stacks import Stack, read_stack, read_table
+from assay.study.attacks import Attack
+from assay.study.cells import Attacked, Cell, attacked_stacks
+from assay.study.model import Study
+from assay.study.selection import read_sigma
+from assay.study.specs import Specs
+
+TOLERANCE = 1e-5  # by which the float sum of probabilities may miss 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell with what its scores say. `probabilities` is the share of rows that lie in [0,1] and sum to 1."""
+
+    cell: Cell
+    attack: Attack | None
+    judged: Judged
+    ids: np.ndarray
+    labels: np.ndarray
+    probabilities: float
+
+    @property
+    def path(self) -> str:
+        return f"scores/{self.cell.path}"
+
+    @property
+    def name(self) -> str:
+        """The defence as a sentence names it."""
+        defence = self.cell.defence
+        return "no defence" if defence.purifier is None else f"{defence.purifier} at sigma {self.judged.row['sigma']:g}"
+
+    @property
+    def correct(self) -> np.ndarray:
+        return self.judged.correct
+
+    @property
+    def accuracy(self) -> float:
+        return self.judged.measures["accuracy"]
+
+    @property
+    def low(self) -> float:
+        return self.judged.measures["ci_low"]
+
+    @property
+    def eps(self) -> float:
+        return self.judged.row["eps"]
+
+    @property
+    def own(self) -> bool:
+        """Whether the attack was made on this cell's classifier, and not carried over from another."""
+        return self.cell.attacked is None or self.cell.attacked.classifier == self.cell.classifier
+
+    @property
+    def white_box(self) -> bool:
+        """Whether the attack followed the exact gradient of what it is judged against here."""
+        if self.attack is None or not self.own or self.attack.passes[0] == 0:
+            return False
+        through = self.cell.attacked.victim == self.cell.defence
+        return through and self.attack.threat in ("transfer", "adaptive", "locked")
+
+    @property
+    def control(self) -> bool:
+        """Whether the attack is the random one, blind to the victim."""
+        return self.attack is not None and self.attack.method == "random_sign"
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of always giving the answer that is right most often."""
+        return float(np.unique(self.labels, return_counts=True)[1].max() / len(self.labels))
+
+
+@dataclass
+class Evidence:
+    """A study's results, read as they are asked for."""
+
+    study: Study
+    results: Path
+    measured: list[Measured]
+    clean: Stack
+    worst_cases: pd.DataFrame
+
+    @property
+    def attacked(self) -> list[Attacked]:
+        return attacked_stacks(self.study)
+
+    def stack(self, attacked: Attacked) -> Stack:
+        """An adversarial stack."""
+        return read_stack(self.results / "adversarial" / attacked.path)
+
+    def probe(self, attacked: Attacked) -> dict[str, Any] | None:
+        """What the probe of an adversarial stack measured; None where it was not probed."""
+        path = self.results / "probes" / attacked.path / "probe.json"
+        return read_json(path) if path.is_file() else None
+
+    def groups(
+        self, key: Callable[[Measured], Hashable], where: Callable[[Measured], bool] = lambda _: True
+    ) -> Iterator[list[Measured]]:
+        """The cells that share a key, in the order of the study."""
+        found: dict[Hashable, list[Measured]] = defaultdict(list)
+        for cell in self.measured:
+            if where(cell):
+                found[key(cell)].append(cell)
+        yield from found.values()
+
+    def control_of(self, cell: Measured) -> Measured | None:
+        """The clean cell of the same classifier and defence."""
+        wanted = (cell.cell.classifier, cell.cell.defence)
+        return next(
+            (m for m in self.measured if m.attack is None and (m.cell.classifier, m.cell.defence) == wanted), None
+        )
+
+
+def read_evidence(study: Study, results: Path, selected: Path | None = None) -> Evidence:
+    """The evidence in a study's folder; `selected` is the file of the study's selected sigma."""
+    results = Path(results)
+    specs = Specs(study)
+    sigma = read_sigma(selected) if selected else None
+    slides = read_slides(results / "images/test")
+    measured = []
+    for cell, row in zip(specs.cells, specs.rows(), strict=True):
+        scores = read_scores(results / "scores" / cell.path)
+        judged = judge_cell(row, scores, sigma, clusters_of(scores.ids, slides))
+        attack = study.attacks[cell.attacked.attack] if cell.attacked else None
+        share = _probabilities(scores.logits)
+        measured.append(Measured(cell, attack, judged, scores.ids, scores.labels, share))
+    worst = read_table(results / "worst_case.csv", ("defence", "sigma", "eps", "all_or_nothing", "attacks"))
+    return Evidence(study, results, measured, read_stack(results / "images/test"), worst)
+
+
+def more_is_left(stronger: Measured, weaker: Measured) -> float:
+    """The p-value that a stronger attack left no more than a weaker one: small where it did, on the same images."""
+    return sign_flip(weaker.correct, stronger.correct, stronger.judged.clusters, "greater")
+
+
+def strongest(cells: Iterable[Measured]) -> Measured | None:
+    """The cell of the attack that leaves least."""
+    return min(cells, key=lambda cell: cell.accuracy, default=None)
+
+
+def manifest_of(evidence: Evidence, place: str) -> Path:
+    return evidence.results / place / MANIFEST
+
+
+def _probabilities(logits: np.ndarray) -> float:
+    rows = logits.reshape(-1, logits.shape[-1])
+    alike = (np.abs(rows.sum(axis=1) - 1) <= TOLERANCE) & (rows >= 0).all(axis=1) & (rows <= 1).all(axis=1)
+    return float(alike.mean())

@@ -1,0 +1,186 @@
+"""Checks of the order that attacks must have: one who may do more, or knows more, cannot leave more.
+
+All are paired on the images. Where the order is broken, the attack that should have left less is in doubt: it was not
+found, which is no sign that it is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, strongest
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, not_run
+from assay.evaluation.statistics.paired import paired_difference
+from assay.study.attacks import Threat
+
+# Beyond noise: one broken order in a hundred is put down to chance, one in twenty is mentioned.
+VIOLATION, SUSPICION = 0.01, 0.05
+# AutoAttack's rule: a black box that leaves 0.2 points less than the white box shows that gradients are masked.
+BLACK_BOX_MARGIN = 0.002
+# Half of the whole range of values: an image can be made grey, so that nothing of it is left.
+LARGE_EPS = {"Linf": 0.5}
+LARGE_EPS_LEFT = 0.05
+# At the largest eps of a study an attack on the bare classifier leaves next to nothing, or it does not work.
+BARE_LEFT = 0.05
+# What the attacker knows of the defence, by threat: more knowledge cannot leave more.
+KNOWLEDGE: dict[Threat, int] = {"transfer": 0, "bpda": 1, "surrogate": 1, "adaptive": 2, "locked": 3}
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    """Every check of this family."""
+    yield from falls_with_eps(evidence)
+    yield from large_eps(evidence)
+    yield from positive_control(evidence)
+    yield from iterative(evidence)
+    yield from beats_random(evidence)
+    yield from ladder(evidence)
+    yield from black_box(evidence)
+
+
+def ordered(check: str, stronger: Measured, weaker: Measured, names: tuple[str, str]) -> Finding:
+    """The finding that a stronger attack left no more than a weaker one; its number is what it left more, in points."""
+    excess = stronger.accuracy - weaker.accuracy
+    p = more_is_left(stronger, weaker) if excess > 0 else 1.0
+    status = FAIL if p < VIOLATION else WARN if p < SUSPICION else PASS
+    meaning = f"{names[0]} leaves {stronger.accuracy:.1%} of {stronger.name}, {names[1]} {weaker.accuracy:.1%}"
+    if status != PASS:
+        meaning += f" (p = {p:.2g}): the first must not leave more, so it was not carried through"
+    return Finding(check, status, [stronger.path], 100 * excess, 0.0, meaning + ".")
+
+
+def falls_with_eps(evidence: Evidence) -> Iterator[Finding]:
+    """A larger ball holds the smaller one. The clean images are the ball of eps 0."""
+
+    def searched(cell: Measured) -> bool:
+        return cell.attack is not None and not cell.control
+
+    for cells in evidence.groups(lambda m: (*m.judged.key("classifier", "attack"), m.cell.defence), searched):
+        series = sorted(cells, key=lambda cell: cell.eps)
+        series = [cell for cell in [evidence.control_of(cells[0]), *series] if cell]
+        name = str(series[-1].judged.row["attack"])
+        for smaller, larger in pairwise(series):
+            names = (
+                f"{name} at eps {larger.eps:.4g}",
+                f"{name} at {smaller.eps:.4g}" if smaller.attack else "no attack",
+            )
+            yield ordered("falls with eps", larger, smaller, names)
+
+
+def large_eps(evidence: Evidence) -> Iterator[Finding]:
+    """Where eps lets an image be wiped out, an attack on what it is judged against leaves nothing."""
+    check = "a large eps leaves nothing"
+    large = [
+        cell
+        for cell in evidence.measured
+        if cell.white_box and cell.eps >= LARGE_EPS.get(cell.attack.ball, float("inf"))
+    ]
+    if not large:
+        yield not_run(check, [], f"No attack that follows gradients has an eps of {LARGE_EPS['Linf']:g} or more.")
+    for cell in large:
+        status = at_most(cell.accuracy, LARGE_EPS_LEFT, cell.chance)
+        meaning = (
+            f"{cell.judged.row['attack']} at eps {cell.eps:.3g} leaves {cell.accuracy:.1%} of {cell.name}; "
+            f"guessing is right on {cell.chance:.0%}, and an attacker who may do this much leaves next to nothing."
+        )
+        yield Finding(check, status, [cell.path], cell.accuracy, LARGE_EPS_LEFT, meaning)
+
+
+def positive_control(evidence: Evidence) -> Iterator[Finding]:
+    """The attacks work where they are known to: on the bare classifier, at the largest eps."""
+    check = "attack works undefended"
+    for classifier in evidence.study.classifiers:
+        bare = [
+            cell
+            for cell in evidence.measured
+            if cell.cell.classifier == classifier and cell.white_box and cell.cell.defence.purifier is None
+        ]
+        for norm in dict.fromkeys(cell.attack.ball for cell in bare):
+            largest = max(cell.eps for cell in bare if cell.attack.ball == norm)
+            cell = strongest(cell for cell in bare if cell.attack.ball == norm and cell.eps == largest)
+            meaning = (
+                f"{cell.judged.row['attack']} at eps {cell.eps:.4g} leaves {cell.accuracy:.1%} of the bare "
+                f"{classifier}; an attack that works leaves next to nothing there, and less than guessing."
+            )
+            status = at_most(cell.accuracy, BARE_LEFT, cell.chance)
+            yield Finding(check, status, [cell.path], cell.accuracy, BARE_LEFT, meaning)
+        if not bare:
+            yield not_run(check, [], f"No attack that follows gradients was made on the bare {classifier}.")
+
+
+def iterative(evidence: Evidence) -> Iterator[Finding]:
+    """Many steps leave no more than one."""
+    check = "many steps beat one"
+    found = False
+    for cells in evidence.groups(_situation, lambda m: m.attack is not None and m.own):
+        single = strongest(cell for cell in cells if cell.attack.method == "fgsm")
+        for cell in cells:
+            if single and getattr(cell.attack, "steps", 1) > 1 and cell.attack.threat == single.attack.threat:
+                found = True
+                yield ordered(check, cell, single, (str(cell.judged.row["attack"]), str(single.judged.row["attack"])))
+    if not found:
+        yield not_run(check, [], "The study has no attack of one step beside one of many, at the same eps.")
+
+
+def beats_random(evidence: Evidence) -> Iterator[Finding]:
+    """A search leaves no more than a random perturbation of the same size."""
+    check = "attack beats random noise"
+    found = False
+    for cells in evidence.groups(_situation, lambda m: m.attack is not None and m.own):
+        random = strongest(cell for cell in cells if cell.control)
+        for cell in cells:
+            if random and not cell.control:
+                found = True
+                yield ordered(check, cell, random, (str(cell.judged.row["attack"]), "random noise"))
+    if not found:
+        yield not_run(check, [], "The study has no random perturbation (method random_sign) beside an attack.")
+
+
+def ladder(evidence: Evidence) -> Iterator[Finding]:
+    """Transfer leaves most, then BPDA and surrogate, then the exact gradient, then known noise; of each threat the
+    strongest attack counts."""
+    found = False
+    for cells in evidence.groups(
+        _situation, lambda m: m.attack is not None and m.own and not m.control and m.cell.defence.purifier is not None
+    ):
+        best = {threat: strongest(cell for cell in cells if cell.attack.threat == threat) for threat in KNOWLEDGE}
+        for stronger, weaker in ((a, b) for a in KNOWLEDGE for b in KNOWLEDGE if KNOWLEDGE[a] > KNOWLEDGE[b]):
+            if best[stronger] and best[weaker]:
+                found = True
+                names = (
+                    f"{best[stronger].judged.row['attack']} ({stronger})",
+                    f"{best[weaker].judged.row['attack']} ({weaker})",
+                )
+                yield ordered(f"{stronger} not weaker than {weaker}", best[stronger], best[weaker], names)
+    if not found:
+        why = "No defence was attacked under two threats at the same eps, so gradients through it were not tried."
+        yield not_run("adaptive not weaker than transfer", [], why)
+
+
+def black_box(evidence: Evidence) -> Iterator[Finding]:
+    """An attack without gradients does not beat those with them; if it does, the gradients are masked."""
+    check = "black box not stronger than white box"
+    found = False
+    for cells in evidence.groups(_situation, lambda m: m.attack is not None and m.own):
+        white = strongest(cell for cell in cells if cell.white_box and cell.attack.threat != "locked")
+        for black in cells:
+            blind = black.attack.method == "square" and black.attack.threat in ("transfer", "blackbox")
+            through = blind and black.cell.attacked.victim == black.cell.defence
+            if white is None or not through:
+                continue
+            found = True
+            difference, low, _ = paired_difference(black.correct, white.correct, 0, clusters=black.judged.clusters)
+            status = FAIL if low > BLACK_BOX_MARGIN else PASS
+            meaning = (
+                f"{black.judged.row['attack']}, without gradients, leaves {black.accuracy:.1%} of {black.name}, "
+                f"{white.judged.row['attack']}, with them, {white.accuracy:.1%}"
+            )
+            meaning += ": the gradients are masked." if status == FAIL else "."
+            yield Finding(check, status, [white.path], 100 * difference, 100 * BLACK_BOX_MARGIN, meaning)
+    if not found:
+        yield not_run(check, [], "The study has no black-box attack beside one that follows the exact gradient.")
+
+
+def _situation(cell: Measured) -> tuple:
+    """What two attacks must share to be compared: classifier, ball and defence."""
+    return cell.cell.classifier, cell.attack.ball if cell.attack else None, cell.eps, cell.cell.defence

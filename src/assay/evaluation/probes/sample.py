@@ -1,0 +1,67 @@
+"""The images that an attack is probed on, and what all probes do with them: attack, judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.attacks.methods.best import as_stored, margins
+from assay.attacks.methods.method import build_search
+from assay.attacks.victims.victim import Victim
+from assay.noise import derive_seed, image_key
+from assay.stacks import Stack, to_pixels
+from assay.study.attacks import Attack
+
+JUDGED = 8  # draws that no attack has met, on which a stochastic victim is judged
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some images of a study: clean and attacked (n, 3, h, w) in [0,1], labels and noise keys (n,)."""
+
+    clean: Tensor
+    attacked: Tensor
+    labels: Tensor
+    keys: Tensor
+    classes: int
+
+
+def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sample:
+    """About `count` images, as many of each class, spread over the stack."""
+    rows = spread(clean.labels, count)
+    keys = torch.tensor([image_key(clean.ids[row]) for row in rows])
+    images = (torch.from_numpy(to_pixels(stack.images[rows])).to(device) for stack in (clean, attacked))
+    labels = torch.from_numpy(clean.labels[rows].astype("int64"))
+    return Sample(*images, labels.to(device), keys.to(device), clean.manifest["facts"]["classes"])
+
+
+def spread(labels: np.ndarray, count: int) -> list[int]:
+    """Rows of about `count` images, as many of each class, evenly spread, in order."""
+    classes = np.unique(labels)
+    each = max(1, count // len(classes))
+    rows: list[int] = []
+    for label in classes:
+        members = np.flatnonzero(labels == label)
+        places = np.unique(np.linspace(0, len(members) - 1, min(each, len(members))).round().astype(int))
+        rows += members[places].tolist()
+    return sorted(rows)
+
+
+def run_attack(attack: Attack, victim: Victim, sample: Sample, labels: Tensor, classes: int, seed: int) -> Tensor:
+    """The images that an attack makes of the clean ones, as they would be stored."""
+    victim.begin(sample.keys)
+    device = sample.clean.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, "probe") >> 1)
+        search = build_search(attack, victim, classes, derive_seed(seed, "attack", "search"))
+        found = search(sample.clean, labels, sample.keys).detach()
+    return as_stored(found, sample.clean, attack)
+
+
+def judge(victim: Victim, x: Tensor, keys: Tensor, labels: Tensor) -> Tensor:
+    """Margins (n, draws) under noise that no query meets; one draw where the victim is deterministic."""
+    victim.begin(keys)
+    return margins(victim.judge(x, JUDGED if victim.stochastic else 1, "probe"), labels)

@@ -1,0 +1,541 @@
+"""Every check passes on a sound study, and fails where a fault is planted that it is there to find."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay.attacks.ball import project
+from assay.evaluation.checks import probed
+from assay.evaluation.checks.evidence import read_evidence
+from assay.evaluation.checks.run import COLUMNS, run_checks
+from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.worst_case import worst_cases
+from assay.files import artifact, write_json
+from assay.stacks import to_pixels, write_stack
+from assay.study.attacks import PgdAttack
+from assay.study.cells import Attacked, Cell, attacked_stacks, cells
+from assay.study.model import Study
+from assay.study.specs import Specs
+
+ROOT = Path(__file__).parents[2]
+IMAGES, SIDE, DRAWS = 200, 4, 3
+LABELS = np.arange(IMAGES) % 2
+IDS = [f"test-{index:04d}" for index in range(IMAGES)]
+MADE_BY = {"versions": {"python": "3.11", "torch": "2.13"}, "device": "cpu"}
+
+SMALL, LARGE = 2 / 255, 8 / 255
+STUDY = {
+    "study": "checked",
+    "images": {"source": "phantom", "size": 16, "train": 2, "validation": 2},
+    "classifiers": {"resnet": {"network": "timm/resnet18"}},
+    "diffusions": {"unet": {"channels": [16], "norm_groups": 8, "steps": 1}},
+    "purifiers": {
+        "ddpm": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.1], "steps": 4},
+        "noise": {"method": "noise", "sigmas": [0.0]},
+    },
+    "attacks": {
+        "random": {"method": "random_sign", "eps": [SMALL, LARGE]},
+        "fgsm": {"method": "fgsm", "eps": [SMALL, LARGE]},
+        "pgd": {"method": "pgd", "eps": [SMALL, LARGE, 0.5], "step_size": "1/255", "steps": 300},
+        "l2": {"method": "pgdl2", "eps": [0.5]},
+        "square": {"method": "square", "eps": [SMALL, LARGE]},
+        "bpda": {"method": "pgd", "threat": "bpda", "eps": [LARGE]},
+        "surrogate": {"method": "pgd", "threat": "surrogate", "surrogate_steps": 2, "eps": [LARGE]},
+        "adaptive": {"method": "pgd", "threat": "adaptive", "eps": [LARGE], "draws": 2},
+        "locked": {"method": "pgd", "threat": "locked", "eps": [LARGE]},
+        "blackbox": {"method": "square", "threat": "blackbox", "eps": [LARGE]},
+    },
+    "cross": [
+        {"attacks": ["random", "fgsm", "pgd", "l2", "square"], "purifiers": ["ddpm"]},
+        {"attacks": ["bpda", "surrogate", "adaptive", "locked", "blackbox"], "purifiers": ["ddpm"]},
+        {"attacks": ["pgd"], "purifiers": ["noise"]},
+    ],
+    "evaluation": {"images": IMAGES, "draws": DRAWS},
+}
+# The share of images that are wrong in a sound study; the harder an image, the sooner it is wrong.
+WRONG = {
+    "bare": {
+        "clean": 0.04,
+        "random": {SMALL: 0.05, LARGE: 0.06},
+        "fgsm": {SMALL: 0.5, LARGE: 0.8},
+        "square": {SMALL: 0.55, LARGE: 0.9},
+        "pgd": {SMALL: 0.6, LARGE: 0.97, 0.5: 1.0},
+        "l2": {0.5: 0.96},
+    },
+    "ddpm": {
+        "clean": 0.1,
+        "random": {SMALL: 0.1, LARGE: 0.12},
+        "fgsm": {SMALL: 0.12, LARGE: 0.2},
+        "square": {SMALL: 0.12, LARGE: 0.2},
+        "pgd": {SMALL: 0.15, LARGE: 0.3, 0.5: 0.9},
+        "l2": {0.5: 0.3},
+        "bpda": {LARGE: 0.4},
+        "surrogate": {LARGE: 0.42},
+        "blackbox": {LARGE: 0.35},
+        "adaptive": {LARGE: 0.5},
+        "locked": {LARGE: 0.56},
+    },
+}
+ROLES = {"images": {"train": 2, "test": IMAGES}, "duplicates": {"train": 0, "test": 0}, "overlaps": 0}
+DIFFICULTY = (np.random.default_rng(0).permutation(IMAGES) + 0.5) / IMAGES
+
+Verdicts = Callable[[Cell], np.ndarray]  # (images, draws) of bool
+Images = Callable[[Attacked, np.ndarray, np.ndarray], np.ndarray]  # of the stack, its sound images and the clean ones
+
+
+def sound_verdicts(cell: Cell, wrong: dict[str, Any] = WRONG) -> np.ndarray:
+    """What a sound study finds: images are nested by their difficulty."""
+    defence = "ddpm" if cell.defence.purifier == "ddpm" else "bare"
+    share = wrong[defence][cell.attacked.attack if cell.attacked else "clean"]
+    share = share[cell.attacked.eps] if cell.attacked else share
+    draws = 1 if cell.defence.purifier is None or (cell.attacked and cell.attacked.attack == "locked") else DRAWS
+    return np.repeat((DIFFICULTY + share <= 1)[:, None], draws, axis=1)
+
+
+def leaving(attack: str, eps: float, share: float, defence: str = "ddpm") -> Verdicts:
+    """A study in which one attack at one eps gets another share of the images wrong."""
+    wrong = copy.deepcopy(WRONG)
+    wrong[defence][attack][eps] = share
+    return lambda cell: sound_verdicts(cell, wrong)
+
+
+def only(where: Callable[[Cell], bool], verdicts: Verdicts) -> Verdicts:
+    """A sound study but for some cells."""
+    return lambda cell: verdicts(cell) if where(cell) else sound_verdicts(cell)
+
+
+def write_study(
+    results: Path,
+    study: Study,
+    verdicts: Verdicts = sound_verdicts,
+    images: Images = lambda attacked, sound, clean: sound,
+    scale: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
+    score_ids: list[str] = IDS,
+    table: pd.DataFrame | None = None,
+    spec: dict[str, Any] | None = None,
+    worst: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
+) -> Path:
+    """A study's folder as the checks read it; each argument is the place for a fault."""
+    generator = np.random.default_rng(1)
+    clean = generator.integers(30, 200, (IMAGES, SIDE, SIDE, 3)).astype(np.uint8)
+    own = pd.DataFrame({"id": IDS, "label": LABELS})
+    write_images(results / "images/test", clean, own)
+    write_json(results / "images/roles.json", ROLES)
+    inputs = {"images": results / "images/test/manifest.json"}
+    for attacked in attacked_stacks(study):
+        attack = study.attacks[attacked.attack]
+        signs = generator.choice([-1, 1], clean.shape).transpose(0, 3, 1, 2)
+        unit = signs if attack.ball == "Linf" else signs / np.sqrt(clean[0].size)
+        stored = project(to_pixels(clean) + attacked.eps * unit, clean, attack.ball, attacked.eps)
+        folder = results / "adversarial" / attacked.path
+        shown = own if table is None else table
+        write_images(folder, images(attacked, stored, clean), shown, inputs, {"seed": 0} if spec is None else spec)
+    for cell in cells(study):
+        correct = verdicts(cell)
+        draws = correct.shape[1]
+        margin = np.where(correct, 1.5, -1.5) * (2 * LABELS[:, None] - 1)
+        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2))
+        scores = pd.DataFrame({"id": np.repeat(score_ids, draws), "label": np.repeat(LABELS, draws)})
+        scores["draw"] = np.tile(np.arange(draws), IMAGES)
+        with artifact(results / "scores" / cell.path, "scores", {}, "0" * 16, {}, MADE_BY) as draft:
+            scores.assign(logit_0=logits[:, 0], logit_1=logits[:, 1]).to_csv(draft.path("scores.csv"), index=False)
+    judged = judge(Specs(study).rows(), results / "scores")
+    write_table(worst(worst_cases(study.study, judged)), results / "worst_case.csv")
+    return results
+
+
+def write_images(folder, images, table, inputs=None, spec=None):
+    with artifact(folder, "stack", spec or {}, "0" * 16, inputs or {}, MADE_BY) as draft:
+        write_stack(draft, images, table)
+
+
+def checked(results: Path, study: Study | None = None, **faults: Any) -> pd.DataFrame:
+    study = study or Study.model_validate(STUDY)
+    return run_checks(read_evidence(study, write_study(results, study, **faults)))
+
+
+def of(table: pd.DataFrame, check: str) -> pd.DataFrame:
+    found = table[table["check"] == check]
+    assert len(found), f"no check is called '{check}'"
+    return found
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    return checked(tmp_path_factory.mktemp("sound") / "checked")
+
+
+STORED = [
+    *("range and format", "inside the ball", "images perturbed", "budget used", "values on the wall"),
+    *("same ids and labels", "same images in every cell", "provenance", "logits, not probabilities"),
+    *("no image has two roles", "no image is tested twice"),
+]
+ORDER = [
+    *("falls with eps", "a large eps leaves nothing", "attack works undefended", "many steps beat one"),
+    *("attack beats random noise", "black box not stronger than white box"),
+    *("bpda not weaker than transfer", "surrogate not weaker than transfer", "adaptive not weaker than transfer"),
+    *("locked not weaker than transfer", "adaptive not weaker than bpda", "adaptive not weaker than surrogate"),
+    *("locked not weaker than bpda", "locked not weaker than surrogate", "locked not weaker than adaptive"),
+]
+CONTROLS = [
+    *("better than chance", "clean control has the draws", "majority no better than clean"),
+    *(
+        "worst draw no better than clean",
+        "sigma 0 is no defence",
+        "worst case below every attack",
+        "gap to known noise",
+    ),
+]
+
+
+@pytest.mark.parametrize("check", [*STORED, *ORDER, *CONTROLS, "ball within reach"])
+def test_a_sound_study_passes(sound: pd.DataFrame, check: str) -> None:
+    found = of(sound, check)
+    assert set(found["status"]) == {"PASS"}, found["meaning"].tolist()
+
+
+def test_nothing_else_is_found_in_a_sound_study(sound: pd.DataFrame) -> None:
+    assert sound.columns.tolist() == COLUMNS
+    rest = sound[sound["status"] != "PASS"]
+    assert set(rest["status"]) == {"NOT RUN"}
+    assert set(rest["check"]) == {
+        *("probe of gradients", "probe of convergence", "probe of active"),
+    }
+
+
+def test_a_line_says_what_it_is_about(sound: pd.DataFrame) -> None:
+    line = of(sound, "adaptive not weaker than transfer").iloc[0]
+    assert line["subject"] == "scores/resnet/resnet/adaptive/eps-8_255/ddpm-0.1/ddpm/sigma-0.1"
+    assert line[["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]].tolist() == [
+        *("resnet", "adaptive", "adaptive", "Linf", LARGE, "ddpm", 0.1)
+    ]
+    assert line["number"] == pytest.approx(-20)
+    assert line["meaning"] == ("adaptive (adaptive) leaves 50.0% of ddpm at sigma 0.1, pgd (transfer) 70.0%.")
+
+
+def stack(name: str, change: Callable[[np.ndarray, np.ndarray], np.ndarray], eps: float = LARGE) -> dict[str, Images]:
+    """A fault in the stacks of one attack at one eps: a function of its sound images and the clean ones."""
+
+    def images(attacked: Attacked, sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        return change(sound.copy(), clean) if (attacked.attack, attacked.eps) == (name, eps) else sound
+
+    return {"images": images}
+
+
+def one_level_out(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    sound[7, 1, 2, 0] = clean[7, 1, 2, 0] + 9
+    return sound
+
+
+def out_in_l2(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    sound[7] = clean[7].astype(np.uint16) * 257 + 6000
+    return sound
+
+
+def left_clean(share: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def change(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        sound[: int(share * IMAGES)] = clean[: int(share * IMAGES)]
+        return sound
+
+    return change
+
+
+def shortened(factor: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def change(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        return (clean + np.rint(factor * (sound.astype(int) - clean))).astype(np.uint8)
+
+    return change
+
+
+def one_value_at_the_wall(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    moved = clean + 1
+    moved[:, 0, 0, 0] = clean[:, 0, 0, 0] + 8
+    return moved
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits)
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def coins(cell: Cell) -> np.ndarray:
+    """Verdicts of pure label noise."""
+    seed = sum(map(ord, cell.path))
+    return np.random.default_rng(seed).random((IMAGES, DRAWS)) < 0.5
+
+
+def defended(cell: Cell) -> bool:
+    return cell.defence.purifier == "ddpm"
+
+
+FAULTS = [
+    ("inside the ball", "FAIL", stack("pgd", one_level_out)),
+    ("inside the ball", "FAIL", stack("l2", out_in_l2, 0.5)),
+    ("range and format", "FAIL", stack("pgd", lambda sound, clean: sound.astype(np.uint16) * 257)),
+    ("range and format", "FAIL", stack("pgd", lambda sound, clean: np.repeat(sound, 2, axis=1))),
+    ("images perturbed", "WARN", stack("square", left_clean(0.1))),
+    ("images perturbed", "FAIL", stack("square", left_clean(0.6))),
+    ("budget used", "WARN", stack("fgsm", shortened(0.75))),
+    ("budget used", "FAIL", stack("fgsm", shortened(0.25))),
+    ("values on the wall", "WARN", stack("pgd", one_value_at_the_wall)),
+    ("values on the wall", "FAIL", stack("pgd", shortened(0.75))),
+    ("same ids and labels", "FAIL", {"table": pd.DataFrame({"id": IDS, "label": 1 - LABELS})}),
+    ("same ids and labels", "FAIL", {"table": pd.DataFrame({"id": IDS[::-1], "label": LABELS})}),
+    ("same images in every cell", "FAIL", {"score_ids": IDS[::-1]}),
+    ("provenance", "FAIL", {"spec": {"no": "seed"}}),
+    ("logits, not probabilities", "FAIL", {"scale": probabilities}),
+    ("falls with eps", "FAIL", {"verdicts": leaving("pgd", LARGE, 0.05)}),
+    ("falls with eps", "FAIL", {"verdicts": leaving("fgsm", SMALL, 0.02)}),
+    ("a large eps leaves nothing", "FAIL", {"verdicts": leaving("pgd", 0.5, 0.4, "bare")}),
+    ("a large eps leaves nothing", "WARN", {"verdicts": leaving("pgd", 0.5, 0.8, "bare")}),
+    ("attack works undefended", "FAIL", {"verdicts": leaving("pgd", 0.5, 0.4, "bare")}),
+    ("attack works undefended", "WARN", {"verdicts": leaving("pgd", 0.5, 0.8, "bare")}),
+    ("many steps beat one", "FAIL", {"verdicts": leaving("pgd", LARGE, 0.7, "bare")}),
+    ("attack beats random noise", "FAIL", {"verdicts": leaving("random", LARGE, 0.4)}),
+    ("black box not stronger than white box", "FAIL", {"verdicts": leaving("blackbox", LARGE, 0.6)}),
+    ("black box not stronger than white box", "FAIL", {"verdicts": leaving("square", SMALL, 0.7, "bare")}),
+    ("adaptive not weaker than transfer", "FAIL", {"verdicts": leaving("adaptive", LARGE, 0.2)}),
+    ("adaptive not weaker than transfer", "WARN", {"verdicts": leaving("adaptive", LARGE, 0.275)}),
+    ("bpda not weaker than transfer", "FAIL", {"verdicts": leaving("bpda", LARGE, 0.2)}),
+    ("surrogate not weaker than transfer", "FAIL", {"verdicts": leaving("surrogate", LARGE, 0.2)}),
+    ("adaptive not weaker than bpda", "FAIL", {"verdicts": leaving("adaptive", LARGE, 0.35)}),
+    ("adaptive not weaker than surrogate", "FAIL", {"verdicts": leaving("adaptive", LARGE, 0.35)}),
+    ("locked not weaker than adaptive", "FAIL", {"verdicts": leaving("locked", LARGE, 0.45)}),
+    ("locked not weaker than transfer", "FAIL", {"verdicts": leaving("locked", LARGE, 0.2)}),
+    ("locked not weaker than bpda", "FAIL", {"verdicts": leaving("locked", LARGE, 0.3)}),
+    ("locked not weaker than surrogate", "FAIL", {"verdicts": leaving("locked", LARGE, 0.3)}),
+    ("gap to known noise", "WARN", {"verdicts": leaving("locked", LARGE, 0.7)}),
+    ("better than chance", "FAIL", {"verdicts": only(defended, coins)}),
+    (
+        "better than chance",
+        "WARN",
+        {"verdicts": only(defended, lambda cell: np.repeat((DIFFICULTY < 0.6)[:, None], DRAWS, 1))},
+    ),
+    (
+        "clean control has the draws",
+        "FAIL",
+        {"verdicts": only(lambda c: defended(c) and not c.attacked, lambda cell: sound_verdicts(cell)[:, :1])},
+    ),
+    ("majority no better than clean", "FAIL", {"verdicts": leaving("fgsm", SMALL, 0.02)}),
+    ("worst draw no better than clean", "FAIL", {"verdicts": leaving("fgsm", SMALL, 0.02)}),
+    (
+        "sigma 0 is no defence",
+        "FAIL",
+        {"verdicts": only(lambda c: c.defence.purifier == "noise" and not c.attacked, lambda c: ~sound_verdicts(c))},
+    ),
+    (
+        "worst case below every attack",
+        "FAIL",
+        {"worst": lambda table: table.assign(all_or_nothing=table["all_or_nothing"] + 0.01)},
+    ),
+    ("worst case below every attack", "FAIL", {"worst": lambda table: table.iloc[:1]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "faults"), FAULTS, ids=[f"{check}-{status}" for check, status, _ in FAULTS]
+)
+def test_a_planted_fault_is_found(tmp_path: Path, check: str, status: str, faults: dict[str, Any]) -> None:
+    found = of(checked(tmp_path / "checked", **faults), check)
+    assert status in set(found["status"]), found[["status", "number", "meaning"]].to_string()
+    if status == "WARN":
+        assert "FAIL" not in set(found["status"])
+
+
+def test_a_fault_is_found_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
+    found = of(checked(tmp_path / "checked", **stack("pgd", one_level_out)), "inside the ball")
+    (failed,) = found[found["status"] == "FAIL"].to_dict("records")
+    assert failed["subject"] == "adversarial/resnet/pgd/eps-8_255/undefended"
+    assert (failed["number"], failed["threshold"]) == (9, 8)
+    assert failed["meaning"] == "The furthest stored image lies 9 of 255 levels from its clean one; the ball allows 8."
+
+
+@pytest.mark.parametrize(
+    ("roles", "check", "status"),
+    [
+        ({"overlaps": 3}, "no image has two roles", "FAIL"),
+        ({"duplicates": {"test": 1}}, "no image is tested twice", "WARN"),
+        ({"duplicates": {"test": 40}}, "no image is tested twice", "FAIL"),
+        (None, "no image has two roles", "NOT RUN"),
+    ],
+)
+def test_an_image_that_is_tested_twice_or_was_trained_on_is_found(tmp_path, roles, check, status) -> None:
+    study = Study.model_validate(STUDY)
+    results = write_study(tmp_path / "checked", study)
+    if roles is None:
+        (results / "images/roles.json").unlink()
+    else:
+        write_json(results / "images/roles.json", ROLES | roles)
+    found = of(run_checks(read_evidence(study, results)), check).iloc[0]
+    assert (found["status"], found["subject"]) == (status, "images/test")
+
+
+def test_a_corrupt_stack_is_a_finding_and_not_the_end(tmp_path: Path) -> None:
+    study = Study.model_validate(STUDY)
+    results = write_study(tmp_path / "checked", study)
+    path = results / "adversarial/resnet/pgd/eps-8_255/undefended/table.csv"
+    path.write_text(path.read_text().replace("test-0000", "test-1000"))
+    table = run_checks(read_evidence(study, results))
+    assert of(table, "stack is whole")["status"].tolist() == ["FAIL"]
+    assert set(of(table, "falls with eps")["status"]) == {"PASS"}
+
+
+def test_a_rise_that_chance_explains_is_no_violation(tmp_path: Path) -> None:
+    """Three images more of two hundred, each in its own way: nothing."""
+    generator = np.random.default_rng(0)
+
+    def verdicts(cell: Cell) -> np.ndarray:
+        correct = sound_verdicts(cell).copy()
+        if cell.attacked and cell.attacked.attack == "fgsm" and defended(cell) and cell.attacked.eps == SMALL:
+            correct = sound_verdicts(Cell("resnet", None, cell.defence)).copy()
+            correct[generator.choice(IMAGES, 20, replace=False)] ^= True
+            correct[np.flatnonzero(~correct[:, 0])[:20]] = True
+        return correct
+
+    found = of(checked(tmp_path / "checked", verdicts=verdicts), "falls with eps")
+    assert set(found["status"]) == {"PASS"}
+    assert found["number"].max() > 0
+
+
+def test_label_noise_keeps_all_of_its_accuracy_and_earns_nothing(tmp_path: Path) -> None:
+    """What is left of a coin under attack is what it had; the check says that this was worth nothing."""
+    study = Study.model_validate(STUDY)
+    results = write_study(tmp_path / "checked", study, verdicts=only(defended, coins))
+    summary = summarise("s", judge(Specs(study).rows(), results / "scores"))
+    noisy = summary[(summary["defence"] == "ddpm") & (summary["attack"] != "none")]
+    assert noisy["kept"].to_numpy() == pytest.approx(1, abs=0.25)
+    assert (noisy["worst_of_2"].dropna() < 0.35).all()
+    table = run_checks(read_evidence(study, results))
+    chance = of(table, "better than chance")
+    (failed,) = chance[chance["status"] == "FAIL"].to_dict("records")
+    assert failed["defence"] == "ddpm"
+    assert len(failed["subject"].split()) == 1 + len(noisy)
+    assert "what it keeps under attack is worth nothing" in failed["meaning"]
+    for check in ("majority no better than clean", "worst draw no better than clean"):
+        assert (of(table, check)["status"] == "FAIL").mean() < 0.1
+
+
+def test_a_study_without_what_a_check_needs_says_so(tmp_path: Path) -> None:
+    bare = STUDY | {"attacks": {"fgsm": STUDY["attacks"]["fgsm"]}, "cross": [{"purifiers": []}]}
+    table = checked(tmp_path / "checked", Study.model_validate(bare))
+    missing = set(table.loc[table["status"] == "NOT RUN", "check"])
+    assert missing >= {
+        *("a large eps leaves nothing", "many steps beat one", "attack beats random noise", "sigma 0 is no defence"),
+        *("black box not stronger than white box", "adaptive not weaker than transfer", "gap to known noise"),
+    }
+    assert table.loc[table["status"] == "NOT RUN", "meaning"].str.endswith(".").all()
+    no_attack = Study.model_validate(STUDY | {"attacks": {}, "cross": [{"purifiers": []}]})
+    table = checked(tmp_path / "clean", no_attack)
+    assert set(of(table, "attack works undefended")["status"]) == {"NOT RUN"}
+
+
+@pytest.mark.parametrize(("size", "status"), [(0.9, "FAIL"), (1.5, "WARN"), (2.5, "PASS")])
+def test_steps_that_cannot_cross_the_ball_are_found(size: float, status: str) -> None:
+    attack = PgdAttack(method="pgd", eps=[LARGE], steps=10, step_size=size * LARGE / 10)
+    (found,) = probed.reach(attack, LARGE, ["a"])
+    assert (found.check, found.status) == ("ball within reach", status)
+    assert found.number == pytest.approx(size)
+
+
+PROBE = {
+    "gradients": dict.fromkeys(["zero_start", "zero_end", "not_finite_start", "not_finite_end", "replay", "batch"], 0.0)
+    | {"along": 1.0, "random": 1.0, "halves": 0.7, "rose": 1.0, "training_modules": 0, "probabilities": 0.0},
+    "convergence": {
+        "accuracy": 0.5,
+        "half_width": 0.1,
+        "steps": {"accuracy": 0.48, "p": 0.3},
+        "draws": {"accuracy": 0.5, "p": 1.0},
+        "parameters_changed": 0,
+    },
+    "active": {"planted": 0.9, "found": 1.0, "random": 0.0},
+}
+ADAPTIVE = Study.model_validate(STUDY).attacks["adaptive"]
+
+
+def of_probe(family: str, attack=ADAPTIVE, **changes: Any) -> dict[str, str]:
+    judge_probe = {"gradients": probed.gradients, "convergence": probed.convergence, "active": probed.active}[family]
+    return {found.check: found.status for found in judge_probe(PROBE[family] | changes, attack, ["a"])}
+
+
+@pytest.mark.parametrize("family", PROBE)
+def test_a_sound_attack_passes_its_probes(family: str) -> None:
+    assert set(of_probe(family).values()) == {"PASS"}
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "check", "status"),
+    [
+        ("gradients", {"zero_start": 0.05}, "zero gradients at the start", "WARN"),
+        ("gradients", {"zero_start": 1.0}, "zero gradients at the start", "FAIL"),
+        ("gradients", {"zero_end": 1.0}, "zero gradients at the end", "FAIL"),
+        ("gradients", {"not_finite_start": 0.01}, "finite gradients at the start", "FAIL"),
+        ("gradients", {"not_finite_end": 0.01}, "finite gradients at the end", "FAIL"),
+        ("gradients", {"along": 0.7}, "gradient is the loss's slope", "WARN"),
+        ("gradients", {"along": 0.1}, "gradient is the loss's slope", "FAIL"),
+        ("gradients", {"random": 0.1}, "gradient in random directions", "FAIL"),
+        ("gradients", {"halves": 0.1}, "gradient above its noise", "WARN"),
+        ("gradients", {"halves": 0.0}, "gradient above its noise", "FAIL"),
+        ("gradients", {"rose": 0.8}, "loss rose", "WARN"),
+        ("gradients", {"rose": 0.3}, "loss rose", "FAIL"),
+        ("gradients", {"rose": None}, "loss rose", "NOT RUN"),
+        ("gradients", {"replay": 0.1}, "same noise, same answer", "FAIL"),
+        ("gradients", {"batch": 0.1}, "answers do not depend on the batch", "FAIL"),
+        ("gradients", {"training_modules": 3}, "evaluation mode", "FAIL"),
+        ("gradients", {"probabilities": 1.0}, "the victim gives logits", "FAIL"),
+        ("gradients", {"along": float("nan")}, "gradient is the loss's slope", "FAIL"),
+        ("convergence", {"steps": {"accuracy": 0.3, "p": 0.001}}, "converged in steps", "FAIL"),
+        ("convergence", {"steps": {"accuracy": 0.45, "p": 0.03}}, "converged in steps", "WARN"),
+        ("convergence", {"draws": {"accuracy": 0.3, "p": 0.001}}, "converged in draws", "FAIL"),
+        ("convergence", {"steps": None, "draws": None}, "converged in steps", "NOT RUN"),
+        ("convergence", {"parameters_changed": 2}, "attack leaves the networks alone", "FAIL"),
+        ("active", {"found": 0.5}, "finds a planted image", "FAIL"),
+        ("active", {"found": 0.9}, "finds a planted image", "WARN"),
+        ("active", {"random": 0.8}, "random noise misses the planted image", "FAIL"),
+        ("active", {"planted": 0.2}, "finds a planted image", "NOT RUN"),
+    ],
+)
+def test_a_probe_that_found_a_fault_does_not_pass(family: str, changes: dict, check: str, status: str) -> None:
+    assert of_probe(family, **changes)[check] == status
+
+
+def test_bpda_is_not_blamed_for_a_gradient_that_is_not_the_losss() -> None:
+    found = of_probe("gradients", Study.model_validate(STUDY).attacks["bpda"], along=0.0, random=0.0)
+    assert found["gradient is the loss's slope"] == "NOT RUN"
+    assert "gradient in random directions" not in found
+
+
+def test_probes_reach_the_table(tmp_path: Path) -> None:
+    study = Study.model_validate(STUDY | {"checks": {"active": True}})
+    results = write_study(tmp_path / "checked", study)
+    assert "resnet/adaptive/eps-8_255/ddpm-0.1" in [attacked.path for attacked in Specs(study).probed]
+    for attacked in Specs(study).probed:
+        with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
+            share = 0.1 if attacked.attack == "adaptive" else 1.0
+            draft.path("probe.json").write_text(f'{{"active": {{"planted": 1.0, "found": {share}, "random": 0.0}}}}')
+    found = of(run_checks(read_evidence(study, results)), "finds a planted image")
+    (failed,) = found[found["status"] == "FAIL"].to_dict("records")
+    assert failed["subject"] == "adversarial/resnet/adaptive/eps-8_255/ddpm-0.1"
+    assert failed["attack"] == "adaptive"
+    assert len(found) == len(Specs(study).probed)
+
+
+def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Path) -> None:
+    study = Study.model_validate(STUDY)
+    results = write_study(tmp_path / "checked", study)
+    code = (
+        "import runpy, sys; runpy.run_path('scripts/check.py', run_name='__main__'); assert 'torch' not in sys.modules"
+    )
+    for name in ("a.csv", "b.csv"):
+        command = [sys.executable, "-c", code, "--results", results, "--spec", Specs(study).whole(), "--out"]
+        subprocess.run([*command, tmp_path / name], check=True, cwd=ROOT)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert set(pd.read_csv(tmp_path / "a.csv")["status"]) == {"PASS", "NOT RUN"}
