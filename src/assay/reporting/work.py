@@ -219,7 +219,8 @@ def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
         network, calls = _denoiser(purifier, sizes)
         followed = attack.surrogate_steps or calls
         replayed = 1 if followed > 1 else 0  # a sampler's steps are checkpointed
-        through = gradients * (WITH_GRADIENT + replayed) * followed + forwards * calls
+        each = 1 if attack.threat == "bpda" else WITH_GRADIENT + replayed  # bpda only goes forward through the purifier
+        through = gradients * each * followed + forwards * calls
         purified = count * through * network.multiply_adds
         return Work("diffusion", purified + passes * (bare.multiply_adds if bare else 0), disk)
     return Work("classifier", _times(passes, bare), disk)
