@@ -87,7 +87,7 @@ def test_a_part_of_a_stack_asks_for_its_share_of_the_time(study):
     assert len(cut.evaluation.parts(cut.evaluation.images)) == 3
     for job in ("purify", "attack"):
         whole, part = (getattr(JobNeeds(each), job)(*JOBS[job]).runtime - MIN_MINUTES for each in (long, cut))
-        assert part == pytest.approx(whole / 3, rel=0.01)
+        assert part == pytest.approx(whole / 3, abs=1)  # minutes are rounded up
     assert JobNeeds(cut).classify("resnet") == JobNeeds(long).classify("resnet")
 
 
