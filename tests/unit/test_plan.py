@@ -123,6 +123,14 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
     assert bpda.amount == pytest.approx(IMAGES * (forward + passes * bare_call))
 
 
+def test_probes_work_as_a_few_attacks_on_a_few_images():
+    changes = {"checks": {"images": 20, "gradients": True, "convergence": True, "active": True}}
+    specs, path = Specs(study(**changes)), "net/adaptive/eps-4_255/ddpm-0.1"
+    attack, probe = (work_of(stage, path, getattr(specs, stage)(path), **changes) for stage in ("attack", "probe"))
+    assert probe.unit == attack.unit
+    assert probe.amount == pytest.approx(9 * 20 / IMAGES * attack.amount)
+
+
 def test_stacks_take_the_bytes_that_they_have(tmp_path):
     import numpy as np
     import pandas as pd

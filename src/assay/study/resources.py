@@ -99,8 +99,7 @@ class JobNeeds:
     def probe(self, path: str, attempt: int = 1) -> Needs:
         """A few attacks on a few images; the whole stack is read for that."""
         checks, whole = self.study.checks, self.attack(path, attempt)
-        attacks = checks.gradients + 5 * checks.convergence + 3 * checks.active
-        share = attacks * checks.images / self._counts["test"] * self._parts("")
+        share = checks.attacks * checks.images / self._counts["test"] * self._parts("")
         return replace(whole, runtime=math.ceil(MIN_MINUTES * 2 ** (attempt - 1) + whole.runtime * share))
 
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
