@@ -255,7 +255,7 @@ def test_a_wrong_file_of_the_only_mirror_is_one_line_with_both_hashes(serve, pat
     assert message == (
         f"{path}: could not be fetched: {mirror}{NAME}: SHA-256 {other}, expected {HASH}; "
         f"set aside as {NAME}.rejected; run again, add a mirror to images.mirrors, or, without a network, "
-        f"put the file into {path.parent} yourself"
+        f"put the file with SHA-256 {HASH} into {path.parent} yourself"
     )
     assert len(serve.requests) == 1
     assert beside(path) == [f"{NAME}.rejected"]
@@ -287,7 +287,7 @@ def test_without_a_network_the_message_says_what_to_do(path: Path) -> None:
         mirror = f"http://127.0.0.1:{free.getsockname()[1]}/"
     message = refusal(path, mirror)
     assert message.startswith(f"{path}: could not be fetched: {mirror}{NAME}: ")
-    assert message.endswith(f"or, without a network, put the file into {path.parent} yourself")
+    assert message.endswith(f"or, without a network, put the file with SHA-256 {HASH} into {path.parent} yourself")
 
 
 def test_a_server_that_stands_still_is_left(serve, path: Path, monkeypatch) -> None:

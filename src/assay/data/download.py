@@ -140,7 +140,7 @@ def _fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float
     reasons = "; ".join(f"{url}: {fault}" for url, fault in faults.items())
     raise AssayError(
         f"{path}: could not be fetched{kept}: {reasons}; run again, add a mirror to images.mirrors, or, without a "
-        f"network, put the file into {path.parent} yourself"
+        f"network, put the file with SHA-256 {expected} into {path.parent} yourself"
     )
 
 
