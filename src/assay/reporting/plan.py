@@ -62,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job takes, as far as the past tells, on which device; its bytes on disk; and its networks' multiply-adds."""
+    """What a job takes, as far as the past tells, on which device; its bytes on disk; its networks' multiply-adds."""
 
     times: Times | None
     device: str
