@@ -1,8 +1,12 @@
 """Downloads from a server on this machine that fails in every way: whole and verified, or not there."""
 
 import hashlib
+import json
 import resource
+import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -251,7 +255,7 @@ def test_a_wrong_file_of_the_only_mirror_is_one_line_with_both_hashes(serve, pat
     assert message == (
         f"{path}: could not be fetched: {mirror}{NAME}: SHA-256 {other}, expected {HASH}; "
         f"set aside as {NAME}.rejected; run again, add a mirror to images.mirrors, or, without a network, "
-        f"put the file into {path.parent} yourself"
+        f"put the file with SHA-256 {HASH} into {path.parent} yourself"
     )
     assert len(serve.requests) == 1
     assert beside(path) == [f"{NAME}.rejected"]
@@ -283,7 +287,7 @@ def test_without_a_network_the_message_says_what_to_do(path: Path) -> None:
         mirror = f"http://127.0.0.1:{free.getsockname()[1]}/"
     message = refusal(path, mirror)
     assert message.startswith(f"{path}: could not be fetched: {mirror}{NAME}: ")
-    assert message.endswith(f"or, without a network, put the file into {path.parent} yourself")
+    assert message.endswith(f"or, without a network, put the file with SHA-256 {HASH} into {path.parent} yourself")
 
 
 def test_a_server_that_stands_still_is_left(serve, path: Path, monkeypatch) -> None:
@@ -314,4 +318,26 @@ def test_a_full_disk_is_no_fault_of_the_server(serve, path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.filename == str(path.parent / f".{NAME}.partial")
+    assert len(serve.requests) == 1
+
+
+def test_two_processes_that_want_one_file_download_it_once(serve, path: Path) -> None:
+    second_waits = threading.Event()
+
+    def whole_in_the_end(handler: Handler, start: int) -> None:
+        second_waits.wait(60)
+        whole(handler, start)
+
+    script = Path(__file__).parents[2] / "scripts/fetch_images.py"
+    spec = json.dumps({"file": NAME, "sha256": HASH})
+    mirror = serve(whole_in_the_end)
+    command = [sys.executable, script, "--spec", spec, "--mirrors", mirror, "--out", path.parent]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.stderr for process in processes]
+    ready, _, _ = select.select(said, [], [], 60)
+    assert ready[0].readline() == f"{path}: waiting for another process that fetches it\n"
+    second_waits.set()
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert path.read_bytes() == CONTENT
+    assert beside(path) == [NAME]
     assert len(serve.requests) == 1

@@ -116,6 +116,19 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
     assert (oneshot.unit, oneshot.amount) == ("diffusion", passes * IMAGES * (call + bare_call))
     through = 4 * (4 * followed + judged) * call  # four steps, each computed once more for its gradient
     assert ddpm.amount == pytest.approx(IMAGES * (through + passes * bare_call))
+    changes = {"attacks": {"bpda": CONFIG["attacks"]["adaptive"] | {"threat": "bpda"}}}
+    path = "net/bpda/eps-4_255/ddpm-0.1"
+    bpda = work_of("attack", path, Specs(study(**changes)).attack(path), **changes)
+    forward = 4 * (followed + judged) * call
+    assert bpda.amount == pytest.approx(IMAGES * (forward + passes * bare_call))
+
+
+def test_probes_work_as_a_few_attacks_on_a_few_images():
+    changes = {"checks": {"images": 20, "gradients": True, "convergence": True, "active": True}}
+    specs, path = Specs(study(**changes)), "net/adaptive/eps-4_255/ddpm-0.1"
+    attack, probe = (work_of(stage, path, getattr(specs, stage)(path), **changes) for stage in ("attack", "probe"))
+    assert probe.unit == attack.unit
+    assert probe.amount == pytest.approx(9 * 20 / IMAGES * attack.amount)
 
 
 def test_stacks_take_the_bytes_that_they_have(tmp_path):
@@ -297,3 +310,12 @@ def test_unreadable_pasts_count_as_none(tmp_path):
     assert Past(tmp_path).samples == []
     (tmp_path / "old/images/test/manifest.json").unlink()
     assert sizes_of_results(tmp_path / "old") is None
+
+
+def test_networks_without_a_past_are_reckoned_at_a_round_rate(tmp_path):
+    job = purify_job(tmp_path / "new")
+    amount = work_of("purify", "clean/ddpm/sigma-0.1", json.dumps(job.spec)).amount
+    line = next(line for line in render([job, job], 1, study()).splitlines() if "multiply-adds" in line)
+    assert line.startswith(f"networks that nothing like ever ran: {2 * amount:.2g} multiply-adds, ")
+    write_past(tmp_path / "old", START_UP + 10)
+    assert "multiply-adds" not in render([job], 1, study())

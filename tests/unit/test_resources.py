@@ -6,7 +6,7 @@ import pytest
 
 from assay.files import AssayError
 from assay.study.parse import read_study
-from assay.study.resources import GPU_STAGES, JobNeeds
+from assay.study.resources import GPU_STAGES, MIN_MINUTES, JobNeeds
 from assay.study.site import read_site, slurm_site
 
 DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
@@ -79,6 +79,22 @@ def test_more_work_asks_for_more_time(job, path, factor, study):
     before = getattr(JobNeeds(study), job)(*JOBS[job])
     after = getattr(JobNeeds(changed(study, path, value * factor)), job)(*JOBS[job])
     assert after.runtime > before.runtime
+
+
+def test_a_part_of_a_stack_asks_for_its_share_of_the_time(study):
+    long = changed(changed(study, "purifiers.ddpm.steps", 100_000), "attacks.pgd-adaptive.steps", 100_000)
+    cut = changed(long, "evaluation.images_per_job", 64)
+    assert len(cut.evaluation.parts(cut.evaluation.images)) == 3
+    for job in ("purify", "attack"):
+        whole, part = (getattr(JobNeeds(each), job)(*JOBS[job]).runtime - MIN_MINUTES for each in (long, cut))
+        assert part == pytest.approx(whole / 3, abs=1)  # minutes are rounded up
+    assert JobNeeds(cut).classify("resnet") == JobNeeds(long).classify("resnet")
+
+
+def test_an_attack_that_only_goes_forward_through_the_purifier_asks_for_less_time(study):
+    exact = changed(study, "attacks.pgd-adaptive.steps", 100_000)
+    straight = changed(exact, "attacks.pgd-adaptive.threat", "bpda")
+    assert JobNeeds(straight).attack(*JOBS["attack"]).runtime < JobNeeds(exact).attack(*JOBS["attack"]).runtime
 
 
 def test_a_bigger_stack_asks_for_more_memory(study):

@@ -2,12 +2,13 @@
 
 What has come so far lies beside the file as `.NAME.partial`, and `.NAME.partial.json` says of what: its length and the
 server's tag for this version (ETag). A part is gone on with only where the server still has a file of that length, and
-the same tag if it is the same address.
+the same tag if it is the same address. Processes that want one file take turns, by a lock on `.NAME.lock`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -62,6 +63,45 @@ def fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float 
     A mirror is an address that the file's name is put after. One without the file, or with another one, is given up;
     one that fails is asked again, later and later. A file that is there with another hash is set aside.
     """
+    if path.is_file() and sha256(path) == expected:
+        return
+    with _turn(path):
+        _fetch(path, mirrors, expected, first_pause)
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Wait until no other process fetches this file. The lock's file is removed; who waited for it takes the next."""
+    lock = path.with_name(f".{path.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(lock, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{path}: waiting for another process that fetches it", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:  # a file system without locks: nobody is waited for
+                pass
+            if not _is_at(lock, file.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file still lies at a path."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float) -> None:
+    """Have the file at `path`, where it may lie by now, while nobody else fetches it."""
     if path.is_file():
         if (found := sha256(path)) == expected:
             return
@@ -100,7 +140,7 @@ def fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float 
     reasons = "; ".join(f"{url}: {fault}" for url, fault in faults.items())
     raise AssayError(
         f"{path}: could not be fetched{kept}: {reasons}; run again, add a mirror to images.mirrors, or, without a "
-        f"network, put the file into {path.parent} yourself"
+        f"network, put the file with SHA-256 {expected} into {path.parent} yourself"
     )
 
 
@@ -118,7 +158,6 @@ class _Part:
         self.path = path.with_name(f".{path.name}.partial")
         self._note = path.with_name(f".{path.name}.partial.json")
         self._label = f"fetch {path.name}"
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self._identity() is None:
             self.forget()
 

@@ -119,8 +119,8 @@ def _verify(path: Path, expected: str) -> None:
         raise AssayError(f"{path}: not found; let the workflow fetch it, or put it there")
     if (found := sha256(path)) != expected:
         raise AssayError(
-            f"{path}: SHA-256 {found}, expected {expected}; delete it and run again to fetch it anew "
-            "(images.sha256 holds the hashes of data of your own)"
+            f"{path}: SHA-256 {found}, expected {expected}; delete it and run again to fetch it anew, or put the "
+            "right one there (images.sha256 holds the hashes of data of your own)"
         )
 
 

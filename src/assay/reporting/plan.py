@@ -24,6 +24,8 @@ from assay.study.model import Study
 
 NO_PAST = "no past run"
 UNKNOWN = "?"
+NETWORK_UNITS = ("classifier", "diffusion")
+ROUND_RATE = 1e13  # multiply-adds a second: a round number to reckon with, no measurement
 STAGES = (
     *("fetch_images", "index_images", "prepare_images", "check_images"),
     *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
@@ -60,11 +62,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job takes, as far as the past tells, on which device; and the bytes that it leaves on disk."""
+    """What a job takes, as far as the past tells, on which device; its bytes on disk; its networks' multiply-adds."""
 
     times: Times | None
     device: str
     bytes: int | None
+    multiply_adds: float = 0.0
 
     @property
     def seconds(self) -> float | None:
@@ -206,13 +209,14 @@ def _estimate(job: Job, sizes: Sizes, past: Past, whole: bool) -> Estimate:
     stage, todo = _work(job, sizes, whole)
     if todo is None:
         return Estimate(past_times(job), CPU, None)
+    multiply_adds = (todo.amount or 0.0) if todo.unit in NETWORK_UNITS else 0.0
     own = past.sample(job.benchmark)
     if own and own.work.unit == todo.unit and math.isclose(own.work.amount or 0, todo.amount or 0, rel_tol=1e-6):
-        return Estimate(own.times, own.device, todo.bytes)
+        return Estimate(own.times, own.device, todo.bytes, multiply_adds)
     rate = past.rate(stage, todo.unit)
     if rate is None or todo.amount is None:
-        return Estimate(None, CPU, todo.bytes)
-    return Estimate(rate.times(todo.amount), rate.device, todo.bytes)
+        return Estimate(None, CPU, todo.bytes, multiply_adds)
+    return Estimate(rate.times(todo.amount), rate.device, todo.bytes, multiply_adds)
 
 
 def _work(job: Job, sizes: Sizes, whole: bool) -> tuple[str, Work | None]:
@@ -266,7 +270,19 @@ def _totals(lines: Sequence[Line]) -> list[str]:
     return [
         f"compute, rough: {_compute(known) or 'not known'}, scaled from past jobs by images, draws, steps and "
         f"networks{without}",
+        *_arithmetic(lines),
         f"disk, when all is done: {_bytes(sum(found for found in sizes if found is not None))}{some}",
+    ]
+
+
+def _arithmetic(lines: Sequence[Line]) -> list[str]:
+    """The multiply-adds of jobs without a past, in GPU-hours at a round rate."""
+    amount = sum(estimate.multiply_adds for line in lines for estimate in line.estimates if not estimate.times)
+    if not amount:
+        return []
+    return [
+        f"networks that nothing like ever ran: {amount:.2g} multiply-adds, {_hours(amount / ROUND_RATE / 3600)} GPU-h "
+        f"at {ROUND_RATE:.0e} a second"
     ]
 
 

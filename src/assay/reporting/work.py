@@ -15,6 +15,7 @@ from assay.attacks.ball import storage_bits
 from assay.files import AssayError, canonical_json, read_json
 from assay.schedule import Schedule
 from assay.study.attacks import AnyAttack, Attack
+from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 from assay.study.fields import SELECTED
@@ -219,10 +220,17 @@ def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
         network, calls = _denoiser(purifier, sizes)
         followed = attack.surrogate_steps or calls
         replayed = 1 if followed > 1 else 0  # a sampler's steps are checkpointed
-        through = gradients * (WITH_GRADIENT + replayed) * followed + forwards * calls
+        each = 1 if attack.threat == "bpda" else WITH_GRADIENT + replayed  # bpda only goes forward through the purifier
+        through = gradients * each * followed + forwards * calls
         purified = count * through * network.multiply_adds
         return Work("diffusion", purified + passes * (bare.multiply_adds if bare else 0), disk)
     return Work("classifier", _times(passes, bare), disk)
+
+
+def _probe(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
+    checks, attack = Checks.model_validate(spec["checks"]), _attack(name, spec, sizes)
+    share = checks.attacks * checks.images / sizes.counts["test"]
+    return Work(attack.unit, None if attack.amount is None else share * attack.amount, 0)
 
 
 def _purify(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -261,6 +269,7 @@ STAGES: dict[str, Callable[[str, Mapping[str, Any], Sizes], Work]] = {
     "import_classifier": _import_classifier,
     "import_diffusion": _import_diffusion,
     "attack": _attack,
+    "probe": _probe,
     "purify": _purify,
     "classify": _classify,
 }

@@ -28,3 +28,8 @@ class Checks(Model):
     def probes(self) -> bool:
         """Whether any of them is asked for."""
         return self.gradients or self.convergence or self.active
+
+    @property
+    def attacks(self) -> int:
+        """About how many times an attack's own cost on the probed images they take together."""
+        return self.gradients + 5 * self.convergence + 3 * self.active

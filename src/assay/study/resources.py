@@ -22,7 +22,7 @@ GPU_STAGES = (
 )
 
 OPERATIONS = 2  # a multiplication and an addition
-RATE = 1e12  # operations a second that a modest GPU reaches with networks this small
+RATE = 1e13  # operations a second that a modest GPU reaches
 MARGIN = 4  # how many times the estimate is asked for
 MIN_MINUTES = 30  # waits for files, imports and slow disks
 PIXEL_COST = 2e5  # operations a pixel of a classifier, forward (ResNet-50: 1.6e5)
@@ -82,25 +82,29 @@ class JobNeeds:
         return _needs(True, train + validation, self._pixels, shown * call, attempt)
 
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:
-        """`role` is empty for test images, `selection/` for those that sigma is chosen on."""
+        """Of one part of the stack, if it is cut.
+
+        `role` is empty for test images, `selection/` for those that sigma is chosen on.
+        """
         attacked = self._attacked[path]
         attack = self.study.attacks[attacked.attack]
         gradients, forwards = attack.passes
         true = self._purify(attacked.victim.purifier)
         followed = self._purify(attacked.victim.purifier, attack.surrogate_steps)
-        through = gradients * CHECKPOINTED * followed + forwards * true
+        followed *= 1 if attack.threat == "bpda" else CHECKPOINTED  # bpda only goes forward through the purifier
+        through = gradients * followed + forwards * true
         work = through + (GRADIENT * gradients + forwards) * self._classify(attacked.classifier)
-        return self._stack(role, 1, work, attempt)
+        return self._stack(role, 1, work / self._parts(role), attempt)
 
     def probe(self, path: str, attempt: int = 1) -> Needs:
         """A few attacks on a few images; the whole stack is read for that."""
         checks, whole = self.study.checks, self.attack(path, attempt)
-        attacks = checks.gradients + 5 * checks.convergence + 3 * checks.active
-        share = attacks * checks.images / self._counts["test"]
+        share = checks.attacks * checks.images / self._counts["test"] * self._parts("")
         return replace(whole, runtime=math.ceil(MIN_MINUTES * 2 ** (attempt - 1) + whole.runtime * share))
 
     def purify(self, purifier: str, attempt: int = 1, role: str = "") -> Needs:
-        return self._stack(role, self._draws, self._draws * self._purify(purifier), attempt)
+        work = self._draws * self._purify(purifier) / self._parts(role)
+        return self._stack(role, self._draws, work, attempt)
 
     def classify(self, classifier: str, attempt: int = 1, role: str = "") -> Needs:
         return self._stack(role, self._draws, self._draws * self._classify(classifier), attempt)
@@ -127,8 +131,15 @@ class JobNeeds:
 
     def _stack(self, role: str, copies: int, work: float, attempt: int) -> Needs:
         """Of a stage that does `work` for each image and holds `copies` of the stack."""
-        count = self.study.counts["selection" if role else "test"]
+        count = self._count(role)
         return _needs(True, count * (1 + copies), self._pixels, count * work, attempt)
+
+    def _count(self, role: str) -> int:
+        return self.study.counts["selection" if role else "test"]
+
+    def _parts(self, role: str) -> int:
+        """In how many jobs a stack is attacked or purified."""
+        return max(1, len(self.study.evaluation.parts(self._count(role))))
 
     def _classify(self, name: str) -> float:
         """Operations to classify one image."""
