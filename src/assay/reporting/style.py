@@ -6,14 +6,14 @@ STYLE = """
   --ink: #1c2126; --soft: #5b6570; --paper: #fff; --wash: #f5f6f7; --line: #dfe3e6;
   --c1: #0067a8; --c2: #c24e00; --c3: #7a4bb0; --c4: #00805c; --c5: #9c4373; --c6: #7d6608;
   --s0: #3b2a8c; --s1: #7a2f9e; --s2: #b03a8a; --s3: #d0505f; --s4: #dd7233; --s5: #c99700;
-  --heat: 0, 103, 168; --good: #00703c; --bad: #b3261e;
+  --heat: 0, 103, 168; --good: #00703c; --bad: #b3261e; --warn: #8a5a00;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ink: #e4e7ea; --soft: #9ba5af; --paper: #15181c; --wash: #1d2126; --line: #333a41;
     --c1: #5ab4ee; --c2: #f59153; --c3: #bfa0ec; --c4: #3fc79a; --c5: #e79ac2; --c6: #d8bf4e;
     --s0: #8f86ef; --s1: #b988f0; --s2: #e085cf; --s3: #f58a92; --s4: #f7a76b; --s5: #f3d25c;
-    --heat: 66, 150, 214; --good: #5fd39a; --bad: #ff8f85;
+    --heat: 66, 150, 214; --good: #5fd39a; --bad: #ff8f85; --warn: #e9b949;
   }
 }
 * { box-sizing: border-box; }
@@ -105,6 +105,35 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .heat thead th { text-align: center; color: var(--soft); }
 .heat tbody th { padding-left: 0; }
 .tall .heat tbody th { padding-left: .6rem; }
+
+.status { white-space: nowrap; color: var(--soft); }
+.status.pass { color: var(--good); } .status.warn { color: var(--warn); } .status.fail { color: var(--bad); }
+.status.warn, .status.fail { font-weight: 600; }
+.tally { display: inline-flex; flex-wrap: wrap; gap: 0 1.1rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
+.note { font-size: .9rem; font-weight: 400; } .lead .note { font-size: .95rem; }
+.note.fail { color: var(--bad); } .note.warn { color: var(--warn); }
+.doubted, .doubted b { color: var(--soft); font-weight: 400; }
+.doubted rect { fill: var(--soft); opacity: .35; }
+.doubted .bar i, .doubted .bar b { background: var(--soft); opacity: .4; }
+.faded { opacity: .4; stroke-dasharray: 2 2; }
+.heat td.doubted { color: var(--soft);
+  background: repeating-linear-gradient(135deg, var(--line) 0 2px, var(--paper) 2px 6px); }
+.family > summary { padding: .45rem 0; border-bottom: 1px solid var(--line); }
+.family > summary .soft { font-weight: 400; margin: 0 .8rem 0 .4rem; }
+.family .scroll { margin: .5rem 0 1.5rem; }
+.checks .told td { border-bottom: 0; }
+.checks .findings td { white-space: normal; padding-top: 0; }
+.checks .findings ul { margin: 0; padding: 0; list-style: none; }
+.checks .findings li { margin: 0 0 .4rem; max-width: 46rem; }
+.checks .findings code { display: block; color: var(--soft); overflow-wrap: anywhere; }
+.checks .findings details { margin: .1rem 0 .3rem; } .checks .findings summary { font-weight: 400; }
+.rankings { display: flex; flex-wrap: wrap; gap: 2rem 3rem; margin: 1.5rem 0; }
+.ranking { max-width: 100%; } .ranking h3 { margin-top: 0; } .ranking details { margin: .6rem 0; font-size: .88rem; }
+.ranking .bar { width: 3.5rem; }
+.matrix th, .matrix td { padding: .3rem .45rem; } .matrix td { color: var(--soft); }
+.matrix td.won { color: var(--ink); font-weight: 600; background: rgba(var(--heat), .12); }
+.worst thead tr:first-child th { color: var(--soft); font-weight: 400; border: 0; padding-bottom: 0; }
+.worst + p, .scroll + .soft { margin-top: .6rem; }
 
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.5rem 2rem; }
 .plots h4 { margin: 0 0 .25rem; font-size: .92rem; font-weight: 600; }
