@@ -90,7 +90,7 @@ def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, chec
         better, worse, sign = (b, a, 100) if b < a else (a, b, -100)
         low, high = sorted((sign * row.low, sign * row.high))
         significant = row.winner != "none"
-        table.differences[better, worse] = Difference(sign * row.difference, low, high, row.p_holm, significant)
+        table.differences[better, worse] = Difference(sign * row.difference + 0.0, low, high, row.p_holm, significant)
         if significant:
             places[better].beats += 1
             places[worse].loses += 1

@@ -43,11 +43,11 @@ Families in which nothing failed or warned are folded.</p>
 <th class="n">pass</th><th class="n">warn</th><th class="n">fail</th><th class="n">not run</th>
 <th class="n">found</th><th class="n">limit</th></tr></thead><tbody>
 {%- for check in family.checks %}
-<tr{% if check.told %} class="told"{% endif %}><td>{{ status(check.status) }}</td><td>{{ check.name }}</td>
+<tr{% if check.told or check.why_not %} class="told"{% endif %}><td>{{ status(check.status) }}</td><td>{{ check.name }}</td>
 {%- for count in check.counts.values() %}<td class="n">{{ count or "" }}</td>{% endfor %}
 <td class="n">{{ check.number }}</td><td class="n">{{ check.threshold }}</td></tr>
 {%- if check.told %}
-<tr class="findings"><td></td><td colspan="7">
+<tr class="findings{{ " told" if check.why_not }}"><td></td><td colspan="7">
 {%- if not check.few %}<details><summary>{{ check.told|length }} findings</summary>{% endif %}
 <ul>
 {%- for found in check.told %}
@@ -61,8 +61,8 @@ Families in which nothing failed or warned are folded.</p>
 {%- if not check.few %}</details>{% endif %}</td></tr>
 {%- endif %}
 {%- if check.why_not %}
-<tr class="findings"><td></td><td colspan="7" class="soft">
-{%- for why in check.why_not %}Not run: {{ why }}{{ "" if loop.last else " " }}{% endfor %}</td></tr>
+<tr class="findings"><td></td><td colspan="7" class="soft"><ul>
+{%- for why in check.why_not %}<li>Not run: {{ why }}</li>{% endfor %}</ul></td></tr>
 {%- endif %}
 {%- endfor %}
 </tbody></table></div>
@@ -77,25 +77,27 @@ begins to warn, or else to fail.</p>
 BEATS = """
 {%- macro ranking(table) -%}
 <div class="ranking"><h3>{{ table.title }}</h3>
-<table><thead><tr><th class="n"></th><th>defence</th><th class="n">accuracy</th><th class="n">beats</th>
+<table><thead><tr><th class="n"></th><th>defence</th><th class="n" colspan="2">accuracy</th><th class="n">beats</th>
 <th class="n">loses to</th></tr></thead><tbody>
 {%- for place in table.places %}
 <tr{% if place.verdict.failed %} class="doubted" title="{{ place.verdict.why }}"{% endif %}>
 <td class="n soft">{{ place.rank }}</td><td>{{ place.name }}{% if place.verdict.failed %} ✗{% endif %}</td>
-<td class="n"><span class="bar"><i style="width:{{ pct(place.accuracy) }}"></i></span>{{ number(place.accuracy) }}</td>
+<td><span class="bar"><i style="width:{{ pct(place.accuracy) }}"></i></span></td>
+<td class="n">{{ number(place.accuracy) }}</td>
 <td class="n">{{ place.beats or "·" }}</td><td class="n">{{ place.loses or "·" }}</td></tr>
 {%- endfor %}
 </tbody></table>
 {%- if not table.decided %}<p class="soft">No difference is significant.</p>{% endif %}
 <details><summary>differences</summary>
 <div class="scroll"><table class="matrix"><thead><tr><th></th>
-{%- for place in table.places[1:] %}<th class="n" title="{{ place.name }}">{{ place.rank }}</th>{% endfor %}</tr></thead>
+{%- for place in table.places[1:] %}<th class="n" title="{{ place.name }}">{{ place.rank }}
+{%- if place.verdict.failed %} ✗{% endif %}</th>{% endfor %}</tr></thead>
 <tbody>
 {%- for place in table.places[:-1] %}{% set row = loop.index0 %}
-<tr><th scope="row">{{ place.rank }} {{ place.name }}</th>
+<tr><th scope="row">{{ place.rank }} {{ place.name }}{% if place.verdict.failed %} ✗{% endif %}</th>
 {%- for other in table.places[1:] %}{% set found = table.differences.get((row, loop.index)) %}
 {%- if found is none %}<td></td>{% else %}
-<td class="n{% if found.significant %} won{% endif %}" title="{{ place.name }} against {{ other.name }}:
+<td class="n{{ " won" if found.significant }}{{ " doubted" if place.verdict.failed or other.verdict.failed }}" title="{{ place.name }} against {{ other.name }}:
 {{- " %+.1f points [%+.1f, %+.1f], p = %.2g"|format(found.points, found.low, found.high, found.p) }}">
 {{- "%.1f"|format(found.points) }}{{ "*" if found.significant }}</td>{% endif %}
 {%- endfor %}</tr>
@@ -121,8 +123,10 @@ in points, of the defence of the row over that of the column; a star marks a win
 
 WORST = """
 {%- from "trust" import status -%}
-{%- macro pair(found) -%}
-{{ number(found.attacked) }} <span class="soft">/ {{ number(found.clean) }}</span>
+{%- macro pair(found, interval="") -%}
+{{ number(found.attacked) }}
+{%- if interval %} <span class="ci">{{ interval }}</span>{% endif %}
+{%- if found.measured %} <span class="soft">/ {{ number(found.clean) }}</span>{% endif %}
 {%- endmacro -%}
 {%- macro table(ball) -%}
 <h3>{{ ball.title }}</h3>
@@ -135,7 +139,7 @@ WORST = """
 <tr{% if row.verdict.failed %} class="doubted"{% endif %}><td>{{ row.name }}</td><td>{{ row.strongest }}</td>
 {%- for found in row.single %}<td class="n">{{ pair(found) }}</td>{% endfor %}
 <td class="n">{{ pair(row.majority) }}</td>
-<td class="n">{{ pair(row.every) }} <span class="ci">{{ bracket(row.low, row.high) }}</span></td>
+<td class="n">{{ pair(row.every, bracket(row.low, row.high)) }}</td>
 <td class="n">{{ number(row.kept) }}</td><td>{{ status(row.verdict.status, row.verdict.why) }}</td></tr>
 {%- endfor %}
 </tbody></table></div>

@@ -79,6 +79,7 @@ th { font-weight: 600; }
 td.n, th.n { text-align: right; }
 .tall table { width: 100%; border-collapse: separate; border-spacing: 0; font-size: .83rem; }
 .tall th, .tall td { padding: .34rem .45rem; }
+.tall .bar { width: 3.5rem; }
 .scroll + p, .maps + p { margin-top: .9rem; }
 .tall tr:last-child td { border-bottom: 0; }
 .tall thead th { position: sticky; top: 0; background: var(--wash); box-shadow: 0 1px var(--line); border: 0;
@@ -108,9 +109,10 @@ th[aria-sort=descending] button::after { content: "↓"; }
 
 .status { white-space: nowrap; color: var(--soft); }
 .status.pass { color: var(--good); } .status.warn { color: var(--warn); } .status.fail { color: var(--bad); }
-.status.warn, .status.fail { font-weight: 600; }
+.status { font-weight: 400; } .status.warn, .status.fail { font-weight: 600; }
 .tally { display: inline-flex; flex-wrap: wrap; gap: 0 1.1rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
-.note { font-size: .9rem; font-weight: 400; } .lead .note { font-size: .95rem; }
+.note { font-size: .9rem; font-weight: 400; }
+.lead .note, .caveats .note { display: block; line-height: 1.5; margin-top: .25rem; } .lead .note { font-size: 1rem; }
 .note.fail { color: var(--bad); } .note.warn { color: var(--warn); }
 .doubted, .doubted b { color: var(--soft); font-weight: 400; }
 .doubted rect { fill: var(--soft); opacity: .35; }
@@ -121,17 +123,20 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .family > summary { padding: .45rem 0; border-bottom: 1px solid var(--line); }
 .family > summary .soft { font-weight: 400; margin: 0 .8rem 0 .4rem; }
 .family .scroll { margin: .5rem 0 1.5rem; }
+.family table { width: 100%; max-width: 58rem; }
+.family th:nth-child(2) { width: 40%; }
 .checks .told td { border-bottom: 0; }
 .checks .findings td { white-space: normal; padding-top: 0; }
 .checks .findings ul { margin: 0; padding: 0; list-style: none; }
-.checks .findings li { margin: 0 0 .4rem; max-width: 46rem; }
+.checks .findings li { margin: 0 0 .4rem; max-width: min(46rem, calc(100vw - 9rem)); }
 .checks .findings code { display: block; color: var(--soft); overflow-wrap: anywhere; }
 .checks .findings details { margin: .1rem 0 .3rem; } .checks .findings summary { font-weight: 400; }
 .rankings { display: flex; flex-wrap: wrap; gap: 2rem 3rem; margin: 1.5rem 0; }
 .ranking { max-width: 100%; } .ranking h3 { margin-top: 0; } .ranking details { margin: .6rem 0; font-size: .88rem; }
-.ranking .bar { width: 3.5rem; }
+.ranking .bar { width: 3.5rem; margin: 0; }
 .matrix th, .matrix td { padding: .3rem .45rem; } .matrix td { color: var(--soft); }
 .matrix td.won { color: var(--ink); font-weight: 600; background: rgba(var(--heat), .12); }
+.matrix td.doubted { color: var(--soft); font-weight: 400; background: none; }
 .worst thead tr:first-child th { color: var(--soft); font-weight: 400; border: 0; padding-bottom: 0; }
 .worst + p, .scroll + .soft { margin-top: .6rem; }
 

@@ -33,7 +33,9 @@ TEMPLATE = """
 </svg>
 <div class="values">
 {%- for what in shown.measures %}{% set found = marks|selectattr("what", "equalto", what)|list %}
-<span class="m{{ loop.index0 }}">{{ number(found[0].accuracy) if found else "\\u00a0" }}</span>
+<span class="m{{ loop.index0 }}">
+{%- if found %}{{ "✗ " if checked([found[0].scores]).failed }}{{ number(found[0].accuracy) }}
+{%- else %}\u00a0{% endif %}</span>
 {%- endfor %}</div></div>
 {%- endfor %}
 <div class="rung axis" aria-hidden="true"><div class="name"></div><svg height="40">
@@ -151,9 +153,9 @@ units); the deeper the colour, the more is right. A dot: not measured. Hatched: 
 <div class="scroll tall" tabindex="0" role="region" aria-label="Every cell of the grid"><table class="sortable">
 <thead><tr><th>classifier</th><th>attack</th><th>threat</th><th>norm</th><th class="n">eps</th><th>defence</th>
 <th class="n">sigma</th>
-<th class="n">accuracy</th><th class="n">interval</th>
+<th class="n">accuracy</th><th class="n">interval</th><th>checks</th>
 {%- for head in measured.values() %}<th class="n">{{ head }}</th>{% endfor %}
-<th class="n">images</th><th class="n">draws</th><th>checks</th></tr></thead>
+<th class="n">images</th><th class="n">draws</th></tr></thead>
 <tbody>
 {%- for line in lines %}{% set cell = line.cell %}{% set verdict = checked([cell.scores]) %}
 <tr{% if verdict.failed %} class="doubted"{% endif %}>{% for word in line.words[:4] %}<td>{{ word }}</td>{% endfor %}
@@ -163,10 +165,10 @@ units); the deeper the colour, the more is right. A dot: not measured. Hatched: 
 <b style="left:{{ pct(cell.ci_low) }};width:{{ pct(cell.ci_high - cell.ci_low) }}"></b></span>
 {{- number(cell.accuracy) }}</td>
 <td class="n" data-v="{{ cell.ci_low }}">{{ number(cell.ci_low) }}–{{ number(cell.ci_high) }}</td>
+<td data-v="{{ verdict.order }}">{{ status(verdict.status, verdict.why) }}</td>
 {%- for other in line.others %}<td class="n">{{ number(other) }}</td>
 {% endfor %}
-<td class="n">{{ cell.images }}</td><td class="n">{{ cell.draws }}</td>
-<td data-v="{{ verdict.order }}">{{ status(verdict.status, verdict.why) }}</td></tr>
+<td class="n">{{ cell.images }}</td><td class="n">{{ cell.draws }}</td></tr>
 {%- endfor %}
 </tbody></table></div>
 <p class="soft">All {{ lines|length }} cells, in percent. The bar is the accuracy, the thin dark

@@ -25,6 +25,10 @@ class Pair:
     attacked: float
     clean: float
 
+    @property
+    def measured(self) -> bool:
+        return not math.isnan(self.attacked)
+
 
 @dataclass(frozen=True)
 class Row:
