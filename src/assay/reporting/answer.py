@@ -156,7 +156,8 @@ def _sentences(
     if line.best is None:
         return [first, second + said(". No purifier was set against it.")]
     aware = _strongest(pick(_aware(rows), norm=norm, eps=line.eps))
-    return [first, second + said("; ") + _protection(line, aware)]
+    protection, *more = _protection(line, aware)
+    return [first, second + said("; ") + protection, *more]
 
 
 def _sentences_without_transfer(line: AtEps) -> list[Sentence]:
@@ -166,7 +167,7 @@ def _sentences_without_transfer(line: AtEps) -> list[Sentence]:
     return [said(Markup(text).format(name, _value(best), eps_label(line.eps), threat_clause(best.threat)), best)]
 
 
-def _protection(line: AtEps, aware: pd.DataFrame) -> Sentence:
+def _protection(line: AtEps, aware: pd.DataFrame) -> list[Sentence]:
     best = line.best
     helps = best.accuracy > line.undefended.accuracy
     verb = "brings it back to" if helps else "does not help, it has"
@@ -174,14 +175,14 @@ def _protection(line: AtEps, aware: pd.DataFrame) -> Sentence:
     text = Markup("{} {} {} {}").format(name, verb, _value(best), threat_clause(TRANSFER))
     if line.aware is not None:
         text += Markup(", and {} {}.").format(_value(line.aware), threat_clause(line.aware.threat))
-        return said(text, best, line.aware)
+        return [said(text, best, line.aware)]
     if aware.empty:
-        return said(text + ". No defence was attacked by one who knows of it.", best)
+        return [said(text + ". No defence was attacked by one who knows of it.", best)]
     other = _best(aware)
     name = defence_label(other.defence, other.sigma)
     known = f"{name} was, and keeps" if len(aware) == 1 else f"of {len(aware)} defences that were, {name} keeps most:"
-    tail = Markup(". It was not attacked by one who does; {} {} {}.")
-    return said(text + tail.format(known, _value(other), threat_clause(other.threat)), best, other)
+    tail = Markup("It was not attacked by one who does; {} {} {}.")
+    return [said(text + ".", best), said(tail.format(known, _value(other), threat_clause(other.threat)), other)]
 
 
 def _caveats(
@@ -252,7 +253,9 @@ def _doubt(rows: pd.DataFrame, norm: str | None) -> Sentence | None:
     """An attacker who knows more must not do worse."""
     aware = pick(_aware(rows), norm=norm)
     if aware.empty:
-        return said("No attack through a defence was run. Protection from an attacker who does not know of it says little.")
+        return said(
+            "No attack through a defence was run. Protection from an attacker who does not know of it says little."
+        )
     cell = ["defence", "sigma", "eps"]
     transfer = _strongest(pick(rows, threat=TRANSFER, norm=norm), *cell).set_index(cell)
     pairs = _strongest(aware, *cell).set_index(cell).join(transfer.add_suffix("_transfer"), how="inner")

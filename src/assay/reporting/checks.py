@@ -79,14 +79,15 @@ def _check(name: str, findings: pd.DataFrame) -> Check:
     told: dict[tuple[str, str], list[str]] = {}
     for status in (FAIL, WARN):
         for row in findings[findings["status"] == status].itertuples():
-            told.setdefault((status, row.meaning), []).extend(row.subject.split())
+            places = ["every cell" if place == EVERY_CELL else place for place in row.subject.split()]
+            told.setdefault((status, row.meaning), []).extend(places)
     return Check(
         name=name,
         status=worst(findings["status"]),
         counts=totals(findings),
         number=_range(findings["number"]),
         threshold=_range(findings["threshold"]),
-        told=[Told(*key, ["every cell" if place == EVERY_CELL else place for place in places]) for key, places in told.items()],
+        told=[Told(*key, places) for key, places in told.items()],
         why_not=list(dict.fromkeys(findings.loc[findings["status"] == NOT_RUN, "meaning"])),
     )
 

@@ -43,7 +43,8 @@ Families in which nothing failed or warned are folded.</p>
 <th class="n">pass</th><th class="n">warn</th><th class="n">fail</th><th class="n">not run</th>
 <th class="n">found</th><th class="n">limit</th></tr></thead><tbody>
 {%- for check in family.checks %}
-<tr{% if check.told or check.why_not %} class="told"{% endif %}><td>{{ status(check.status) }}</td><td>{{ check.name }}</td>
+<tr{% if check.told or check.why_not %} class="told"{% endif %}><td>{{ status(check.status) }}</td>
+<td>{{ check.name }}</td>
 {%- for count in check.counts.values() %}<td class="n">{{ count or "" }}</td>{% endfor %}
 <td class="n">{{ check.number }}</td><td class="n">{{ check.threshold }}</td></tr>
 {%- if check.told %}
@@ -96,8 +97,10 @@ BEATS = """
 {%- for place in table.places[:-1] %}{% set row = loop.index0 %}
 <tr><th scope="row">{{ place.rank }} {{ place.name }}{% if place.verdict.failed %} ✗{% endif %}</th>
 {%- for other in table.places[1:] %}{% set found = table.differences.get((row, loop.index)) %}
+{%- set doubted = place.verdict.failed or other.verdict.failed %}
 {%- if found is none %}<td></td>{% else %}
-<td class="n{{ " won" if found.significant }}{{ " doubted" if place.verdict.failed or other.verdict.failed }}" title="{{ place.name }} against {{ other.name }}:
+<td class="n{{ " won" if found.significant }}{{ " doubted" if doubted }}"
+ title="{{ place.name }} against {{ other.name }}:
 {{- " %+.1f points [%+.1f, %+.1f], p = %.2g"|format(found.points, found.low, found.high, found.p) }}">
 {{- "%.1f"|format(found.points) }}{{ "*" if found.significant }}</td>{% endif %}
 {%- endfor %}</tr>

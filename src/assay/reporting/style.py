@@ -55,7 +55,7 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .rung .name { padding-left: .6rem; overflow-wrap: anywhere; }
 .rung svg { display: block; width: 100%; overflow: visible; }
 .rung .values { font-size: .78rem; text-align: right; padding-right: .6rem; }
-.rung .values span { display: block; height: 15px; line-height: 15px; color: var(--c); }
+.rung .values span { display: block; white-space: nowrap; height: 15px; line-height: 15px; color: var(--c); }
 .rung.axis { background: none; }
 .rung.axis svg text { font-size: .78rem; fill: var(--soft); }
 .m0 { --c: var(--soft); } .m1 { --c: var(--c1); } .m2 { --c: var(--c2); } .m3 { --c: var(--c3); }
@@ -70,7 +70,7 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .kept rect { fill: var(--c1); opacity: .75; }
 .kept .whisker { stroke: currentColor; stroke-width: 1.4; }
 .kept .values { font-size: .88rem; }
-@media (max-width: 40rem) { .kept .rung { grid-template-columns: 8.5rem minmax(0, 1fr) 3.4rem; } }
+@media (max-width: 40rem) { .kept .rung { grid-template-columns: minmax(0, 1fr) 4rem; } }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
 .tall { max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
@@ -147,6 +147,7 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .plot text, .graph text { font-family: inherit; }
 
 .claims td { white-space: normal; min-width: 9rem; vertical-align: top; }
+.claims .note { display: block; }
 .claims td:last-child { white-space: nowrap; font-weight: 600; min-width: 0; }
 .right { color: var(--good); } .wrong { color: var(--bad); }
 .pictures { display: grid; gap: .9rem .6rem; max-width: 56rem;

@@ -34,7 +34,7 @@ TEMPLATE = """
 <div class="values">
 {%- for what in shown.measures %}{% set found = marks|selectattr("what", "equalto", what)|list %}
 <span class="m{{ loop.index0 }}">
-{%- if found %}{{ "✗ " if checked([found[0].scores]).failed }}{{ number(found[0].accuracy) }}
+{%- if found %}{{ "✗" if checked([found[0].scores]).failed }}{{ number(found[0].accuracy) }}
 {%- else %}\u00a0{% endif %}</span>
 {%- endfor %}</div></div>
 {%- endfor %}
@@ -92,7 +92,8 @@ TEMPLATE = """
 attacked; the thin line is the 95&nbsp;% interval. Of each kind of threat the attack that leaves least.</figcaption>
 </figure>
 {%- endif %}
-<p{% if not first %} class="lead"{% endif %}>{% for sentence, judged in told.sentences %}{{ claim(sentence.text, judged) }} {% endfor %}</p>
+<p{% if not first %} class="lead"{% endif %}>
+{%- for sentence, judged in told.sentences %}{{ claim(sentence.text, judged) }} {% endfor %}</p>
 {%- if told.caveats %}
 <ul class="caveats">{% for caveat, judged in told.caveats %}<li>{{ claim(caveat.text, judged) }}</li>{% endfor %}</ul>
 {%- endif %}
@@ -137,7 +138,8 @@ chosen on these same test images. A dash: not measured.</p>
 <tbody>
 {%- for label, cells in map.rows %}
 <tr><th scope="row">{{ label }}</th>
-{%- for cell in cells %}{% if cell is none %}<td class="empty">·</td>{% else %}{% set verdict = checked([cell.scores]) %}
+{%- for cell in cells %}{% if cell is none %}<td class="empty">·</td>{% else %}
+{%- set verdict = checked([cell.scores]) %}
 <td style="--a:{{ "%.3f"|format(0.04 + 0.62 * cell.accuracy) }}"
 {%- if verdict.failed %} class="doubted" title="✗ {{ verdict.why }}"{% endif %}>
 {{- "%.0f"|format(100 * cell.accuracy) }}</td>{% endif %}
