@@ -117,7 +117,8 @@ from which it differs on the same images by more than chance, all pairs of a tab
 in points, of the defence of the row over that of the column; a star marks a winner.</p>
 <div class="rankings">{% for table in first %}{{ ranking(table) }}{% endfor %}</div>
 {%- if others %}
-<details><summary>{{ "The other" if first else "All" }} {{ others|length }} tables</summary>
+<details>
+<summary>{{ "The other table" if others|length == 1 else "The other %d tables"|format(others|length) }}</summary>
 <div class="rankings">{% for table in others %}{{ ranking(table) }}{% endfor %}</div></details>
 {%- endif %}
 {%- endif %}
@@ -159,7 +160,7 @@ if every draw is right under every attack; kept is its share of the same on clea
 one that leaves least in one draw.</p>
 {%- for ball in first %}{{ table(ball) }}{% endfor %}
 {%- if others %}
-<details><summary>The other {{ others|length }} {{ "ball" if others|length == 1 else "balls" }}</summary>
+<details><summary>{{ "The other ball" if others|length == 1 else "The other %d balls"|format(others|length) }}</summary>
 {%- for ball in others %}{{ table(ball) }}{% endfor %}</details>
 {%- endif %}
 {%- endif %}

@@ -66,7 +66,7 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .gridline { stroke: currentColor; opacity: .13; }
 
 .kept { max-width: 58rem; font-size: .92rem; font-variant-numeric: tabular-nums; }
-.kept .rung { grid-template-columns: 16rem minmax(0, 1fr) 4rem; }
+.kept .rung { grid-template-columns: 18rem minmax(0, 1fr) 4rem; }
 .kept rect { fill: var(--c1); opacity: .75; }
 .kept .whisker { stroke: currentColor; stroke-width: 1.4; }
 .kept .values { font-size: .88rem; }
@@ -110,7 +110,7 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .status { white-space: nowrap; color: var(--soft); }
 .status.pass { color: var(--good); } .status.warn { color: var(--warn); } .status.fail { color: var(--bad); }
 .status { font-weight: 400; } .status.warn, .status.fail { font-weight: 600; }
-.tally { display: inline-flex; flex-wrap: wrap; gap: 0 1.1rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
+.tally { font-size: .9rem; font-variant-numeric: tabular-nums; } .tally .status { margin-right: .8rem; }
 .note { font-size: .9rem; font-weight: 400; }
 .lead .note, .caveats .note { display: block; line-height: 1.5; margin-top: .25rem; } .lead .note { font-size: 1rem; }
 .note.fail { color: var(--bad); } .note.warn { color: var(--warn); }
@@ -181,6 +181,9 @@ dt { font-weight: 600; } dd { margin: 0; }
   .rung { grid-template-columns: minmax(0, 1fr) 2.7rem; row-gap: 0; }
   .rung .name { grid-column: 1 / -1; padding-top: .35rem; }
   .rung svg { padding: 0; margin-left: .6rem; width: calc(100% - .6rem); }
+  .claims thead { display: none; }
+  .claims tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .claims td { display: block; padding: .1rem 0; border: 0; }
   .pictures { gap: .7rem .35rem; }
   .pictures .head { font-size: .66rem; letter-spacing: -.02em; }
   .pictures p { font-size: .68rem; }
