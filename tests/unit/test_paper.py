@@ -15,6 +15,7 @@ from assay.reporting.page import write_report
 from assay.reporting.paper import published
 from assay.reporting.paper.claims import FAILS, HOLDS, NOT_MEASURED, OPEN, Claim, claims
 from assay.reporting.paper.subjects import find_subjects
+from study_tables import write_tables
 
 IMAGES = 400
 EPS = published.EPS
@@ -130,7 +131,7 @@ def test_the_papers_step_on_unit_range_is_twice_the_usual_noise() -> None:
 
 
 def test_the_section_stands_on_the_page(tmp_path: Path) -> None:
-    study(tmp_path, PUBLISHED).to_csv(tmp_path / "summary.csv", index=False)
+    write_tables(tmp_path, study(tmp_path, PUBLISHED))
     (tmp_path / "selection").mkdir()
     sweep([0, 1, 1, 0]).to_csv(tmp_path / "selection/sweep.csv", index=False)
     write_report(tmp_path, CONFIG | {"study": "paper", "selection": {}}, tmp_path / "report.html", {})

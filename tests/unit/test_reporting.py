@@ -20,7 +20,7 @@ from PIL import Image
 
 from assay.data import phantom
 from assay.evaluation.comparisons import compare_cells
-from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.summary import judge, summarise
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
 from assay.reporting.page import write_report
@@ -29,6 +29,7 @@ from assay.stacks import write_stack
 from assay.study.cells import Cell, Defence, attacked_stacks, cells
 from assay.study.model import Study
 from assay.study.specs import Specs
+from study_tables import write_tables
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
@@ -61,9 +62,8 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
     judged = judge(Specs(study).rows(), results / "scores")
-    write_table(summarise(study.study, judged), results / "summary.csv")
-    write_table(compare_cells(study.study, judged), results / "comparisons.csv")
-    write_table(worst_cases(study.study, judged), results / "worst_case.csv")
+    compared, worst = compare_cells(study.study, judged), worst_cases(study.study, judged)
+    write_tables(results, summarise(study.study, judged), comparisons=compared, worst_cases=worst)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
         folder = results / "benchmarks" / rule / "a"
         folder.mkdir(parents=True)
@@ -216,8 +216,8 @@ def said_of(row: Any) -> str:
 
 
 def with_summary(tmp_path: Path, summary: pd.DataFrame) -> Path:
-    """A study's folder that holds nothing but a summary."""
-    write_table(summary, tmp_path / "summary.csv")
+    """A study's folder that holds nothing but a summary, and empty tables beside it."""
+    write_tables(tmp_path, summary)
     return tmp_path
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from assay.reporting.families import TRANSFER
 from assay.reporting.read import pick
+from assay.reporting.trust import Sentence, said
 from assay.reporting.words import bracket, count, defence_label, eps_label, percent, threat_clause
 
 MAX_ROWS = 13
@@ -24,6 +25,7 @@ class Mark:
     accuracy: float
     low: float
     high: float
+    scores: str
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Answer:
     """What the study says of one classifier."""
 
     classifier: str
-    sentences: list[Markup]
-    caveats: list[Markup]
+    sentences: list[Sentence]
+    caveats: list[Sentence]
     attack: str | None
     eps: float | None
     best: Any
@@ -138,49 +140,54 @@ def _best(rows: pd.DataFrame) -> Any:
 
 def _sentences(
     classifier: str, clean: Any, attack: str | None, line: AtEps | None, rows: pd.DataFrame, norm: str | None
-) -> list[Markup]:
+) -> list[Sentence]:
     if clean is None:
-        first = Markup("{} was not measured on clean images.").format(_strong(classifier))
+        first = said(Markup("{} was not measured on clean images.").format(_strong(classifier)))
     else:
         images = count(clean.images, "clean test image")
-        first = Markup("{} is right on {} of {}.").format(_strong(classifier), _value(clean), images)
+        text = Markup("{} is right on {} of {}.").format(_strong(classifier), _value(clean), images)
+        first = said(text, clean)
     if line is None:
-        return [first, Markup("No attack was run, so this study says nothing about protection.")]
+        return [first, said("No attack was run, so this study says nothing about protection.")]
     if attack is None:
         return [first, *_sentences_without_transfer(line)]
-    second = Markup("The attack {} at eps {} leaves {}").format(attack, eps_label(line.eps), _value(line.undefended))
+    text = Markup("The attack {} at eps {} leaves {}").format(attack, eps_label(line.eps), _value(line.undefended))
+    second = said(text, line.undefended)
     if line.best is None:
-        return [first, second + ". No purifier was set against it."]
-    return [first, second + "; " + _protection(line, _strongest(pick(_aware(rows), norm=norm, eps=line.eps)))]
+        return [first, second + said(". No purifier was set against it.")]
+    aware = _strongest(pick(_aware(rows), norm=norm, eps=line.eps))
+    protection, *more = _protection(line, aware)
+    return [first, second + said("; ") + protection, *more]
 
 
-def _sentences_without_transfer(line: AtEps) -> list[Markup]:
+def _sentences_without_transfer(line: AtEps) -> list[Sentence]:
     best = line.best
     text = "No attack was run on the bare classifier. {} keeps {} at eps {} {}."
     name = defence_label(best.defence, best.sigma)
-    return [Markup(text).format(name, _value(best), eps_label(line.eps), threat_clause(best.threat))]
+    return [said(Markup(text).format(name, _value(best), eps_label(line.eps), threat_clause(best.threat)), best)]
 
 
-def _protection(line: AtEps, aware: pd.DataFrame) -> Markup:
+def _protection(line: AtEps, aware: pd.DataFrame) -> list[Sentence]:
     best = line.best
     helps = best.accuracy > line.undefended.accuracy
     verb = "brings it back to" if helps else "does not help, it has"
     name = defence_label(best.defence, best.sigma)
     text = Markup("{} {} {} {}").format(name, verb, _value(best), threat_clause(TRANSFER))
     if line.aware is not None:
-        return text + Markup(", and {} {}.").format(_value(line.aware), threat_clause(line.aware.threat))
+        text += Markup(", and {} {}.").format(_value(line.aware), threat_clause(line.aware.threat))
+        return [said(text, best, line.aware)]
     if aware.empty:
-        return text + ". No defence was attacked by one who knows of it."
+        return [said(text + ". No defence was attacked by one who knows of it.", best)]
     other = _best(aware)
     name = defence_label(other.defence, other.sigma)
     known = f"{name} was, and keeps" if len(aware) == 1 else f"of {len(aware)} defences that were, {name} keeps most:"
-    tail = Markup(". It was not attacked by one who does; {} {} {}.")
-    return text + tail.format(known, _value(other), threat_clause(other.threat))
+    tail = Markup("It was not attacked by one who does; {} {} {}.")
+    return [said(text + ".", best), said(tail.format(known, _value(other), threat_clause(other.threat)), other)]
 
 
 def _caveats(
     rows: pd.DataFrame, attack: str | None, norm: str | None, line: AtEps | None, clean: Any, config: dict[str, Any]
-) -> list[Markup]:
+) -> list[Sentence]:
     """What to hold against the sentences, where the study can tell."""
     if line is None:
         return []
@@ -193,33 +200,33 @@ def _caveats(
             *found,
             _doubt(rows, norm),
         ]
-    found.append(Markup("A number under attack is what this attack leaves; a stronger attack may leave less."))
+    found.append(said("A number under attack is what this attack leaves; a stronger attack may leave less."))
     return [caveat for caveat in found if caveat is not None]
 
 
-def _selection(rows: pd.DataFrame, attack: str | None, line: AtEps) -> Markup | None:
+def _selection(rows: pd.DataFrame, attack: str | None, line: AtEps) -> Sentence | None:
     among = len(pick(rows[rows["defence"] != "none"], attack=line.best.attack, eps=line.eps))
     if among < 2:
         return None
     by = "its accuracy under transfer" if attack else "this accuracy"
     text = "The defence is the best of {} by {} on these same {}, so its numbers flatter it a little."
-    return Markup(text).format(among, by, count(line.best.images, "image"))
+    return said(Markup(text).format(among, by, count(line.best.images, "image")))
 
 
-def _price(rows: pd.DataFrame, best: Any, clean: Any) -> Markup | None:
+def _price(rows: pd.DataFrame, best: Any, clean: Any) -> Sentence | None:
     defended = _only(pick(rows, attack="none", defence=best.defence, sigma=best.sigma))
     if defended is None or clean is None:
         return None
     points = 100 * (defended.accuracy - clean.accuracy)
     text = "On clean images the same defence is right on {}: {:.1f} points {} no defence."
-    return Markup(text).format(_value(defended), abs(points), "above" if points > 0 else "below")
+    return said(Markup(text).format(_value(defended), abs(points), "above" if points > 0 else "below"), defended, clean)
 
 
-def _noise_alone(rows: pd.DataFrame, attack: str | None, line: AtEps, config: dict[str, Any]) -> Markup | None:
+def _noise_alone(rows: pd.DataFrame, attack: str | None, line: AtEps, config: dict[str, Any]) -> Sentence | None:
     purifiers = config.get("purifiers", {})
     noise = {name for name, purifier in purifiers.items() if purifier.get("method") == "noise"}
     if line.best.defence in noise:
-        return Markup("The best defence is noise alone: no diffusion takes part in it.")
+        return said("The best defence is noise alone: no diffusion takes part in it.")
     alone = pick(rows, attack=attack, eps=line.eps, sigma=line.best.sigma)
     alone = _best(alone[alone["defence"].isin(noise)])
     if alone is None:
@@ -228,10 +235,10 @@ def _noise_alone(rows: pd.DataFrame, attack: str | None, line: AtEps, config: di
     text = "Noise of the same sigma alone, without the diffusion, gives {} under {}: the diffusion adds {:.1f} points."
     if points < 0:
         text = "Noise of the same sigma alone, without the diffusion, gives {} under {}: {:.1f} points more."
-    return Markup(text).format(_value(alone), attack, abs(points))
+    return said(Markup(text).format(_value(alone), attack, abs(points)), alone, line.best)
 
 
-def _control(rows: pd.DataFrame, norm: str | None, eps: float, config: dict[str, Any]) -> Markup | None:
+def _control(rows: pd.DataFrame, norm: str | None, eps: float, config: dict[str, Any]) -> Sentence | None:
     attacks = config.get("attacks", {})
     control = [name for name, attack in attacks.items() if attack.get("method") == "random_sign"]
     found = pick(rows, defence="none", norm=norm, eps=eps)
@@ -239,14 +246,14 @@ def _control(rows: pd.DataFrame, norm: str | None, eps: float, config: dict[str,
     if found is None:
         return None
     text = "A random perturbation of the same eps ({}) leaves {} undefended."
-    return Markup(text).format(found.attack, _value(found))
+    return said(Markup(text).format(found.attack, _value(found)), found)
 
 
-def _doubt(rows: pd.DataFrame, norm: str | None) -> Markup | None:
+def _doubt(rows: pd.DataFrame, norm: str | None) -> Sentence | None:
     """An attacker who knows more must not do worse."""
     aware = pick(_aware(rows), norm=norm)
     if aware.empty:
-        return Markup(
+        return said(
             "No attack through a defence was run. Protection from an attacker who does not know of it says little."
         )
     cell = ["defence", "sigma", "eps"]
@@ -261,7 +268,7 @@ def _doubt(rows: pd.DataFrame, norm: str | None) -> Markup | None:
         "more is left, beyond the interval (first {}, eps {}: {} against {}): there the attack through the defence is "
         "too weak to be believed."
     )
-    return Markup(text).format(
+    text = Markup(text).format(
         len(worse),
         count(len(pairs), "pair"),
         defence_label(defence, sigma),
@@ -269,6 +276,7 @@ def _doubt(rows: pd.DataFrame, norm: str | None) -> Markup | None:
         percent(row["accuracy"]),
         percent(row["accuracy_transfer"]),
     )
+    return said(text)  # it is a doubt itself, which no failed check weakens
 
 
 def _strong(text: str) -> Markup:
@@ -321,4 +329,4 @@ def _row_label(defence: str, sigma: float) -> str:
 
 def _marks(measured: dict[str, pd.DataFrame], defence: str, sigma: float) -> list[Mark]:
     found = ((what, _only(pick(table, defence=defence, sigma=sigma))) for what, table in measured.items())
-    return [Mark(what, row.accuracy, row.ci_low, row.ci_high) for what, row in found if row is not None]
+    return [Mark(what, row.accuracy, row.ci_low, row.ci_high, row.scores) for what, row in found if row is not None]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from assay.reporting.read import OPTIONAL, pick
-from assay.reporting.words import eps_label, sigma_label
+from assay.reporting.words import defence_name, eps_label, sigma_label
 
 HEADS = {
     "sensitivity": "sens.",
@@ -20,11 +20,11 @@ HEADS = {
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Accuracies of one classifier under one attack: a row a defence, a column an eps; None where not measured."""
+    """Cells of one classifier under one attack: a row a defence, a column an eps; None where not measured."""
 
     title: str
     columns: list[str]
-    rows: list[tuple[str, list[float | None]]]
+    rows: list[tuple[str, list[Any]]]
 
 
 def heat_maps(summary: pd.DataFrame) -> list[HeatMap]:
@@ -41,17 +41,14 @@ def _heat_map(summary: pd.DataFrame, key: Any) -> HeatMap:
     attacked = pick(own, attack=key.attack)
     defences = attacked[["defence", "sigma"]].drop_duplicates().itertuples(index=False, name=None)
     table = pd.concat([pick(own, attack="none"), attacked]).drop_duplicates(["eps", "defence", "sigma"])
-    known = {(row.defence, row.sigma, row.eps): row.accuracy for row in table.itertuples()}
+    known = {(row.defence, row.sigma, row.eps): row for row in table.itertuples()}
     epses = sorted({0.0, *attacked["eps"]})
     under = f"{key.attack} ({key.norm}, {key.threat})" if key.attack != "none" else "clean images"
     return HeatMap(
         title=f"{key.classifier}, {under}",
         columns=[eps_label(eps) if eps else "clean" for eps in epses],
         rows=[
-            (
-                "no defence" if defence == "none" else f"{defence} {sigma_label(sigma)}",
-                [known.get((defence, sigma, eps)) for eps in epses],
-            )
+            (defence_name(defence, sigma), [known.get((defence, sigma, eps)) for eps in epses])
             for defence, sigma in defences
         ],
     )

@@ -39,6 +39,11 @@ class Headline:
     def scores(self) -> list[str]:
         return [rung.cell.scores for rung in self.rungs]
 
+    @property
+    def speaks_of(self) -> list[tuple[str, float]]:
+        """The attacks that it speaks of, with their eps; on clean images `none` at 0."""
+        return list(dict.fromkeys((rung.cell.attack, rung.cell.eps) for rung in self.rungs))
+
 
 def headline(summary: pd.DataFrame, answer: Answer, config: dict[str, Any]) -> Headline | None:
     """What the study says first of a classifier; None where no defence was attacked.

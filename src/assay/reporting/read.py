@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from assay.evaluation.checks.finding import SEVERITY
 from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
 from assay.stacks import read_stack, read_table
@@ -17,6 +18,11 @@ NAMES = ["classifier", "attack", "threat", "norm", "defence"]
 NUMBERS = ["eps", "sigma", "images", "draws", "accuracy", "ci_low", "ci_high"]
 OPTIONAL = ["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"]
 SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
+TABLE = ["classifier", "attack", "threat", "norm", "eps"]
+PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
+WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "ci_low", "ci_high", "majority"]
+WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
+FINDINGS = ["family", "check", "status", "meaning"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,42 @@ def read_summary(path: Path) -> pd.DataFrame:
         raise AssayError(f"{path}: line {line} is incomplete or out of range (truncated?); delete it and run again")
     if table.empty or not path.read_bytes().endswith(b"\n"):
         raise AssayError(f"{path}: ends too early (truncated?); delete it and run again")
+    return table
+
+
+def read_comparisons(path: Path) -> pd.DataFrame:
+    """Every two defences of each table; empty where no table has two."""
+    table = _read_whole(path, [*PAIRS, "winner"])
+    return _require(table, table[[*PAIRS, "winner"]].notna().all(axis=1), path)
+
+
+def read_worst_cases(path: Path) -> pd.DataFrame:
+    """What is left by all attacks together, a row each classifier, ball and defence; empty without attacks."""
+    table = _read_whole(path, [*WORST, *WORST_CLEAN])
+    return _require(table, table[WORST].notna().all(axis=1), path)
+
+
+def read_checks(path: Path) -> pd.DataFrame:
+    """The findings of the checks, in their order; `subject` is empty where a finding is about nothing that there is."""
+    table = _read_whole(path, [*FINDINGS, "subject", "number", "threshold"])
+    table["subject"] = table["subject"].fillna("").astype(str)
+    for column in ("number", "threshold"):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    return _require(table, table[FINDINGS].notna().all(axis=1) & table["status"].isin(SEVERITY), path)
+
+
+def _read_whole(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = read_table(path, tuple(columns))
+    if not path.read_bytes().endswith(b"\n"):
+        raise AssayError(f"{path}: ends too early (truncated?); delete it and run again")
+    return table
+
+
+def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:
+    """The table, if all of its rows are whole."""
+    if not whole.all():
+        line = int(np.flatnonzero(~whole)[0]) + 2
+        raise AssayError(f"{path}: line {line} is incomplete (truncated?); delete it and run again")
     return table
 
 

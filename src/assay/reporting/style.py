@@ -6,14 +6,14 @@ STYLE = """
   --ink: #1c2126; --soft: #5b6570; --paper: #fff; --wash: #f5f6f7; --line: #dfe3e6;
   --c1: #0067a8; --c2: #c24e00; --c3: #7a4bb0; --c4: #00805c; --c5: #9c4373; --c6: #7d6608;
   --s0: #3b2a8c; --s1: #7a2f9e; --s2: #b03a8a; --s3: #d0505f; --s4: #dd7233; --s5: #c99700;
-  --heat: 0, 103, 168; --good: #00703c; --bad: #b3261e;
+  --heat: 0, 103, 168; --good: #00703c; --bad: #b3261e; --warn: #8a5a00;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ink: #e4e7ea; --soft: #9ba5af; --paper: #15181c; --wash: #1d2126; --line: #333a41;
     --c1: #5ab4ee; --c2: #f59153; --c3: #bfa0ec; --c4: #3fc79a; --c5: #e79ac2; --c6: #d8bf4e;
     --s0: #8f86ef; --s1: #b988f0; --s2: #e085cf; --s3: #f58a92; --s4: #f7a76b; --s5: #f3d25c;
-    --heat: 66, 150, 214; --good: #5fd39a; --bad: #ff8f85;
+    --heat: 66, 150, 214; --good: #5fd39a; --bad: #ff8f85; --warn: #e9b949;
   }
 }
 * { box-sizing: border-box; }
@@ -55,7 +55,7 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .rung .name { padding-left: .6rem; overflow-wrap: anywhere; }
 .rung svg { display: block; width: 100%; overflow: visible; }
 .rung .values { font-size: .78rem; text-align: right; padding-right: .6rem; }
-.rung .values span { display: block; height: 15px; line-height: 15px; color: var(--c); }
+.rung .values span { display: block; white-space: nowrap; height: 15px; line-height: 15px; color: var(--c); }
 .rung.axis { background: none; }
 .rung.axis svg text { font-size: .78rem; fill: var(--soft); }
 .m0 { --c: var(--soft); } .m1 { --c: var(--c1); } .m2 { --c: var(--c2); } .m3 { --c: var(--c3); }
@@ -66,11 +66,11 @@ figcaption { max-width: 44rem; margin-top: .75rem; }
 .gridline { stroke: currentColor; opacity: .13; }
 
 .kept { max-width: 58rem; font-size: .92rem; font-variant-numeric: tabular-nums; }
-.kept .rung { grid-template-columns: 16rem minmax(0, 1fr) 4rem; }
+.kept .rung { grid-template-columns: 18rem minmax(0, 1fr) 4rem; }
 .kept rect { fill: var(--c1); opacity: .75; }
 .kept .whisker { stroke: currentColor; stroke-width: 1.4; }
 .kept .values { font-size: .88rem; }
-@media (max-width: 40rem) { .kept .rung { grid-template-columns: 8.5rem minmax(0, 1fr) 3.4rem; } }
+@media (max-width: 40rem) { .kept .rung { grid-template-columns: minmax(0, 1fr) 4rem; } }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
 .tall { max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
@@ -79,6 +79,7 @@ th { font-weight: 600; }
 td.n, th.n { text-align: right; }
 .tall table { width: 100%; border-collapse: separate; border-spacing: 0; font-size: .83rem; }
 .tall th, .tall td { padding: .34rem .45rem; }
+.tall .bar { width: 3.5rem; }
 .scroll + p, .maps + p { margin-top: .9rem; }
 .tall tr:last-child td { border-bottom: 0; }
 .tall thead th { position: sticky; top: 0; background: var(--wash); box-shadow: 0 1px var(--line); border: 0;
@@ -106,6 +107,39 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .heat tbody th { padding-left: 0; }
 .tall .heat tbody th { padding-left: .6rem; }
 
+.status { white-space: nowrap; color: var(--soft); }
+.status.pass { color: var(--good); } .status.warn { color: var(--warn); } .status.fail { color: var(--bad); }
+.status { font-weight: 400; } .status.warn, .status.fail { font-weight: 600; }
+.tally { font-size: .9rem; font-variant-numeric: tabular-nums; } .tally .status { margin-right: .8rem; }
+.note { font-size: .9rem; font-weight: 400; }
+.lead .note, .caveats .note { display: block; line-height: 1.5; margin-top: .25rem; } .lead .note { font-size: 1rem; }
+.note.fail { color: var(--bad); } .note.warn { color: var(--warn); }
+.doubted, .doubted b { color: var(--soft); font-weight: 400; }
+.doubted rect { fill: var(--soft); opacity: .35; }
+.doubted .bar i, .doubted .bar b { background: var(--soft); opacity: .4; }
+.faded { opacity: .4; stroke-dasharray: 2 2; }
+.heat td.doubted { color: var(--soft);
+  background: repeating-linear-gradient(135deg, var(--line) 0 2px, var(--paper) 2px 6px); }
+.family > summary { padding: .45rem 0; border-bottom: 1px solid var(--line); }
+.family > summary .soft { font-weight: 400; margin: 0 .8rem 0 .4rem; }
+.family .scroll { margin: .5rem 0 1.5rem; }
+.family table { width: 100%; max-width: 58rem; }
+.family th:nth-child(2) { width: 40%; }
+.checks .told td { border-bottom: 0; }
+.checks .findings td { white-space: normal; padding-top: 0; }
+.checks .findings ul { margin: 0; padding: 0; list-style: none; }
+.checks .findings li { margin: 0 0 .4rem; max-width: min(46rem, calc(100vw - 9rem)); }
+.checks .findings code { display: block; color: var(--soft); overflow-wrap: anywhere; }
+.checks .findings details { margin: .1rem 0 .3rem; } .checks .findings summary { font-weight: 400; }
+.rankings { display: flex; flex-wrap: wrap; gap: 2rem 3rem; margin: 1.5rem 0; }
+.ranking { max-width: 100%; } .ranking h3 { margin-top: 0; } .ranking details { margin: .6rem 0; font-size: .88rem; }
+.ranking .bar { width: 3.5rem; margin: 0; }
+.matrix th, .matrix td { padding: .3rem .45rem; } .matrix td { color: var(--soft); }
+.matrix td.won { color: var(--ink); font-weight: 600; background: rgba(var(--heat), .12); }
+.matrix td.doubted { color: var(--soft); font-weight: 400; background: none; }
+.worst thead tr:first-child th { color: var(--soft); font-weight: 400; border: 0; padding-bottom: 0; }
+.worst + p, .scroll + .soft { margin-top: .6rem; }
+
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.5rem 2rem; }
 .plots h4 { margin: 0 0 .25rem; font-size: .92rem; font-weight: 600; }
 .plot { display: block; width: 100%; max-width: 26rem; height: auto; }
@@ -113,6 +147,7 @@ th[aria-sort=descending] button::after { content: "↓"; }
 .plot text, .graph text { font-family: inherit; }
 
 .claims td { white-space: normal; min-width: 9rem; vertical-align: top; }
+.claims .note { display: block; }
 .claims td:last-child { white-space: nowrap; font-weight: 600; min-width: 0; }
 .right { color: var(--good); } .wrong { color: var(--bad); }
 .pictures { display: grid; gap: .9rem .6rem; max-width: 56rem;
@@ -146,6 +181,9 @@ dt { font-weight: 600; } dd { margin: 0; }
   .rung { grid-template-columns: minmax(0, 1fr) 2.7rem; row-gap: 0; }
   .rung .name { grid-column: 1 / -1; padding-top: .35rem; }
   .rung svg { padding: 0; margin-left: .6rem; width: calc(100% - .6rem); }
+  .claims thead { display: none; }
+  .claims tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .claims td { display: block; padding: .1rem 0; border: 0; }
   .pictures { gap: .7rem .35rem; }
   .pictures .head { font-size: .66rem; letter-spacing: -.02em; }
   .pictures p { font-size: .68rem; }

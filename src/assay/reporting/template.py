@@ -1,6 +1,7 @@
 """The page as a Jinja template. It stands in a module, so that the stage's code fingerprint sees it change."""
 
 TEMPLATE = """
+{%- from "trust" import status, tally, claim -%}
 {%- macro mark(kind, x, y) -%}
 {%- if kind == 0 %}<circle cx="{{ x }}" cy="{{ y }}" r="4"/>
 {%- elif kind == 1 %}<circle cx="{{ x }}" cy="{{ y }}" r="4.5"/>
@@ -23,13 +24,18 @@ TEMPLATE = """
 {%- for m in marks %} {{ m.what }} {{ percent(m.accuracy) }}{{ ", " if not loop.last }}{% endfor %}">
 {%- for x in (0, 25, 50, 75, 100) %}<line class="gridline" x1="{{ x }}%" x2="{{ x }}%" y1="0" y2="100%"/>{% endfor %}
 {%- for m in marks %}{% set i = shown.measures.index(m.what) %}{% set y = 4 + 15 * i + 7.5 %}
-<g class="mark m{{ i }}"><title>{{ m.what }}: {{ percent(m.accuracy) }} {{ bracket(m.low, m.high) }}</title>
+{%- set verdict = checked([m.scores]) %}
+<g class="mark m{{ i }}{{ " faded" if verdict.failed }}"><title>{{ m.what }}: {{ percent(m.accuracy) }}
+{{ bracket(m.low, m.high) }}{% if verdict.failed %}
+✗ {{ verdict.why }}{% endif %}</title>
 <line x1="{{ pct(m.low) }}" x2="{{ pct(m.high) }}" y1="{{ y }}" y2="{{ y }}"/>{{ mark(i, pct(m.accuracy), y) }}</g>
 {%- endfor %}
 </svg>
 <div class="values">
 {%- for what in shown.measures %}{% set found = marks|selectattr("what", "equalto", what)|list %}
-<span class="m{{ loop.index0 }}">{{ number(found[0].accuracy) if found else "\\u00a0" }}</span>
+<span class="m{{ loop.index0 }}">
+{%- if found %}{{ "✗" if checked([found[0].scores]).failed }}{{ number(found[0].accuracy) }}
+{%- else %}\u00a0{% endif %}</span>
 {%- endfor %}</div></div>
 {%- endfor %}
 <div class="rung axis" aria-hidden="true"><div class="name"></div><svg height="40">
@@ -39,8 +45,10 @@ TEMPLATE = """
 {%- endmacro -%}
 
 {%- macro value(row) -%}
-{%- if row is none %}–{% else %}
-{{ percent(row.accuracy) }} <span class="ci">{{ bracket(row.ci_low, row.ci_high) }}</span>
+{%- if row is none %}–{% else %}{% set verdict = checked([row.scores]) %}
+<span{% if verdict.failed %} class="doubted" title="{{ verdict.why }}"{% endif %}>
+{%- if verdict.failed %}✗ {% endif %}{{ percent(row.accuracy) }}
+<span class="ci">{{ bracket(row.ci_low, row.ci_high) }}</span></span>
 {%- endif %}
 {%- endmacro -%}
 
@@ -65,13 +73,15 @@ TEMPLATE = """
 <main>
 <section id="answer">
 <h2>The answer</h2>
-{%- for answer, first in answers %}
+<p class="soft">Checks: {{ tally(totals) }} <a href="#checks">What they found</a></p>
+{%- for answer, first, told in answers %}
 {%- if answers|length > 1 %}<h3>{{ answer.classifier }}</h3>{% endif %}
 {%- if first %}
-<p class="lead">{{ first.sentence }}</p>
+<p class="lead">{{ claim(first.sentence, told.headline) }}</p>
 <figure class="kept">
-{%- for rung in first.rungs %}
-<div class="rung"><div class="name">{{ rung.name }}</div>
+{%- for rung in first.rungs %}{% set verdict = checked([rung.cell.scores]) %}
+<div class="rung{{ " doubted" if verdict.failed }}"{% if verdict.failed %} title="{{ verdict.why }}"{% endif %}>
+<div class="name">{{ "✗ " if verdict.failed }}{{ rung.name }}</div>
 <svg height="26" role="img" aria-label="{{ rung.name }}: {{ percent(rung.cell.accuracy) }}">
 {%- for x in (0, 25, 50, 75, 100) %}<line class="gridline" x1="{{ x }}%" x2="{{ x }}%" y1="0" y2="100%"/>{% endfor %}
 <rect x="0" y="6" height="14" width="{{ pct(rung.cell.accuracy) }}"/>
@@ -82,9 +92,10 @@ TEMPLATE = """
 attacked; the thin line is the 95&nbsp;% interval. Of each kind of threat the attack that leaves least.</figcaption>
 </figure>
 {%- endif %}
-<p{% if not first %} class="lead"{% endif %}>{% for sentence in answer.sentences %}{{ sentence }} {% endfor %}</p>
-{%- if answer.caveats %}
-<ul class="caveats">{% for caveat in answer.caveats %}<li>{{ caveat }}</li>{% endfor %}</ul>
+<p{% if not first %} class="lead"{% endif %}>
+{%- for sentence, judged in told.sentences %}{{ claim(sentence.text, judged) }} {% endfor %}</p>
+{%- if told.caveats %}
+<ul class="caveats">{% for caveat, judged in told.caveats %}<li>{{ claim(caveat.text, judged) }}</li>{% endfor %}</ul>
 {%- endif %}
 <figure>
 {{ ladder(answer.ladder) }}
@@ -128,31 +139,35 @@ chosen on these same test images. A dash: not measured.</p>
 {%- for label, cells in map.rows %}
 <tr><th scope="row">{{ label }}</th>
 {%- for cell in cells %}{% if cell is none %}<td class="empty">·</td>{% else %}
-<td style="--a:{{ "%.3f"|format(0.04 + 0.62 * cell) }}">{{ "%.0f"|format(100 * cell) }}</td>{% endif %}
+{%- set verdict = checked([cell.scores]) %}
+<td style="--a:{{ "%.3f"|format(0.04 + 0.62 * cell.accuracy) }}"
+{%- if verdict.failed %} class="doubted" title="✗ {{ verdict.why }}"{% endif %}>
+{{- "%.0f"|format(100 * cell.accuracy) }}</td>{% endif %}
 {% endfor %}</tr>
 {%- endfor %}
 </tbody></table></div></div>
 {%- endfor %}
 </div>
 <p class="soft">Accuracy in percent: a row is a defence (purifier and sigma), a column an eps (pixel
-units); the deeper the colour, the more is right. A dot: not measured.</p>
+units); the deeper the colour, the more is right. A dot: not measured. Hatched: a check of this cell failed.</p>
 
 <h3>Every cell</h3>
 <div class="scroll tall" tabindex="0" role="region" aria-label="Every cell of the grid"><table class="sortable">
 <thead><tr><th>classifier</th><th>attack</th><th>threat</th><th>norm</th><th class="n">eps</th><th>defence</th>
 <th class="n">sigma</th>
-<th class="n">accuracy</th><th class="n">interval</th>
+<th class="n">accuracy</th><th class="n">interval</th><th>checks</th>
 {%- for head in measured.values() %}<th class="n">{{ head }}</th>{% endfor %}
 <th class="n">images</th><th class="n">draws</th></tr></thead>
 <tbody>
-{%- for line in lines %}{% set cell = line.cell %}
-<tr>{% for word in line.words[:4] %}<td>{{ word }}</td>{% endfor %}
+{%- for line in lines %}{% set cell = line.cell %}{% set verdict = checked([cell.scores]) %}
+<tr{% if verdict.failed %} class="doubted"{% endif %}>{% for word in line.words[:4] %}<td>{{ word }}</td>{% endfor %}
 <td class="n" data-v="{{ line.eps[0] }}">{{ line.eps[1] }}</td>
 <td>{{ line.words[4] }}</td><td class="n" data-v="{{ line.sigma[0] }}">{{ line.sigma[1] }}</td>
 <td class="n" data-v="{{ cell.accuracy }}"><span class="bar"><i style="width:{{ pct(cell.accuracy) }}"></i>
 <b style="left:{{ pct(cell.ci_low) }};width:{{ pct(cell.ci_high - cell.ci_low) }}"></b></span>
 {{- number(cell.accuracy) }}</td>
 <td class="n" data-v="{{ cell.ci_low }}">{{ number(cell.ci_low) }}–{{ number(cell.ci_high) }}</td>
+<td data-v="{{ verdict.order }}">{{ status(verdict.status, verdict.why) }}</td>
 {%- for other in line.others %}<td class="n">{{ number(other) }}</td>
 {% endfor %}
 <td class="n">{{ cell.images }}</td><td class="n">{{ cell.draws }}</td></tr>
@@ -163,8 +178,13 @@ line its 95&nbsp;% interval.
 {%- if "sensitivity" in measured %} Sens(itivity): accuracy on the images of class 1; spec(ificity):
 on those of class 0.{% endif %}
 {%- if "majority_accuracy" in measured %} Majority: the draws of an image vote.{% endif %}
-{%- if "worst_accuracy" in measured %} Worst: an image counts as right only if every draw is.{% endif %}</p>
+{%- if "worst_accuracy" in measured %} Worst: an image counts as right only if every draw is.{% endif %}
+ Checks: the worst of all that concern the cell.</p>
 </section>
+
+{{ worst }}
+
+{{ beats }}
 
 <section id="curves">
 <h2>Curves</h2>
@@ -221,6 +241,8 @@ given; noised and purified are draw 0.
 </section>
 
 {{ paper }}
+
+{{ checks }}
 
 <section id="training">
 <h2>Training</h2>

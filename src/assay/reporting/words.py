@@ -53,8 +53,18 @@ GLOSSARY = {
     "victim": "What the attacker differentiates: the bare classifier or a defended one.",
     "threat": "How much of the defence the attacker can use.",
     "draw": "One realisation of a defence's noise. Accuracy is the mean over images and draws; "
-    "majority: the draws vote; worst: an image counts only if every draw is right.",
+    "worst: an image counts only if every draw is right.",
     "accuracy": "Share of right answers; the brackets hold its 95\u00a0% interval over the test images.",
+    "majority": "Right where most draws of an image are: what asking several times and voting gives.",
+    "worst of k": "The chance that k draws of an image are all right: what is left to a defence whose attacker may "
+    "ask k times and needs one wrong answer.",
+    "all or nothing": "An image counts only if it is right under every attack and in every draw.",
+    "kept": "What is left under attack as a share of the same measure on clean images.",
+    "beats": "Better on the same images, and so much that chance would rarely do it: paired, and corrected by Holm's "
+    "method for all pairs of its table, so that a table names a winner where there is none once in twenty times at "
+    "most.",
+    "check": "A test of the measuring itself: whether a number is what it seems. A check that fails takes the numbers "
+    "that rest on it out of use; one that warns says what to bear in mind.",
     "cell": "One classifier, attack, eps, defence and sigma, judged on the same test images as every other cell.",
 }
 
@@ -86,6 +96,11 @@ def sigma_label(sigma: float) -> str:
 def defence_label(defence: str, sigma: float) -> str:
     """A defence's name within a sentence."""
     return "no defence" if defence == "none" else f"{defence} at sigma {sigma_token(sigma)}"
+
+
+def defence_name(defence: str, sigma: float) -> str:
+    """A defence's name in a table."""
+    return "no defence" if defence == "none" else f"{defence} {sigma_token(sigma)}"
 
 
 def threat_clause(threat: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ BOUNDARY = "boundary"  # column of an adversarial stack's table
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim in the paper's sense, what was measured here, the verdict, and what one must know to read it."""
+    """A claim in the paper's sense, what was measured here, the verdict, what one must know to read it, and the cells
+    (their `scores`) that it rests on."""
 
     claim: str
     measured: str
     verdict: str
     note: str = ""
+    scores: list[str] = field(default_factory=list)
 
 
 def claims(results: Path, subjects: Subjects, sweep: pd.DataFrame | None) -> list[Claim]:
@@ -68,7 +70,8 @@ class _Judge:
         if vanilla is None:
             return Claim(claim, "", NOT_MEASURED)
         measured = f"{_share(vanilla.clean)} clean, {_share(vanilla.attacked)} under {self._attack()}"
-        return Claim(claim, measured, HOLDS if vanilla.attacked.ci_high < vanilla.clean.ci_low / 2 else FAILS)
+        verdict = HOLDS if vanilla.attacked.ci_high < vanilla.clean.ci_low / 2 else FAILS
+        return Claim(claim, measured, verdict, scores=_scores(vanilla.clean, vanilla.attacked))
 
     def keeps(self) -> Claim:
         claim = "Purified images keep 88 % of the original accuracy (75 of 87) under the attack."
@@ -80,7 +83,8 @@ class _Judge:
         kept = diffusion.attacked.accuracy / original
         verdict = HOLDS if low >= KEPT else FAILS if high < KEPT else OPEN
         note = "" if verdict != OPEN else "The interval holds 88 %: more images would decide."
-        return Claim(claim, f"{percent(kept, 0)} {bracket(low, high)} kept by {diffusion.name}", verdict, note)
+        measured = f"{percent(kept, 0)} {bracket(low, high)} kept by {diffusion.name}"
+        return Claim(claim, measured, verdict, note, _scores(vanilla.clean, diffusion.attacked))
 
     def price(self) -> Claim:
         claim = "It costs two points on clean images (87 % to 85 %)."
@@ -90,7 +94,7 @@ class _Judge:
             return Claim(claim, "", NOT_MEASURED)
         _, low, high = found
         verdict = HOLDS if low >= -PRICE else FAILS if high < -PRICE else OPEN
-        return Claim(claim, f"{_points(found)} points", verdict)
+        return Claim(claim, f"{_points(found)} points", verdict, scores=_scores(vanilla.clean, diffusion.clean))
 
     def beats(self, kind: str, what: str, published: float) -> Claim:
         claim = f"Under the attack it is better than {what} (75 % against {published:.0%})."
@@ -108,7 +112,8 @@ class _Judge:
             if self.subjects.aware is not None:
                 fair = self._difference(other.attacked, self.subjects.aware)
                 note += f" There the diffusion is {_points(fair)} points better." if fair else ""
-        return Claim(claim, f"{_points(found)} points", HOLDS if low > 0 else FAILS if high < 0 else OPEN, note)
+        verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
+        return Claim(claim, f"{_points(found)} points", verdict, note, _scores(other.attacked, diffusion.attacked))
 
     def sees_through(self) -> Claim:
         claim = "The attack is adaptive, with full knowledge of the defence."
@@ -119,7 +124,7 @@ class _Judge:
         measured = f"{_share(diffusion.attacked)} under transfer, {_share(aware)} under {aware.threat} ({aware.attack})"
         note = "The paper's attack differentiates the bare classifier only; through the purifier it is another number."
         fell = found is not None and found[2] < 0
-        return Claim(claim, measured, FAILS if fell else OPEN, note)
+        return Claim(claim, measured, FAILS if fell else OPEN, note, _scores(diffusion.attacked, aware))
 
     def perimeter(self) -> Claim:
         claim = "Adversarial examples lie on the perimeter of the ball."
@@ -131,7 +136,8 @@ class _Judge:
         note = (
             "Sign steps much larger than eps, as in the paper, end in corners: a fact about the step, not the images."
         )
-        return Claim(claim, measured, HOLDS if share > ALL else FAILS, note)
+        attacked = self.subjects["vanilla"].attacked
+        return Claim(claim, measured, HOLDS if share > ALL else FAILS, note, _scores(attacked))
 
     def training(self) -> Claim:
         claim = "Adversarial training makes all classifiers but GoogLeNet collapse."
@@ -144,7 +150,8 @@ class _Judge:
             "with whole batches and clean images among them it trains."
         )
         measured = f"{trained.name}: {_share(trained.clean)} clean, {_share(trained.attacked)} attacked"
-        return Claim(claim, measured, FAILS if found[1] > 0 else OPEN, note)
+        rows = (vanilla.attacked, trained.clean, trained.attacked)
+        return Claim(claim, measured, FAILS if found[1] > 0 else OPEN, note, _scores(*rows))
 
     def _attack(self) -> str:
         return f"{self.subjects.attack} at {eps_label(self.subjects.eps)}"
@@ -193,6 +200,10 @@ def _one_level(sweep: pd.DataFrame | None) -> Claim:
         f"the paper's t {paper_step(chosen['sigma']):.0f}"
     )
     return Claim(claim, measured, HOLDS if len(equal) == 1 else FAILS, note)
+
+
+def _scores(*rows: Any) -> list[str]:
+    return [row.scores for row in rows]
 
 
 def _share(row: Any) -> str:

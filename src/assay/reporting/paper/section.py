@@ -14,6 +14,7 @@ from assay.reporting.paper import figures
 from assay.reporting.paper.claims import boundary_shares, claims
 from assay.reporting.paper.subjects import find_subjects
 from assay.reporting.paper.template import TEMPLATE
+from assay.reporting.trust import Judge
 from assay.stacks import read_table
 
 SWEEP = "selection/sweep.csv"
@@ -24,15 +25,16 @@ def paper_section(
     summary: pd.DataFrame,
     answers: list[Answer],
     config: dict[str, Any],
+    judge: Judge,
     environment: jinja2.Environment,
 ) -> Markup:
-    """The paper's claims and figures, as far as the study has what they are about."""
+    """The paper's claims and figures, as far as the study has what they are about, and what the checks say of them."""
     subjects = find_subjects(summary, answers, config)
     sweep = read_table(results / SWEEP, ("sigma", "chosen")) if config.get("selection") else None
     found: dict[str, Any] = {"subjects": subjects}
     if subjects:
         found |= {
-            "claims": claims(results, subjects, sweep),
+            "claims": [(claim, judge(claim.scores)) for claim in claims(results, subjects, sweep)],
             "bars": figures.bars(subjects),
             "noise_levels": None if sweep is None else figures.noise_levels(sweep),
             "sweep_images": None if sweep is None else int(sweep["images"].max()),

@@ -1,6 +1,7 @@
 """The section of the report about the paper, as a Jinja template."""
 
 TEMPLATE = """
+{%- from "trust" import note -%}
 <section id="paper">
 <h2>The paper's claims, checked</h2>
 <p class="soft">Ankile, Midgley and Weisshaar, <i>Denoising Diffusion Probabilistic Models as a Defense against
@@ -12,10 +13,12 @@ Adversarial Attacks</i>: what it claims, and what this study measures of it
 {%- else %}
 <div class="scroll"><table class="claims"><thead><tr><th>claim</th><th>measured here</th><th>verdict</th></tr></thead>
 <tbody>
-{%- for claim in claims %}
-<tr><td>{{ claim.claim }}</td><td>{{ claim.measured or "–" }}
-{%- if claim.note %}<br><span class="soft">{{ claim.note }}</span>{% endif %}</td>
-<td class="{{ {"holds": "right", "does not hold": "wrong"}.get(claim.verdict, "soft") }}">{{ claim.verdict }}</td></tr>
+{%- set tones = {"holds": "right", "does not hold": "wrong"} %}
+{%- for claim, judged in claims %}
+<tr{% if judged.verdict.failed %} class="doubted"{% endif %}><td>{{ claim.claim }}</td>
+<td>{{ claim.measured or "–" }}{{ note(judged) }}
+{%- if claim.note %}<div class="soft">{{ claim.note }}</div>{% endif %}</td>
+<td class="{{ "soft" if judged.verdict.failed else tones.get(claim.verdict, "soft") }}">{{ claim.verdict }}</td></tr>
 {%- endfor %}
 </tbody></table></div>
 <p class="soft">Brackets hold 95&nbsp;% intervals; differences are in points, paired by image. A claim holds, or does

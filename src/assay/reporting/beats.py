@@ -1,0 +1,106 @@
+"""Who beats whom: the defences of each table in their order, and how each two of them differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from assay.files import AssayError
+from assay.reporting.read import TABLE, pick
+from assay.reporting.trust import Checked, Verdict
+from assay.reporting.words import defence_name, eps_label
+
+SHOWN = 4  # tables that stand open
+
+
+@dataclass
+class Place:
+    """One defence of a table: how many others it beats, loses to, and cannot be told from, and the checks on it."""
+
+    rank: int
+    name: str
+    accuracy: float
+    verdict: Verdict
+    beats: int = 0
+    loses: int = 0
+    ties: int = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the defence of a row is than that of a column, in points, and whether that is significant."""
+
+    points: float
+    low: float
+    high: float
+    p: float
+    significant: bool
+
+
+@dataclass
+class Ranking:
+    """The defences under one attack at one eps, the most accurate first; `differences[i, j]` is of i over j > i."""
+
+    title: str
+    attack: str
+    eps: float
+    places: list[Place]
+    differences: dict[tuple[int, int], Difference] = field(default_factory=dict)
+
+    @property
+    def decided(self) -> bool:
+        """Whether any difference is significant."""
+        return any(place.beats for place in self.places)
+
+
+def rankings(comparisons: pd.DataFrame, summary: pd.DataFrame, checked: Checked) -> list[Ranking]:
+    """One ranking a table, in the order of the study."""
+    keys = comparisons[TABLE].drop_duplicates().to_dict("records")
+    return [_ranking(key, pick(comparisons, **key), pick(summary, **key), checked) for key in keys]
+
+
+def beats(
+    comparisons: pd.DataFrame, summary: pd.DataFrame, checked: Checked, speaks_of: list[tuple[str, float]]
+) -> dict[str, list[Ranking]]:
+    """The tables that stand open, `first`, and the `others`.
+
+    Open are those that the answer speaks of; where it speaks of none, the first attacks at their largest eps.
+    """
+    found = rankings(comparisons, summary, checked)
+    largest = {table.attack: max(other.eps for other in found if other.attack == table.attack) for table in found}
+    wanted = speaks_of or list(largest.items())
+    first = [table for table in found if (table.attack, table.eps) in wanted][:SHOWN]
+    return {"first": first, "others": [table for table in found if not any(table is other for other in first)]}
+
+
+def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, checked: Checked) -> Ranking:
+    cells = cells.sort_values("accuracy", ascending=False, kind="stable")
+    ranks = {(row.defence, row.sigma): rank for rank, row in enumerate(cells.itertuples())}
+    places = [
+        Place(rank + 1, defence_name(row.defence, row.sigma), row.accuracy, checked([row.scores]))
+        for rank, row in enumerate(cells.itertuples())
+    ]
+    table = Ranking(_title(key), key["attack"], float(key["eps"]), places)
+    for row in pairs.itertuples():
+        a, b = ranks.get((row.a, row.a_sigma)), ranks.get((row.b, row.b_sigma))
+        if a is None or b is None:
+            raise AssayError(f"comparisons.csv: has {row.a} and {row.b}, summary.csv has not; run summarise again")
+        better, worse, sign = (b, a, 100) if b < a else (a, b, -100)
+        low, high = sorted((sign * row.low, sign * row.high))
+        significant = row.winner != "none"
+        table.differences[better, worse] = Difference(sign * row.difference + 0.0, low, high, row.p_holm, significant)
+        if significant:
+            places[better].beats += 1
+            places[worse].loses += 1
+        else:
+            places[better].ties += 1
+            places[worse].ties += 1
+    return table
+
+
+def _title(key: dict[str, Any]) -> str:
+    if key["attack"] == "none":
+        return f"{key['classifier']}, clean images"
+    return f"{key['classifier']}, {key['attack']} ({key['norm']}, {key['threat']}) at eps {eps_label(key['eps'])}"

@@ -1,0 +1,101 @@
+"""The checks of a study as the report shows them: totals, and each check with what it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from assay.evaluation.checks.finding import FAIL, NOT_RUN, SEVERITY, WARN
+from assay.reporting.trust import EVERY_CELL, worst
+
+# What each family asks, in the order in which the checks run.
+FAMILIES = {
+    "stored": "Is what lies on disk what should be evaluated?",
+    "order": "Does an attack leave no more where it may do more, or knows more?",
+    "controls": "What would be seen if the defence did nothing, or was nothing but noise?",
+    "attacks": "Did the attacks work as attacks should?",
+}
+FEW = 3  # findings that stand open
+
+
+@dataclass(frozen=True)
+class Told:
+    """Findings of one status that mean the same: the sentence, and where it was found."""
+
+    status: str
+    meaning: str
+    places: list[str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a study: its worst status, how many findings of each status, and the range of its number."""
+
+    name: str
+    status: str
+    counts: dict[str, int]
+    number: str
+    threshold: str
+    told: list[Told]
+    why_not: list[str]
+
+    @property
+    def few(self) -> bool:
+        """Whether its findings need not be hidden."""
+        return len(self.told) <= FEW
+
+
+@dataclass(frozen=True)
+class Family:
+    """Checks that ask the same: the worst first."""
+
+    name: str
+    asks: str
+    status: str
+    counts: dict[str, int]
+    checks: list[Check]
+
+
+def families_of(checks: pd.DataFrame) -> list[Family]:
+    """The families of checks, as they ran."""
+    return [_family(name, findings) for name, findings in checks.groupby("family", sort=False)]
+
+
+def totals(checks: pd.DataFrame) -> dict[str, int]:
+    """How many findings have each status, the good news first."""
+    counts = checks["status"].value_counts()
+    return {status: int(counts.get(status, 0)) for status in ("PASS", WARN, FAIL, NOT_RUN)}
+
+
+def _family(name: str, findings: pd.DataFrame) -> Family:
+    found = [_check(check, own) for check, own in findings.groupby("check", sort=False)]
+    found.sort(key=lambda check: SEVERITY.index(check.status))
+    return Family(name, FAMILIES.get(name, ""), worst(findings["status"]), totals(findings), found)
+
+
+def _check(name: str, findings: pd.DataFrame) -> Check:
+    told: dict[tuple[str, str], list[str]] = {}
+    for status in (FAIL, WARN):
+        for row in findings[findings["status"] == status].itertuples():
+            places = ["every cell" if place == EVERY_CELL else place for place in row.subject.split()]
+            told.setdefault((status, row.meaning), []).extend(places)
+    return Check(
+        name=name,
+        status=worst(findings["status"]),
+        counts=totals(findings),
+        number=_range(findings["number"]),
+        threshold=_range(findings["threshold"]),
+        told=[Told(*key, places) for key, places in told.items()],
+        why_not=list(dict.fromkeys(findings.loc[findings["status"] == NOT_RUN, "meaning"])),
+    )
+
+
+def _range(numbers: pd.Series) -> str:
+    """The least and the greatest of some numbers; a dash where there are none."""
+    known = numbers[np.isfinite(numbers)]
+    if known.empty:
+        return "–"
+    least, greatest = (f"{value:.3g}" for value in (known.min(), known.max()))
+    return least if least == greatest else f"{least} … {greatest}"
