@@ -16,8 +16,11 @@ paper: .venv/installed  ## the PCam paper in miniature, with every baseline, thr
 	$(BIN)/python scripts/show.py results/phantom
 	@echo "The report: results/phantom/report.html"
 
-test: .venv/installed  ## all tests
-	$(BIN)/python -m pytest
+test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
+	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
+	$(BIN)/python -m pytest tests/unit > $$log 2>&1 & unit=$$!; \
+	$(BIN)/python -m pytest tests/workflow; workflow=$$?; \
+	wait $$unit; unit=$$?; cat $$log; exit $$((unit || workflow))
 
 cluster-test: .venv/installed  ## the slurm profile on a real Slurm, with real containers (see containers/README.md)
 	$(BIN)/python -m pytest -s -rs tests/cluster
