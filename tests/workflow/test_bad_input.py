@@ -27,7 +27,7 @@ CONFIGS = {
     ),
     "unknown key": (
         ("seed: 0", "colour: blue"),
-        "colour: unknown key; known are attacks, classifiers, cross, diffusions, evaluation, images, purifiers, "
+        "colour: unknown key; known are attacks, checks, classifiers, cross, diffusions, evaluation, images, purifiers, "
         "seed, selection, study, threads",
     ),
     "missing key": (("  images: 8\n", ""), "evaluation.images: missing; add it (see config/README.md)"),
