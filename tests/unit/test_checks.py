@@ -222,6 +222,18 @@ def test_a_line_says_what_it_is_about(sound: pd.DataFrame) -> None:
     assert line["meaning"] == ("adaptive (adaptive) leaves 50.0% of ddpm at sigma 0.1, pgd (transfer) 70.0%.")
 
 
+def test_a_stacks_line_names_the_classifier_that_it_was_made_on(tmp_path: Path) -> None:
+    two = {"resnet": STUDY["classifiers"]["resnet"], "other": STUDY["classifiers"]["resnet"]}
+    carried = {"classifiers": ["other"], "sources": ["resnet"], "attacks": ["pgd"], "purifiers": []}
+    own = {"classifiers": ["resnet"], "attacks": ["pgd"], "purifiers": ["ddpm"]}
+    found = of(
+        checked(tmp_path / "checked", Study.model_validate(STUDY | {"classifiers": two, "cross": [own, carried]})),
+        "inside the ball",
+    )
+    assert set(found["subject"].str.split("/").str[1]) == {"resnet"}
+    assert set(zip(found["classifier"], found["attack"], strict=True)) == {("resnet", "pgd")}
+
+
 def stack(name: str, change: Callable[[np.ndarray, np.ndarray], np.ndarray], eps: float = LARGE) -> dict[str, Images]:
     """A fault in the stacks of one attack at one eps: a function of its sound images and the clean ones."""
 

@@ -68,12 +68,15 @@ class Measured:
         return self.cell.attacked is None or self.cell.attacked.classifier == self.cell.classifier
 
     @property
+    def direct(self) -> bool:
+        """Whether the attack was made on just what it is judged against here: this classifier and this defence."""
+        return self.cell.attacked is not None and self.own and self.cell.attacked.victim == self.cell.defence
+
+    @property
     def white_box(self) -> bool:
         """Whether the attack followed the exact gradient of what it is judged against here."""
-        if self.attack is None or not self.own or self.attack.passes[0] == 0:
-            return False
-        through = self.cell.attacked.victim == self.cell.defence
-        return through and self.attack.threat in ("transfer", "adaptive", "locked")
+        follows = self.attack is not None and self.attack.passes[0] > 0
+        return follows and self.direct and self.attack.threat in ("transfer", "adaptive", "locked")
 
     @property
     def control(self) -> bool:
