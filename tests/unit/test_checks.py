@@ -371,6 +371,22 @@ def test_a_fault_is_found_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
     assert failed["meaning"] == "The furthest stored image lies 9 of 255 levels from its clean one; the ball allows 8."
 
 
+def test_an_attack_that_fails_undefended_takes_its_stack_with_it(tmp_path: Path) -> None:
+    """What a defence keeps of an attack that does not work says nothing of the defence."""
+    found = of(checked(tmp_path / "checked", verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended")
+    (failed,) = found[found["status"] == "FAIL"].to_dict("records")
+    stack = "resnet/pgd/eps-0.5/undefended"
+    assert failed["subject"].split() == [f"scores/resnet/{stack}/none/sigma-0", f"adversarial/{stack}"]
+
+
+def test_a_classifier_that_was_trained_on_attacked_images_is_no_control_of_the_attacks(tmp_path: Path) -> None:
+    robust = STUDY["classifiers"]["resnet"] | {"adversarial": {"eps": LARGE}}
+    study = Study.model_validate(STUDY | {"classifiers": {"resnet": robust}})
+    found = of(checked(tmp_path / "checked", study, verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended")
+    assert set(found["status"]) == {"NOT RUN"}
+    assert "resnet was trained on attacked images" in found["meaning"].item()
+
+
 @pytest.mark.parametrize(
     ("roles", "check", "status"),
     [

@@ -87,9 +87,16 @@ def large_eps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def positive_control(evidence: Evidence) -> Iterator[Finding]:
-    """The attacks work where they are known to: on the bare classifier, at the largest eps."""
+    """The attacks work where they are known to: on the bare classifier, at the largest eps.
+
+    A stack that does not is in doubt wherever it was shown. A classifier that was trained on attacked images is no such
+    place: what is left of it is its own doing.
+    """
     check = "attack works undefended"
-    for classifier in evidence.study.classifiers:
+    for classifier, trained in evidence.study.classifiers.items():
+        if getattr(trained, "adversarial", None):
+            yield not_run(check, [], f"{classifier} was trained on attacked images: what they leave of it is its own.")
+            continue
         bare = [
             cell
             for cell in evidence.measured
@@ -103,7 +110,8 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
                 f"{classifier}; an attack that works leaves next to nothing there, and less than guessing."
             )
             status = at_most(cell.accuracy, BARE_LEFT, cell.chance)
-            yield Finding(check, status, [cell.path], cell.accuracy, BARE_LEFT, meaning)
+            subjects = [cell.path, f"adversarial/{cell.cell.attacked.path}"]
+            yield Finding(check, status, subjects, cell.accuracy, BARE_LEFT, meaning)
         if not bare:
             yield not_run(check, [], f"No attack that follows gradients was made on the bare {classifier}.")
 
