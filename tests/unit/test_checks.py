@@ -452,6 +452,13 @@ def test_label_noise_keeps_all_of_its_accuracy_and_earns_nothing(tmp_path: Path)
         assert (of(table, check)["status"] == "FAIL").mean() < 0.1
 
 
+def test_a_single_step_may_carry_over_better_than_many(tmp_path: Path) -> None:
+    """Many steps are held against one where both were made, not on a defence that both are shown."""
+    found = of(checked(tmp_path / "checked", verdicts=leaving("fgsm", LARGE, 0.5)), "many steps beat one")
+    assert set(found["status"]) == {"PASS"}
+    assert set(found["defence"]) == {"none"}
+
+
 def test_a_study_without_what_a_check_needs_says_so(tmp_path: Path) -> None:
     bare = STUDY | {"attacks": {"fgsm": STUDY["attacks"]["fgsm"]}, "cross": [{"purifiers": []}]}
     table = checked(tmp_path / "checked", Study.model_validate(bare))
