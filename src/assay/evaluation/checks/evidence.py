@@ -13,9 +13,10 @@ import pandas as pd
 
 from assay.evaluation.scores import clusters_of, read_scores, read_slides
 from assay.evaluation.statistics.paired import sign_flip
-from assay.evaluation.summary import Judged, judge_cell
-from assay.files import MANIFEST, read_json
-from assay.stacks import Stack, read_stack, read_table
+from assay.evaluation.summary import Judged, judge_cell, read_whole
+from assay.evaluation.worst_case import GROUP
+from assay.files import MANIFEST, check, read_json
+from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack
 from assay.study.cells import Attacked, Cell, attacked_stacks
 from assay.study.model import Study
@@ -107,10 +108,11 @@ class Evidence:
         """An adversarial stack."""
         return read_stack(self.results / "adversarial" / attacked.path)
 
-    def probe(self, attacked: Attacked) -> dict[str, Any] | None:
-        """What the probe of an adversarial stack measured; None where it was not probed."""
-        path = self.results / "probes" / attacked.path / "probe.json"
-        return read_json(path) if path.is_file() else None
+    def probe(self, attacked: Attacked) -> dict[str, Any]:
+        """What the probe of an adversarial stack measured."""
+        folder = self.results / "probes" / attacked.path
+        check(folder, "probe")
+        return read_json(folder / "probe.json")
 
     def groups(
         self, key: Callable[[Measured], Hashable], where: Callable[[Measured], bool] = lambda _: True
@@ -143,7 +145,7 @@ def read_evidence(study: Study, results: Path, selected: Path | None = None) -> 
         attack = study.attacks[cell.attacked.attack] if cell.attacked else None
         share = _probabilities(scores.logits)
         measured.append(Measured(cell, attack, judged, scores.ids, scores.labels, share))
-    worst = read_table(results / "worst_case.csv", ("defence", "sigma", "eps", "all_or_nothing", "attacks"))
+    worst = read_whole(results / "worst_case.csv", (*GROUP, "all_or_nothing"))
     return Evidence(study, results, measured, read_stack(results / "images/test"), worst)
 
 
