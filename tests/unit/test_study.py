@@ -211,6 +211,9 @@ def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
         assert not any(
             "src/assay/purifiers" in name or "src/assay/attacks" in name for name in names(f"scripts/{stage}.py")
         )
+    for stage in ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe", "choose_sigma"):
+        grid = {"src/assay/study/model.py", "src/assay/study/cells.py"} & names(f"scripts/{stage}.py")
+        assert not grid, f"what the config may hold makes no {stage} job anew"
 
 
 @pytest.mark.parametrize(
