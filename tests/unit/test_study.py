@@ -169,7 +169,7 @@ def test_every_block_has_its_clean_and_undefended_cells() -> None:
 
 def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
     base = Specs(parse_study(DEMO, "x"))
-    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=2)), "x"))
+    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=77)), "x"))
     attack = "resnet/pgd/eps-4_255/undefended"
     assert base.purify("clean", "ddpm", "0.1") != other.purify("clean", "ddpm", "0.1")
     assert base.purify("clean", "oneshot", "0.1") == other.purify("clean", "oneshot", "0.1")
