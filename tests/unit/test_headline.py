@@ -92,3 +92,10 @@ def test_the_selected_sigma_is_spoken_of_even_if_another_defence_did_better_on_t
 def test_controls_are_no_attacks_and_a_study_without_attacks_has_no_headline() -> None:
     assert found(BASE[:2]) is None
     assert all("random" not in rung.name for rung in found([*BASE, *AWARE]).rungs)
+
+
+def test_the_answer_speaks_of_the_largest_eps_at_which_a_defence_was_attacked_through() -> None:
+    larger = [row("pgd", "transfer", name, 0.0, eps=16 / 255) for name in ("none", "ddpm")]
+    for rows, eps in ((BASE + AWARE + larger, EPS), (BASE + larger, 16 / 255)):
+        (answer,) = answers(pd.DataFrame(rows), CONFIG)
+        assert answer.eps == eps

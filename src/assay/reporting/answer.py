@@ -69,7 +69,7 @@ def answers(summary: pd.DataFrame, config: dict[str, Any]) -> list[Answer]:
 def _answer(classifier: str, rows: pd.DataFrame, config: dict[str, Any]) -> Answer:
     attack, norm, epses = _hardest(rows, config.get("attacks", {}))
     lines = [_at_eps(rows, attack, norm, eps) for eps in epses]
-    chosen = next((line for line in reversed(lines) if line.best is not None), lines[-1] if lines else None)
+    chosen = _telling(lines, set(pick(_aware(rows), norm=norm)["eps"]))
     clean = _only(pick(rows, attack="none", defence="none"))
     return Answer(
         classifier=classifier,
@@ -102,6 +102,14 @@ def _hardest(rows: pd.DataFrame, attacks: dict[str, Any]) -> tuple[str | None, s
         return None, None, []
     norm = aware["norm"].iloc[0]
     return None, norm, sorted(pick(aware, norm=norm)["eps"].unique())
+
+
+def _telling(lines: list[AtEps], known: set[float]) -> AtEps | None:
+    """The largest eps at which a defence was attacked through, else at which one was attacked at all, else of all."""
+    for tells in (lambda line: line.best is not None and line.eps in known, lambda line: line.best is not None):
+        if found := [line for line in lines if tells(line)]:
+            return found[-1]
+    return lines[-1] if lines else None
 
 
 def _at_eps(rows: pd.DataFrame, attack: str | None, norm: str | None, eps: float) -> AtEps:
