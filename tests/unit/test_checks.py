@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from assay.evaluation.checks.evidence import read_evidence
 from assay.evaluation.checks.run import COLUMNS, run_checks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
-from assay.files import artifact, write_json
+from assay.files import AssayError, artifact, write_json
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
 from assay.study.cells import Attacked, Cell, attacked_stacks, cells
@@ -222,6 +223,18 @@ def test_a_line_says_what_it_is_about(sound: pd.DataFrame) -> None:
     assert line["meaning"] == ("adaptive (adaptive) leaves 50.0% of ddpm at sigma 0.1, pgd (transfer) 70.0%.")
 
 
+def test_a_stacks_line_names_the_classifier_that_it_was_made_on(tmp_path: Path) -> None:
+    two = {"resnet": STUDY["classifiers"]["resnet"], "other": STUDY["classifiers"]["resnet"]}
+    carried = {"classifiers": ["other"], "sources": ["resnet"], "attacks": ["pgd"], "purifiers": []}
+    own = {"classifiers": ["resnet"], "attacks": ["pgd"], "purifiers": ["ddpm"]}
+    found = of(
+        checked(tmp_path / "checked", Study.model_validate(STUDY | {"classifiers": two, "cross": [own, carried]})),
+        "inside the ball",
+    )
+    assert set(found["subject"].str.split("/").str[1]) == {"resnet"}
+    assert set(zip(found["classifier"], found["attack"], strict=True)) == {("resnet", "pgd")}
+
+
 def stack(name: str, change: Callable[[np.ndarray, np.ndarray], np.ndarray], eps: float = LARGE) -> dict[str, Images]:
     """A fault in the stacks of one attack at one eps: a function of its sound images and the clean ones."""
 
@@ -359,6 +372,24 @@ def test_a_fault_is_found_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
     assert failed["meaning"] == "The furthest stored image lies 9 of 255 levels from its clean one; the ball allows 8."
 
 
+def test_an_attack_that_fails_undefended_takes_its_stack_with_it(tmp_path: Path) -> None:
+    """What a defence keeps of an attack that does not work says nothing of the defence."""
+    found = of(checked(tmp_path / "checked", verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended")
+    (failed,) = found[found["status"] == "FAIL"].to_dict("records")
+    stack = "resnet/pgd/eps-0.5/undefended"
+    assert failed["subject"].split() == [f"scores/resnet/{stack}/none/sigma-0", f"adversarial/{stack}"]
+
+
+def test_a_classifier_that_was_trained_on_attacked_images_is_no_control_of_the_attacks(tmp_path: Path) -> None:
+    robust = STUDY["classifiers"]["resnet"] | {"adversarial": {"eps": LARGE}}
+    study = Study.model_validate(STUDY | {"classifiers": {"resnet": robust}})
+    found = of(
+        checked(tmp_path / "checked", study, verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended"
+    )
+    assert set(found["status"]) == {"NOT RUN"}
+    assert "resnet was trained on attacked images" in found["meaning"].item()
+
+
 @pytest.mark.parametrize(
     ("roles", "check", "status"),
     [
@@ -422,6 +453,13 @@ def test_label_noise_keeps_all_of_its_accuracy_and_earns_nothing(tmp_path: Path)
     assert "what it keeps under attack is worth nothing" in failed["meaning"]
     for check in ("majority no better than clean", "worst draw no better than clean"):
         assert (of(table, check)["status"] == "FAIL").mean() < 0.1
+
+
+def test_a_single_step_may_carry_over_better_than_many(tmp_path: Path) -> None:
+    """Many steps are held against one where both were made, not on a defence that both are shown."""
+    found = of(checked(tmp_path / "checked", verdicts=leaving("fgsm", LARGE, 0.5)), "many steps beat one")
+    assert set(found["status"]) == {"PASS"}
+    assert set(found["defence"]) == {"none"}
 
 
 def test_a_study_without_what_a_check_needs_says_so(tmp_path: Path) -> None:
@@ -526,6 +564,38 @@ def test_probes_reach_the_table(tmp_path: Path) -> None:
     assert failed["subject"] == "adversarial/resnet/adaptive/eps-8_255/ddpm-0.1"
     assert failed["attack"] == "adaptive"
     assert len(found) == len(Specs(study).probed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda place: place.unlink(), r"probe\.json: missing; delete .* and run again"),
+        (
+            lambda place: place.write_text(place.read_text()[:-9]),
+            r"probe\.json: .* \(truncated\?\); delete .* and run again",
+        ),
+        (lambda place: shutil.rmtree(place.parent), r"manifest\.json: not found; run the stage that makes it"),
+    ],
+)
+def test_a_probe_that_is_gone_or_not_whole_is_one_clear_line(tmp_path: Path, fault: Any, message: str) -> None:
+    study = Study.model_validate(STUDY | {"checks": {"active": True}})
+    results = write_study(tmp_path / "checked", study)
+    for attacked in Specs(study).probed:
+        with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
+            draft.path("probe.json").write_text('{"active": {"planted": 1.0, "found": 1.0, "random": 0.0}}')
+    fault(results / "probes/resnet/adaptive/eps-8_255/ddpm-0.1/probe.json")
+    with pytest.raises(AssayError, match=message) as caught:
+        run_checks(read_evidence(study, results))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 200])
+def test_a_truncated_table_of_worst_cases_is_one_clear_line(tmp_path: Path, cut: int) -> None:
+    study = Study.model_validate(STUDY)
+    path = write_study(tmp_path / "checked", study) / "worst_case.csv"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(AssayError, match=r"worst_case\.csv: ends too early \(truncated\?\); delete it and run again"):
+        read_evidence(study, path.parent)
 
 
 def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Path) -> None:

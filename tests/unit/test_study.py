@@ -83,6 +83,14 @@ def test_eps_may_be_a_fraction() -> None:
             lambda c: c["images"].update(source="pcam", sha256={"train.gz": "0" * 64}),
             "images.sha256: no hash of camelyonpatch_level_2_split_test_x.h5.gz; give those of all six files",
         ),
+        (lambda c: c.update(cross=[]), "cross: has 0 of the 1 entries that it needs at least; add what is missing"),
+        (lambda c: c["cross"][0].update(classifiers=[]), "cross.0.classifiers: has 0 of the 1 entries"),
+        (lambda c: c["attacks"]["pgd"].update(eps="2/255"), "attacks.pgd.eps: is no list; write [2/255]"),
+        (lambda c: c.update(cross=None), "cross: is no list; write its entries in [ ]"),
+        (lambda c: c.update(checks=None), "checks: holds no keys; write them below it (see config/README.md)"),
+        (lambda c: c.update(checks={"gradient": True}), "checks.gradient: unknown key; did you mean 'gradients'?"),
+        (lambda c: c["cross"][0].update(source=["resnet"]), "cross.0.source: unknown key; did you mean 'sources'?"),
+        (lambda c: c["attacks"].update(pgd=None), "attacks.pgd: holds no keys; write them below it"),
         (lambda c: c["evaluation"].update(images=1), "evaluation.images: input should be greater than 1, found 1"),
     ],
 )
@@ -169,7 +177,7 @@ def test_every_block_has_its_clean_and_undefended_cells() -> None:
 
 def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
     base = Specs(parse_study(DEMO, "x"))
-    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=2)), "x"))
+    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=77)), "x"))
     attack = "resnet/pgd/eps-4_255/undefended"
     assert base.purify("clean", "ddpm", "0.1") != other.purify("clean", "ddpm", "0.1")
     assert base.purify("clean", "oneshot", "0.1") == other.purify("clean", "oneshot", "0.1")
@@ -211,6 +219,9 @@ def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
         assert not any(
             "src/assay/purifiers" in name or "src/assay/attacks" in name for name in names(f"scripts/{stage}.py")
         )
+    for stage in ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe", "choose_sigma"):
+        grid = {"src/assay/study/model.py", "src/assay/study/cells.py"} & names(f"scripts/{stage}.py")
+        assert not grid, f"what the config may hold makes no {stage} job anew"
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ CONFIGS = {
     ),
     "unknown key": (
         ("seed: 0", "colour: blue"),
-        "colour: unknown key; known are attacks, classifiers, cross, diffusions, evaluation, images, purifiers, "
-        "seed, selection, study, threads",
+        "colour: unknown key; known are attacks, checks, classifiers, cross, diffusions, evaluation, images, "
+        "purifiers, seed, selection, study, threads",
     ),
     "missing key": (("  images: 8\n", ""), "evaluation.images: missing; add it (see config/README.md)"),
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),

@@ -13,7 +13,8 @@ import pandas as pd
 from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
 from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval
 from assay.evaluation.statistics.measures import kept, majority, variance_parts, worst_of
-from assay.files import atomic
+from assay.files import AssayError, atomic
+from assay.stacks import read_table
 from assay.study.fields import SELECTED
 
 KEYS = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
@@ -140,6 +141,14 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, atomically; equal tables give equal bytes."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def read_whole(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that `write_table` wrote, which must have these columns and its last line whole."""
+    table = read_table(path, tuple(columns))
+    if not Path(path).read_bytes().endswith(b"\n"):
+        raise AssayError(f"{path}: ends too early (truncated?); delete it and run again")
+    return table
 
 
 def _interval_among(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from assay.evaluation.checks.finding import SEVERITY
 from assay.evaluation.scores import read_scores
+from assay.evaluation.summary import read_whole
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
 from assay.stacks import read_stack, read_table
 
@@ -61,30 +62,23 @@ def read_summary(path: Path) -> pd.DataFrame:
 
 def read_comparisons(path: Path) -> pd.DataFrame:
     """Every two defences of each table; empty where no table has two."""
-    table = _read_whole(path, [*PAIRS, "winner"])
+    table = read_whole(path, [*PAIRS, "winner"])
     return _require(table, table[[*PAIRS, "winner"]].notna().all(axis=1), path)
 
 
 def read_worst_cases(path: Path) -> pd.DataFrame:
     """What is left by all attacks together, a row each classifier, ball and defence; empty without attacks."""
-    table = _read_whole(path, [*WORST, *WORST_CLEAN])
+    table = read_whole(path, [*WORST, *WORST_CLEAN])
     return _require(table, table[WORST].notna().all(axis=1), path)
 
 
 def read_checks(path: Path) -> pd.DataFrame:
     """The findings of the checks, in their order; `subject` is empty where a finding is about nothing that there is."""
-    table = _read_whole(path, [*FINDINGS, "subject", "number", "threshold"])
+    table = read_whole(path, [*FINDINGS, "subject", "number", "threshold"])
     table["subject"] = table["subject"].fillna("").astype(str)
     for column in ("number", "threshold"):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return _require(table, table[FINDINGS].notna().all(axis=1) & table["status"].isin(SEVERITY), path)
-
-
-def _read_whole(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = read_table(path, tuple(columns))
-    if not path.read_bytes().endswith(b"\n"):
-        raise AssayError(f"{path}: ends too early (truncated?); delete it and run again")
-    return table
 
 
 def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from assay.study.attacks import Attack
 from assay.study.fields import SELECTED, Level
 from assay.study.model import Study, same_level
+from assay.study.probing import follows_gradients
 
 CLEAN = "clean"
 UNDEFENDED = "undefended"
@@ -140,6 +141,13 @@ def sweep(study: Study) -> Sweep:
 def attacked_stacks(study: Study) -> list[Attacked]:
     """All adversarial stacks of test images, each once."""
     return list(dict.fromkeys(cell.attacked for cell in cells(study) if cell.attacked))
+
+
+def probed_stacks(study: Study) -> list[Attacked]:
+    """The adversarial stacks of test images that are probed; none unless the study asks for it."""
+    if not study.checks.probes:
+        return []
+    return [attacked for attacked in attacked_stacks(study) if follows_gradients(study.attacks[attacked.attack])]
 
 
 def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defences: list[Defence]) -> list[Cell]:

@@ -22,7 +22,7 @@ from assay.study.selection import Selection
 class Crossing(Model):
     """A block of the grid: these attacks on these classifiers against these purifiers."""
 
-    classifiers: list[Name] | None = Field(None, description="Classifiers of this block; all if absent.")
+    classifiers: list[Name] | None = Field(None, min_length=1, description="Classifiers of this block; all if absent.")
     attacks: list[Name] | None = Field(None, description="Attacks of this block; all if absent.")
     purifiers: list[Name] | None = Field(None, description="Purifiers of this block; all if absent.")
     sources: list[Name] | None = Field(
@@ -45,7 +45,9 @@ class Study(Model):
     diffusions: dict[Name, AnyDiffusion] = Field({}, description="Diffusions by name.")
     purifiers: dict[Name, AnyPurifier] = Field({}, description="Purifiers by name.")
     attacks: dict[Name, AnyAttack] = Field({}, description="Attacks by name.")
-    cross: list[Crossing] = Field([Crossing()], description="Blocks of the grid; everything with everything if absent.")
+    cross: list[Crossing] = Field(
+        [Crossing()], min_length=1, description="Blocks of the grid; everything with everything if absent."
+    )
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
     checks: Checks = Field(Checks(), description="Which checks of the attacks are run that need the networks.")

@@ -54,6 +54,14 @@ def _describe(fault: dict[str, Any]) -> str:
             return f"{key}.{_tag_key(fault)}: '{tag}' is not among {known}{suggest(tag, known.split(', '))}"
         case "union_tag_not_found":
             return f"{key}.{_tag_key(fault)}: missing; add it (see config/README.md)"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{key}: holds no keys; write them below it (see config/README.md)"
+        case "list_type":
+            example = f"[{given}]" if isinstance(given, str | int | float) else "its entries in [ ]"
+            return f"{key}: is no list; write {example}"
+        case "too_short":
+            found, needed = fault["ctx"]["actual_length"], fault["ctx"]["min_length"]
+            return f"{key}: has {found} of the {needed} entries that it needs at least; add what is missing"
         case "literal_error" if LEVELS[1] in fault["loc"]:
             return f"{key}: '{given}' is no number; write one, a fraction such as 2/255, or {fault['ctx']['expected']}"
         case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:

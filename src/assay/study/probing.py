@@ -1,11 +1,9 @@
-"""Which attacks are probed, and the spec of probe."""
+"""The spec of probe, and which attacks it suits. Imports no more of the study: a probe is not redone for it."""
 
 from __future__ import annotations
 
 from assay.study.attacks import Attack, AttackSpec
-from assay.study.cells import Attacked, attacked_stacks
 from assay.study.checks import Checks
-from assay.study.model import Study
 
 
 class ProbeSpec(AttackSpec):
@@ -17,10 +15,3 @@ class ProbeSpec(AttackSpec):
 def follows_gradients(attack: Attack) -> bool:
     """Whether an attack asks for gradients at all: only then are there gradients to probe."""
     return attack.passes[0] > 0
-
-
-def probed_stacks(study: Study) -> list[Attacked]:
-    """The adversarial stacks of test images that are probed; none unless the study asks for it."""
-    if not study.checks.probes:
-        return []
-    return [attacked for attacked in attacked_stacks(study) if follows_gradients(study.attacks[attacked.attack])]

@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.files import canonical_json, digest
 from assay.study.attacks import AttackSpec
-from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, sigma_token, sweep
+from assay.study.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
 from assay.study.classifiers import ClassifierSpec, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -18,7 +18,7 @@ from assay.study.fields import Level, Model
 from assay.study.fingerprint import fingerprint
 from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
-from assay.study.probing import ProbeSpec, probed_stacks
+from assay.study.probing import ProbeSpec
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
 

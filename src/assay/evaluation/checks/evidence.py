@@ -13,9 +13,10 @@ import pandas as pd
 
 from assay.evaluation.scores import clusters_of, read_scores, read_slides
 from assay.evaluation.statistics.paired import sign_flip
-from assay.evaluation.summary import Judged, judge_cell
-from assay.files import MANIFEST, read_json
-from assay.stacks import Stack, read_stack, read_table
+from assay.evaluation.summary import Judged, judge_cell, read_whole
+from assay.evaluation.worst_case import GROUP
+from assay.files import MANIFEST, check, read_json
+from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack
 from assay.study.cells import Attacked, Cell, attacked_stacks
 from assay.study.model import Study
@@ -68,12 +69,15 @@ class Measured:
         return self.cell.attacked is None or self.cell.attacked.classifier == self.cell.classifier
 
     @property
+    def direct(self) -> bool:
+        """Whether the attack was made on just what it is judged against here: this classifier and this defence."""
+        return self.cell.attacked is not None and self.own and self.cell.attacked.victim == self.cell.defence
+
+    @property
     def white_box(self) -> bool:
         """Whether the attack followed the exact gradient of what it is judged against here."""
-        if self.attack is None or not self.own or self.attack.passes[0] == 0:
-            return False
-        through = self.cell.attacked.victim == self.cell.defence
-        return through and self.attack.threat in ("transfer", "adaptive", "locked")
+        follows = self.attack is not None and self.attack.passes[0] > 0
+        return follows and self.direct and self.attack.threat in ("transfer", "adaptive", "locked")
 
     @property
     def control(self) -> bool:
@@ -104,10 +108,11 @@ class Evidence:
         """An adversarial stack."""
         return read_stack(self.results / "adversarial" / attacked.path)
 
-    def probe(self, attacked: Attacked) -> dict[str, Any] | None:
-        """What the probe of an adversarial stack measured; None where it was not probed."""
-        path = self.results / "probes" / attacked.path / "probe.json"
-        return read_json(path) if path.is_file() else None
+    def probe(self, attacked: Attacked) -> dict[str, Any]:
+        """What the probe of an adversarial stack measured."""
+        folder = self.results / "probes" / attacked.path
+        check(folder, "probe")
+        return read_json(folder / "probe.json")
 
     def groups(
         self, key: Callable[[Measured], Hashable], where: Callable[[Measured], bool] = lambda _: True
@@ -140,7 +145,7 @@ def read_evidence(study: Study, results: Path, selected: Path | None = None) -> 
         attack = study.attacks[cell.attacked.attack] if cell.attacked else None
         share = _probabilities(scores.logits)
         measured.append(Measured(cell, attack, judged, scores.ids, scores.labels, share))
-    worst = read_table(results / "worst_case.csv", ("defence", "sigma", "eps", "all_or_nothing", "attacks"))
+    worst = read_whole(results / "worst_case.csv", (*GROUP, "all_or_nothing"))
     return Evidence(study, results, measured, read_stack(results / "images/test"), worst)
 
 

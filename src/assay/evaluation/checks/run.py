@@ -56,6 +56,6 @@ def _keys(evidence: Evidence) -> dict[str, dict]:
     for cell in evidence.measured:
         row = {key: cell.judged.row[key] for key in KEYS}
         found[cell.path] = row
-        if cell.cell.attacked and cell.cell.attacked.victim == cell.cell.defence:
+        if cell.direct:
             found[f"adversarial/{cell.cell.attacked.path}"] = row
     return found
