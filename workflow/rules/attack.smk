@@ -18,6 +18,7 @@ rule attack_part:
         f"{RESULTS}/logs/attack/{{role}}{{attacked_path}}.part-{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attack/{{role}}{{attacked_path}}.part-{{part}}.tsv"
+    priority: 1  # the long jobs first: none is left to run alone at the end
     container:
         IMAGES["torch"]
     resources:
@@ -64,6 +65,7 @@ rule attack:
         f"{RESULTS}/logs/attack/{{role}}{{attacked_path}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attack/{{role}}{{attacked_path}}.tsv"
+    priority: 1  # the long jobs first: none is left to run alone at the end
     container:
         IMAGES["torch"]
     resources:

@@ -21,6 +21,7 @@ rule probe:
         f"{RESULTS}/logs/probe/{{attacked_path}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/probe/{{attacked_path}}.tsv"
+    priority: 1  # the long jobs first: none is left to run alone at the end
     container:
         IMAGES["torch"]
     resources:
