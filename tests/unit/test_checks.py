@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,11 @@ def leaving(attack: str, eps: float, share: float, defence: str = "ddpm") -> Ver
     wrong = copy.deepcopy(WRONG)
     wrong[defence][attack][eps] = share
     return lambda cell: sound_verdicts(cell, wrong)
+
+
+def leaving_clean(cell: Cell) -> np.ndarray:
+    """Every stack is as good as the clean images."""
+    return sound_verdicts(dataclasses.replace(cell, attacked=None))
 
 
 def only(where: Callable[[Cell], bool], verdicts: Verdicts) -> Verdicts:
@@ -471,6 +477,9 @@ def test_a_study_without_what_a_check_needs_says_so(tmp_path: Path) -> None:
         *("black box not stronger than white box", "adaptive not weaker than transfer", "gap to known noise"),
     }
     assert table.loc[table["status"] == "NOT RUN", "meaning"].str.endswith(".").all()
+    at_zero = {"attacks": {"pgd": {"method": "pgd", "eps": [0.0]}}, "cross": [{"purifiers": []}]}
+    table = checked(tmp_path / "zero", Study.model_validate(STUDY | at_zero), verdicts=leaving_clean)
+    assert set(of(table, "attack works undefended")["status"]) == {"NOT RUN"}, "in a ball of eps 0 nothing can work"
     no_attack = Study.model_validate(STUDY | {"attacks": {}, "cross": [{"purifiers": []}]})
     table = checked(tmp_path / "clean", no_attack)
     assert set(of(table, "attack works undefended")["status"]) == {"NOT RUN"}

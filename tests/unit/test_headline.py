@@ -79,6 +79,21 @@ def test_what_was_not_measured_is_said() -> None:
     assert "owed to its noise being unknown was not measured" in said([*BASE, *AWARE])
 
 
+def test_a_control_that_wipes_images_out_is_not_what_is_spoken_of() -> None:
+    text = said([*BASE, *AWARE, row("adaptive", "adaptive", "ddpm", 0.0, eps=0.5)])
+    assert text == said([*BASE, *AWARE])
+    assert "at eps 0.5," in said([*BASE, row("adaptive", "adaptive", "ddpm", 0.0, eps=0.5)]), "but for want of others"
+
+
+def test_an_attack_that_knows_the_noise_is_one_through_the_defence() -> None:
+    locked = row("locked", "locked", "ddpm", 0.24)
+    assert "keeps 25 % when its noise is known too (locked); with its noise unknown, nobody" in said(
+        [*BASE[:2], locked]
+    )
+    both = said([*BASE[:3], BASE[4], locked])
+    assert "keeps 75 % of resnet's accuracy of 96.0 % when the attacker does not know of it, and 25 % when" in both
+
+
 def test_without_an_attack_through_it_the_best_under_transfer_is_spoken_of_but_never_noise_alone() -> None:
     assert "oneshot at sigma 0.1 keeps 83 %" in said(BASE)
 

@@ -9,7 +9,7 @@ import pytest
 
 from assay.evaluation.scores import read_scores
 from assay.evaluation.summary import measure
-from assay.files import artifact
+from assay.files import AssayError, artifact
 from assay.reporting.answer import answers
 from assay.reporting.page import write_report
 from assay.reporting.paper import published
@@ -141,3 +141,14 @@ def test_the_section_stands_on_the_page(tmp_path: Path) -> None:
     assert "the paper's time step t" not in page, "a study that chooses no sigma shows no sweep"
     write_report(tmp_path, CONFIG | {"study": "paper", "selection": {"images": 400}}, tmp_path / "report.html", {})
     assert "the paper's time step t" in (tmp_path / "report.html").read_text().replace("’", "'").replace("&#39;", "'")
+
+
+def test_a_truncated_sweep_is_one_clear_line(tmp_path: Path) -> None:
+    write_tables(tmp_path, study(tmp_path, PUBLISHED))
+    path = tmp_path / "selection/sweep.csv"
+    path.parent.mkdir()
+    sweep([0, 1, 1, 0]).to_csv(path, index=False)
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(AssayError, match=r"sweep\.csv: ends too early \(truncated\?\); delete it and run again"):
+        write_report(tmp_path, CONFIG | {"study": "paper", "selection": {"images": 400}}, tmp_path / "report.html", {})
+    assert not (tmp_path / "report.html").exists()

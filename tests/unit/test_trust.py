@@ -38,7 +38,7 @@ CELLS = {
     Cell("resnet", PGD, Defence()): 0.04,
     Cell("resnet", PGD, NOISE): 0.50,
     Cell("resnet", PGD, DDPM): 0.80,
-    Cell("resnet", THROUGH, DDPM): 0.40,
+    (THROUGH_CELL := Cell("resnet", THROUGH, DDPM)): 0.40,
 }
 STACK = f"adversarial/{THROUGH.path}"
 
@@ -327,6 +327,23 @@ def test_each_worst_case_stands_beside_its_clean_control(tmp_path: Path) -> None
     told = section(page(tmp_path, worst_cases=WORST_CASES), "worst")
     assert lines(told)[1] == (False, "ddpm 0.1 through 40.0 / 90.0 41.0 / 91.0 38.0 / 88.0 38.0 / 91.0 31.0 [24, 39] / "
                               "87.0 35.6 ✓ pass")  # fmt: skip
+
+
+def test_the_strongest_attack_is_one_that_is_judged_on_all_draws() -> None:
+    """One who knows the noise meets one draw: of the vote and of repeated asking it says nothing."""
+    locked = Cell("resnet", Attacked("resnet", "locked", EPS, DDPM), DDPM)
+    known = pd.DataFrame([row(THROUGH_CELL, 0.40) | {"attack": "locked", "threat": "locked", "draws": 1}])
+    known = known.assign(accuracy=0.2, worst_of_2=float("nan"), scores=locked.path)
+    (ball,) = worst(WORST_CASES, pd.concat([SUMMARY, known]), checked([]), [("through", EPS)])["first"]
+    assert ball.attacks == ["pgd", "through", "locked"]
+    assert ball.rows[1].strongest == "through"
+    assert all(pair.measured for pair in ball.rows[1].single)
+
+
+def test_worst_cases_of_cells_that_the_summary_lacks_are_one_clear_line() -> None:
+    lacking = SUMMARY[(SUMMARY["defence"] != "ddpm") | (SUMMARY["attack"] == "none")]
+    with pytest.raises(AssayError, match=r"worst_case\.csv: has ddpm .*run summarise again"):
+        worst(WORST_CASES, lacking, checked([]), [])
 
 
 def test_a_worst_case_rests_on_every_attack_of_its_ball() -> None:

@@ -15,6 +15,7 @@ from assay.reporting.words import defence_label, eps_label, percent
 
 LOCKED = "locked"
 CONTROL = "random_sign"
+WIPED = 0.5  # an eps in L-infinity at which any image can be made grey
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def headline(summary: pd.DataFrame, answer: Answer, config: dict[str, Any]) -> H
     """What the study says first of a classifier; None where no defence was attacked.
 
     The defence is the one with the selected sigma, if there is one; else the one of which most is left when it is
-    attacked through, or, if none was, when it is not. Eps is the largest at which that was measured.
+    attacked through, or, if none was, when it is not. Eps is the largest at which that was measured, but for the
+    control whose eps wipes an image out.
     """
     rows = pick(summary, classifier=answer.classifier)
     clean = _only(pick(rows, attack="none", defence="none"))
@@ -63,7 +65,8 @@ def headline(summary: pd.DataFrame, answer: Answer, config: dict[str, Any]) -> H
     aware = attacked[~attacked["threat"].isin([TRANSFER, LOCKED])]
     known = attacked if aware.empty else aware
     known = known[known["norm"] == known["norm"].iloc[0]]
-    eps = known["eps"].max()
+    wiped = (known["norm"] == "Linf") & (known["eps"] >= WIPED)
+    eps = (known if wiped.all() else known[~wiped])["eps"].max()
     chosen = _chosen(known[known["eps"] == eps])
     own = pick(attacked, defence=chosen.defence, sigma=chosen.sigma, eps=eps, norm=chosen.norm)
     bare = pick(rows, eps=eps, defence="none", threat=TRANSFER, norm=chosen.norm)
@@ -106,6 +109,12 @@ def _sentence(classifier: str, defence: Any, clean: Any, found: dict[str, Any], 
         text = Markup("{} {} <b>{}</b> under the strongest attack through it that was found ({})")
         share = percent(aware.accuracy / clean.accuracy, 0)
         parts.append(text.format("," if transfer is not None else "", what, share, _attack(aware)))
+    elif locked is not None:
+        text = Markup(
+            "{} <b>{}</b> when its noise is known too ({}); with its noise unknown, nobody attacked through it"
+        )
+        share = percent(locked.accuracy / clean.accuracy, 0)
+        parts.append(text.format(", and" if transfer is not None else " keeps", share, _attack(locked)))
     else:
         parts.append(Markup("; nobody attacked through it, so how much lasts is not known"))
     if aware is not None and locked is not None:

@@ -157,7 +157,7 @@ WORST = """
 <p class="soft">In percent; after the stroke the same measure on clean images. A defence that draws afresh can be asked
 again, so one draw flatters it: worst of k is the chance that k draws are all right. All or nothing counts an image only
 if every draw is right under every attack; kept is its share of the same on clean images. The strongest attack is the
-one that leaves least in one draw.</p>
+one that leaves least in one draw, of those that do not know the noise, if there are any.</p>
 {%- for ball in first %}{{ table(ball) }}{% endfor %}
 {%- if others %}
 <details><summary>{{ "The other ball" if others|length == 1 else "The other %d balls"|format(others|length) }}</summary>

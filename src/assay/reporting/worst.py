@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from assay.files import AssayError
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked, Verdict
 from assay.reporting.words import defence_name, eps_label
@@ -32,7 +33,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """One defence in one ball: what its strongest attack leaves by each measure, and what all attacks leave."""
+    """One defence in one ball: what its strongest attack leaves by each measure, and what all attacks leave.
+
+    The strongest is the one that leaves least in one draw, of those that are judged on all draws.
+    """
 
     name: str
     strongest: str
@@ -99,7 +103,10 @@ def _ball(
 def _row(row: Any, measures: list[str], cells: pd.DataFrame, clean: pd.DataFrame, checked: Checked) -> Row:
     own = pick(cells, defence=row.defence, sigma=row.sigma)
     control = pick(clean, defence=row.defence, sigma=row.sigma)
-    strongest = own.loc[own["accuracy"].idxmin()]
+    if own.empty:
+        raise AssayError(f"worst_case.csv: has {row.defence} under attack, summary.csv has not; run summarise again")
+    fresh = own[own["draws"] == own["draws"].max()]  # one who knows the noise meets one draw: there is no worst of two
+    strongest = fresh.loc[fresh["accuracy"].idxmin()]
     control_of = control.iloc[0] if len(control) else dict.fromkeys(measures, math.nan)
     return Row(
         name=defence_name(row.defence, row.sigma),

@@ -100,7 +100,7 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
         bare = [
             cell
             for cell in evidence.measured
-            if cell.cell.classifier == classifier and cell.white_box and cell.cell.defence.purifier is None
+            if cell.cell.classifier == classifier and cell.white_box and not cell.cell.defence.purifier and cell.eps
         ]
         for norm in dict.fromkeys(cell.attack.ball for cell in bare):
             largest = max(cell.eps for cell in bare if cell.attack.ball == norm)

@@ -9,13 +9,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from assay.evaluation.summary import read_whole
 from assay.reporting.answer import Answer
 from assay.reporting.paper import figures
 from assay.reporting.paper.claims import boundary_shares, claims
 from assay.reporting.paper.subjects import find_subjects
 from assay.reporting.paper.template import TEMPLATE
 from assay.reporting.trust import Judge
-from assay.stacks import read_table
 
 SWEEP = "selection/sweep.csv"
 
@@ -30,7 +30,7 @@ def paper_section(
 ) -> Markup:
     """The paper's claims and figures, as far as the study has what they are about, and what the checks say of them."""
     subjects = find_subjects(summary, answers, config)
-    sweep = read_table(results / SWEEP, ("sigma", "chosen")) if config.get("selection") else None
+    sweep = read_whole(results / SWEEP, ("sigma", "chosen")) if config.get("selection") else None
     found: dict[str, Any] = {"subjects": subjects}
     if subjects:
         found |= {
