@@ -19,7 +19,8 @@ class Family:
 
     @property
     def title(self) -> str:
-        return " and ".join(self.attacks.values())
+        *first, last = self.attacks.values()
+        return f"{', '.join(first)} and {last}" if first else last
 
     @property
     def key(self) -> str:

@@ -163,7 +163,7 @@ def accuracy_against_noise(
         sigmas = sorted({x for line in lines for x in line.x})
         shown = [sigmas[0]]
         shown += [sigma for sigma in sigmas[1:] if sigma / shown[-1] > 1.25 or sigma == sigmas[-1]]
-        axes.set_xticks(shown, [f"{sigma:.3g}" for sigma in shown])
+        axes.set_xticks(shown, [f"{sigma:.3g}" for sigma in shown], rotation=45, ha="right", rotation_mode="anchor")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("sigma (pixel units)")
         axes.set_ylim(-3, 103)

@@ -49,7 +49,7 @@ def picture_panels(
 ) -> tuple[list[PicturePanel], str | None]:
     """A panel for the answer's transfer attack and one for an attack through its defence; or why there is none."""
     if answer.eps is None or answer.best is None:
-        return [], "There is no panel: no purifier was set against an attack."
+        return [], f"There is no panel for {answer.classifier}: no purifier was set against an attack on it."
     defence = defence_at(answer.best.scores)
     cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=answer.best.sigma)
     cells = cells[(cells["threat"] != TRANSFER) | (cells["attack"] == answer.attack)].drop_duplicates("threat")
@@ -59,7 +59,7 @@ def picture_panels(
         victim = Defence() if row.threat == TRANSFER else defence
         attacked = Attacked(answer.classifier, row.attack, float(answer.eps), victim)
         ids = ids or _ids(results, attacked, defence)
-        panel = _panel(results, attacked, defence, ids, config) if ids else None
+        panel = _panel(results, attacked, defence, answer.best.sigma, ids, config) if ids else None
         if panel:
             found.append(panel)
     return found, None if found else "There is no panel: the stacks of images are not in the study's folder."
@@ -84,7 +84,7 @@ def _right(probabilities: pd.DataFrame) -> pd.Series:
 
 
 def _panel(
-    results: Path, attacked: Attacked, defence: Defence, ids: list[str], config: dict[str, Any]
+    results: Path, attacked: Attacked, defence: Defence, sigma: float, ids: list[str], config: dict[str, Any]
 ) -> PicturePanel | None:
     clean = read_images(results / "images" / "test", ids)
     adversarial = read_images(results / "adversarial" / attacked.path, ids)
@@ -119,7 +119,7 @@ def _panel(
         (f"{image}, class {labels[image]}", [picture(c, columns[c][0][i], known[c], image) for c in columns])
         for i, image in enumerate(ids)
     ]
-    return PicturePanel(_title(attacked, defence), list(columns), rows, notes)
+    return PicturePanel(_title(attacked, defence_label(defence.name, sigma)), list(columns), rows, notes)
 
 
 def _noise_purifier(results: Path, attacked: Attacked, defence: Defence, config: dict[str, Any]) -> Defence | None:
@@ -131,11 +131,11 @@ def _noise_purifier(results: Path, attacked: Attacked, defence: Defence, config:
     return None
 
 
-def _title(attacked: Attacked, defence: Defence) -> str:
+def _title(attacked: Attacked, purified_by: str) -> str:
     against = "the bare classifier" if attacked.victim == Defence() else "the defended classifier"
     return (
         f"{attacked.attack} at eps {eps_label(attacked.eps)} against {against} ({attacked.classifier}); "
-        f"purified by {defence_label(defence.name, defence.sigma)}"
+        f"purified by {purified_by}"
     )
 
 
