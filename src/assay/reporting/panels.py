@@ -47,15 +47,15 @@ class PicturePanel:
 def picture_panels(
     results: Path, summary: pd.DataFrame, answer: Answer, config: dict[str, Any]
 ) -> tuple[list[PicturePanel], str | None]:
-    """A panel for the answer's transfer attack and one for an attack through its defence; or why there is none."""
+    """A panel for the answer's transfer attack and one for the strongest through its defence; or why there is none."""
     if answer.eps is None or answer.best is None:
         return [], f"There is no panel for {answer.classifier}: no purifier was set against an attack on it."
     defence = defence_at(answer.best.scores)
     cells = pick(summary, classifier=answer.classifier, eps=answer.eps, defence=defence.name, sigma=answer.best.sigma)
-    cells = cells[(cells["threat"] != TRANSFER) | (cells["attack"] == answer.attack)].drop_duplicates("threat")
-    cells = cells[cells["norm"] == answer.best.norm]
+    cells = cells[cells["norm"] == answer.best.norm].sort_values("accuracy", kind="stable")
+    unaware, aware = cells[cells["attack"] == answer.attack], cells[cells["threat"] != TRANSFER]
     found, ids = [], None
-    for row in cells.sort_values("threat", key=lambda threats: threats != TRANSFER, kind="stable").itertuples():
+    for row in pd.concat([unaware.head(1), aware.head(1)]).drop_duplicates().itertuples():
         victim = Defence() if row.threat == TRANSFER else defence
         attacked = Attacked(answer.classifier, row.attack, float(answer.eps), victim)
         ids = ids or _ids(results, attacked, defence)
