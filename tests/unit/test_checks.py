@@ -546,7 +546,9 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("convergence", {"parameters_changed": 2}, "attack leaves the networks alone", "FAIL"),
         ("active", {"found": 0.5}, "finds a planted image", "FAIL"),
         ("active", {"found": 0.9}, "finds a planted image", "WARN"),
-        ("active", {"random": 0.8}, "random noise misses the planted image", "FAIL"),
+        ("active", {"random": 0.3}, "random noise misses the planted image", "WARN"),
+        ("active", {"random": 0.8}, "finds a planted image", "NOT RUN"),
+        ("active", {"random": 0.8, "found": 0.1}, "finds a planted image", "NOT RUN"),
         ("active", {"planted": 0.2}, "finds a planted image", "NOT RUN"),
     ],
 )

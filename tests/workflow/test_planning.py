@@ -119,6 +119,15 @@ def test_changed_reporting_code_plans_the_report_alone(study):
     assert study.plan() == {"report"}
 
 
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [("summary", "summarise"), ("comparisons", "summarise"), ("worst_case", "summarise"), ("checks", "check")],
+)
+def test_a_deleted_table_is_made_again(study, table, rule):
+    (study.results / f"{table}.csv").unlink()
+    assert rule in study.plan()
+
+
 def test_a_changed_line_of_purifier_code_plans_purify_and_after(study):
     study.edit(SAMPLERS, "mean = clean + (r / s) ** 2 * (x - clean)", "mean = clean + (r / s) ** 3 * (x - clean)")
     assert study.plan() == {f"attack {ADAPTIVE}"} | purified(*DEFENDED) | END

@@ -1,4 +1,4 @@
-# Needs the summary, the tables beside it, the sweep that sigma was chosen from, and the artifacts that it rests on; makes results/<study>/report.html.
+# Needs the summary, the tables beside it, and the artifacts that it rests on; makes results/<study>/report.html.
 
 
 rule report:
@@ -8,7 +8,6 @@ rule report:
         comparisons=f"{RESULTS}/comparisons.csv",
         worst_case=f"{RESULTS}/worst_case.csv",
         checks=f"{RESULTS}/checks.csv",
-        sweep=[f"{RESULTS}/selection/sweep.csv"] if STUDY.selection else [],
     output:
         report(
             f"{RESULTS}/report.html",

@@ -27,8 +27,8 @@ BATCH_WARN, BATCH_FAIL = 1e-3, 1e-2
 PROBABILITIES_WARN, PROBABILITIES_FAIL = 0.1, 0.5
 # A sound attack finds an image that is known to exist on nearly every try (Zimmermann et al. 2022).
 FOUND_WARN, FOUND_FAIL = 0.95, 0.75
-# If random noise finds it too, the test tells nothing.
-LUCK_WARN, LUCK_FAIL = 0.10, 0.50
+# If random noise finds it often, the test was easy; at half of the images it tells nothing, for or against the attack.
+LUCK_WARN, MOST_LUCK = 0.10, 0.50
 FEWEST_PLANTED = 0.5  # of the images: with fewer, those that remain are the easy ones
 SUSPICION = 0.05  # p-value below which a doubled attack is said to leave less
 
@@ -115,7 +115,7 @@ ACTIVE = [
         "Where an adversarial image is known to lie in the ball, the attack finds one for {n:.0%} of the images.",
     ),
     Rule(
-        *("random noise misses the planted image", "random", LUCK_WARN, LUCK_FAIL),
+        *("random noise misses the planted image", "random", LUCK_WARN, float("inf")),
         "Random noise of the same size finds one for {n:.0%}; if it often did, the test would be too easy.",
     ),
 ]
@@ -181,6 +181,10 @@ def active(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterat
     """Whether the attack finds what is known to be there (Zimmermann et al. 2022)."""
     if found["planted"] < FEWEST_PLANTED:
         why = f"Adversarial images could be planted in {found['planted']:.0%} of the balls only: noise hides them."
+        yield not_run(ACTIVE[0].check, subjects, why)
+        return
+    if found["random"] > MOST_LUCK:
+        why = f"Random noise of the same size finds the planted image for {found['random']:.0%}: it was too easy."
         yield not_run(ACTIVE[0].check, subjects, why)
         return
     for rule in ACTIVE:
