@@ -114,3 +114,11 @@ def test_the_answer_speaks_of_the_largest_eps_at_which_a_defence_was_attacked_th
     for rows, eps in ((BASE + AWARE + larger, EPS), (BASE + larger, 16 / 255)):
         (answer,) = answers(pd.DataFrame(rows), CONFIG)
         assert answer.eps == eps
+
+
+def test_the_answer_does_not_speak_of_a_control_that_wipes_images_out() -> None:
+    control = [row("pgd", "transfer", name, 0.0, eps=0.5) for name in ("none", "ddpm")]
+    (answer,) = answers(pd.DataFrame(BASE + control), CONFIG)
+    assert answer.eps == EPS
+    (answer,) = answers(pd.DataFrame(BASE[:2] + control), CONFIG)
+    assert answer.eps == 0.5, "unless there is nothing else"

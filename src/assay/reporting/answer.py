@@ -14,6 +14,7 @@ from assay.reporting.trust import Sentence, said
 from assay.reporting.words import bracket, count, defence_label, eps_label, percent, threat_clause
 
 MAX_ROWS = 13
+WIPED = 0.5  # an eps in L-infinity at which any image can be made grey
 CLEAN = "clean"
 
 
@@ -67,6 +68,7 @@ def answers(summary: pd.DataFrame, config: dict[str, Any]) -> list[Answer]:
 
 
 def _answer(classifier: str, rows: pd.DataFrame, config: dict[str, Any]) -> Answer:
+    rows = rows if wiped(rows[rows["attack"] != "none"]).all() else rows[~wiped(rows)]
     attack, norm, epses = _hardest(rows, config.get("attacks", {}))
     lines = [_at_eps(rows, attack, norm, eps) for eps in epses]
     chosen = _telling(lines, set(pick(_aware(rows), norm=norm)["eps"]))
@@ -81,6 +83,11 @@ def _answer(classifier: str, rows: pd.DataFrame, config: dict[str, Any]) -> Answ
         by_eps=lines,
         ladder=_ladder(rows, attack, norm, chosen.eps if chosen else None),
     )
+
+
+def wiped(rows: pd.DataFrame) -> pd.Series:
+    """Which cells are attacked at an eps that is a control: it leaves nothing of an image."""
+    return (rows["norm"] == "Linf") & (rows["eps"] >= WIPED)
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------

@@ -8,14 +8,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from assay.reporting.answer import Answer
+from assay.reporting.answer import Answer, wiped
 from assay.reporting.families import TRANSFER
 from assay.reporting.read import pick
 from assay.reporting.words import defence_label, eps_label, percent
 
 LOCKED = "locked"
 CONTROL = "random_sign"
-WIPED = 0.5  # an eps in L-infinity at which any image can be made grey
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def headline(summary: pd.DataFrame, answer: Answer, config: dict[str, Any]) -> H
     aware = attacked[~attacked["threat"].isin([TRANSFER, LOCKED])]
     known = attacked if aware.empty else aware
     known = known[known["norm"] == known["norm"].iloc[0]]
-    wiped = (known["norm"] == "Linf") & (known["eps"] >= WIPED)
-    eps = (known if wiped.all() else known[~wiped])["eps"].max()
+    controls_only = wiped(known).all()
+    eps = (known if controls_only else known[~wiped(known)])["eps"].max()
     chosen = _chosen(known[known["eps"] == eps])
     own = pick(attacked, defence=chosen.defence, sigma=chosen.sigma, eps=eps, norm=chosen.norm)
     bare = pick(rows, eps=eps, defence="none", threat=TRANSFER, norm=chosen.norm)
