@@ -530,7 +530,7 @@ def study(classifier: dict = CLASSIFIER, diffusion: dict = DIFFUSION):
             {"network": "timm/a", "adversarial": {"eps": "2/255", "step": 3}},
             "elsewhere.adversarial.step: unknown key; did you mean 'steps'?",
         ),
-        ("resnet", "elsewhere: input should be"),
+        ("resnet", "elsewhere: holds no keys"),
     ],
 )
 def test_a_fault_in_a_classifier_of_either_kind_is_one_line_with_its_key(classifier: object, message: str) -> None:

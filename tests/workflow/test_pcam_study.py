@@ -168,7 +168,7 @@ def test_the_report_judges_every_claim_of_the_paper(edition: Edition) -> None:
     section = report.split('<section id="paper">')[1].split("</section>")[0]
     claims = section.split("<tbody>")[1].split("</tbody>")[0]
     verdicts = [html.unescape(cell) for cell in re.findall(r"<td class=\"\w*\">(.*?)</td>", claims)]
-    assert len(verdicts) == claims.count("<tr>") == 9
+    assert len(verdicts) == claims.count("<tr") == 9
     assert set(verdicts) <= {"holds", "does not hold", "cannot be told"}, "measured, all of them"
     for baseline in ("no defence", "noise alone", "adversarially trained", "diffusion"):
         assert f"{baseline}: " in section
