@@ -19,7 +19,7 @@ KINDS = {
     "check": "report",
     "report": "report",
 }
-JOBS = 15
+JOBS = 16
 
 
 def places(checkout):
