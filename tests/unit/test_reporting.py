@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -19,8 +20,9 @@ import yaml
 from PIL import Image
 
 from assay.data import phantom
+from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import compare_cells
-from assay.evaluation.summary import judge, summarise
+from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
 from assay.reporting.page import write_report
@@ -29,7 +31,7 @@ from assay.stacks import write_stack
 from assay.study.cells import Cell, Defence, attacked_stacks, cells
 from assay.study.model import Study
 from assay.study.specs import Specs
-from study_tables import write_tables
+from study_tables import finding, write_tables
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
@@ -331,6 +333,15 @@ def test_pictures_show_probabilities_and_the_noised_image(page: str):
     assert ">noised<" in pictures
     assert "change ×15" in pictures
     assert re.search(r"✗ class [01]</span> <span>\d+\s%", pictures)
+
+
+def test_pictures_of_what_failed_a_check_say_so(tmp_path: Path, study: tuple[Path, dict[str, Any]], page: str):
+    results = Path(shutil.copytree(study[0], tmp_path / "results"))
+    failed = finding("images/test", "FAIL", meaning="Two images are one.")
+    write_table(pd.DataFrame([failed]).reindex(columns=CHECKS), results / "checks.csv")
+    pictures = re.search(r'<section id="images">.*?</section>', report(results, study[1]), re.S).group(0)
+    assert pictures.count("Not to be relied on: Two images are one.") == pictures.count('<div class="pictures"') > 0
+    assert "Not to be relied on" not in page
 
 
 def trimmed(**parts: Any) -> dict[str, Any]:

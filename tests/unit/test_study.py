@@ -54,6 +54,10 @@ def test_eps_may_be_a_fraction() -> None:
         (lambda c: c["attacks"]["pgd"].update(eps=[0.1, "51/510"]), "attacks.pgd.eps: 0.1 stands there twice"),
         (lambda c: c["attacks"]["pgd"].update(method="pdg"), "did you mean 'pgd'?"),
         (lambda c: c["attacks"]["pgd"].pop("method"), "attacks.pgd.method: missing"),
+        (
+            lambda c: c["attacks"].update(auto={"method": "apgd", "eps": [0.1], "loss": "dlr"}),
+            "attacks.auto.loss: dlr needs three classes or more, and the images have 2; set loss: margin",
+        ),
         (lambda c: c["attacks"]["pgd"].update(draws=3), "attacks.pgd.draws: the bare classifier is not stochastic"),
         (
             lambda c: c["purifiers"]["ddpm"].update(diffusion="unett"),

@@ -65,6 +65,16 @@ def rows(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("order", [("sigma-0.1", "sigma-selected"), ("sigma-selected", "sigma-0.1")])
+def test_a_sigma_that_is_both_named_and_selected_is_one_defence(tmp_path, order):
+    for name in order:
+        write_scores(tmp_path / name, PURIFIED)
+    sigmas = {"sigma-0.1": 0.1, "sigma-selected": "selected"}
+    cells = judge([row(name, defence="ddpm", sigma=sigmas[name]) for name in order], tmp_path, selected=0.1)
+    assert [(cell.row["sigma"], cell.row["scores"]) for cell in cells] == [(0.1, "sigma-selected")]
+    assert compare_cells("demo", cells).empty
+
+
 def test_each_cell_is_a_row_in_the_given_order(tmp_path, rows):
     summary = summarise("demo", judge(rows, tmp_path))
     assert list(summary.columns) == COLUMNS

@@ -208,6 +208,22 @@ def test_a_reason_is_given_once_and_then_pointed_at_and_others_are_counted() -> 
     assert judge(["b"]).note == ""
 
 
+def grey_marks(html: str) -> int:
+    """The hollow grey marks of all curves."""
+    return len(re.findall(r'<use[^>]*style="fill-opacity: 0; stroke: var\(--soft\)', section(html, "curves")))
+
+
+def test_curves_and_bars_grey_what_failed_and_say_so(tmp_path: Path) -> None:
+    failed = whole_page(tmp_path, [finding(f"scores/{Cell('resnet', PGD, DDPM).path}", "FAIL")])
+    assert grey_marks(failed) == 1
+    assert words(section(failed, "curves")).count("Hollow grey points failed a check.") == 1
+    assert section(failed, "paper").count("fill: url(#paper-bars-") == 1, "one bar is hatched"
+    passed = whole_page(tmp_path, [finding("images/test")])
+    assert grey_marks(passed) == 0
+    assert "Hollow grey" not in passed
+    assert "fill: url(" not in section(passed, "paper")
+
+
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [

@@ -62,16 +62,19 @@ def judge(
     """The cells of a study, in the order of `rows`.
 
     A row holds the KEYS of a cell, and in `scores` the place of its scores below the folder `scores`, as the summary
-    does; in place of a `selected` sigma a cell has the one that was. `slides` are the slides of the images by id.
+    does; in place of a `selected` sigma a cell has the one that was. Where the config names that sigma too, the two
+    are one defence, and the `selected` cell stands for both. `slides` are the slides of the images by id.
     """
     reference: Scores | None = None
-    judged = []
+    judged: dict[tuple[Any, ...], Judged] = {}
     for row in rows:
         cell = read_scores(Path(scores) / row["scores"])
         reference = reference or cell
         require_same_images(reference, cell)
-        judged.append(judge_cell(row, cell, selected, clusters_of(cell.ids, slides)))
-    return judged
+        own = judge_cell(row, cell, selected, clusters_of(cell.ids, slides))
+        if own.key(*KEYS) not in judged or row["sigma"] == SELECTED:
+            judged[own.key(*KEYS)] = own
+    return list(judged.values())
 
 
 def judge_cell(row: Mapping[str, Any], cell: Scores, selected: float | None, clusters: np.ndarray | None) -> Judged:

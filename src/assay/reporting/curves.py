@@ -21,6 +21,7 @@ from assay.reporting.figures import (
     threat_key,
 )
 from assay.reporting.read import pick
+from assay.reporting.trust import Checked
 from assay.reporting.words import count, eps_label, sigma_label
 
 MAX_PANELS = 12
@@ -40,9 +41,10 @@ class Curves:
     notes: list[str]
 
 
-def curves(summary: pd.DataFrame, config: dict[str, Any]) -> tuple[list[Curves], list[str]]:
+def curves(summary: pd.DataFrame, config: dict[str, Any], checked: Checked) -> tuple[list[Curves], list[str]]:
     """All curves of a study, and what was left out of them."""
     found, notes = [], []
+    summary = summary.assign(doubted=[checked([scores]).failed for scores in summary["scores"]])
     known = families(summary, config.get("attacks", {}))
     for classifier in summary["classifier"].unique():
         rows = pick(summary, classifier=classifier)
@@ -84,7 +86,7 @@ def _against_eps(classifier: str, family: Family, rows: pd.DataFrame) -> Curves:
         legend=[(f"sigma {sigma_label(sigma)}", ramp(i, len(sigmas))) for i, sigma in enumerate(sigmas)],
         threats=_threat_keys(family, key),
         panels=_drawn(panels, accuracy_against_eps, key),
-        notes=[note for note in (sigma_note, panel_note) if note],
+        notes=[note for note in (sigma_note, panel_note, _doubt(panels)) if note],
     )
 
 
@@ -111,13 +113,14 @@ def _against_sigma(classifier: str, family: Family, rows: pd.DataFrame) -> Curve
                     lines.append(_line(found, "sigma", colour, shown, position, len(colours)))
         return Panel(name, _shifted(lines, defended["sigma"].max()), levels)
 
+    panels = [panel(name) for name in names]
     return Curves(
         title=f"{classifier}, {family.title} ({family.norm}): accuracy against sigma",
         against="sigma",
         legend=[(f"eps {eps_label(eps)}" if eps else "clean", colour) for eps, colour in colours.items()],
         threats=_threat_keys(family, key),
-        panels=_drawn([panel(name) for name in names], accuracy_against_sigma, key),
-        notes=[note for note in (eps_note, panel_note) if note],
+        panels=_drawn(panels, accuracy_against_sigma, key),
+        notes=[note for note in (eps_note, panel_note, _doubt(panels)) if note],
     )
 
 
@@ -144,12 +147,18 @@ def _line(
         threat=threat,
         shift=position - (of - 1) / 2,
         reference=reference,
+        doubted=rows["doubted"].tolist(),
     )
 
 
 def _shifted(lines: list[Line], span: float) -> list[Line]:
     """Lines moved sideways a little, so that their intervals do not hide each other."""
     return [Line(**{**vars(line), "shift": line.shift * SHIFT * span}) for line in lines]
+
+
+def _doubt(panels: list[Panel]) -> str | None:
+    doubted = any(any(line.doubted) for panel in panels for line in panel.lines if not line.reference)
+    return "Hollow grey points failed a check." if doubted else None
 
 
 def _levels(values: pd.Series, name: str) -> tuple[list[float], str | None]:

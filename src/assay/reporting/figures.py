@@ -23,6 +23,7 @@ RAMP = 6  # colours of the page's ordered palette, --s0 … --s5
 _INK = "#0a0b0c"
 _STANDINS = {f"s{index}": f"#0a0b1{index}" for index in range(RAMP)} | {
     "ink": _INK,
+    "soft": "#0a0b31",
     "c1": "#0a0b21",
     "c2": "#0a0b22",
     "c3": "#0a0b23",
@@ -64,7 +65,10 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Line:
-    """Accuracies with their intervals, along x. A `reference` is drawn faintly, without marks."""
+    """Accuracies with their intervals, along x. A `reference` is drawn faintly, without marks.
+
+    Points that a check failed are `doubted`, and drawn hollow and grey.
+    """
 
     x: Sequence[float]
     y: Sequence[float]
@@ -74,6 +78,7 @@ class Line:
     threat: str = "transfer"
     shift: float = 0.0
     reference: bool = False
+    doubted: Sequence[bool] | None = None  # none if None
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,16 @@ def accuracy_against_sigma(panel: Panel, key: str) -> Markup:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a pair: an accuracy with its interval, and what somebody else found for the same."""
+    """One bar of a pair: an accuracy with its interval, and what somebody else found for the same.
+
+    A bar that a check failed is `doubted`, and drawn hatched and grey.
+    """
 
     accuracy: float
     low: float
     high: float
     published: float
+    doubted: bool = False
 
 
 def accuracy_bars(groups: Sequence[tuple[str, Bar, Bar]], label: str, key: str) -> Markup:
@@ -136,7 +145,11 @@ def accuracy_bars(groups: Sequence[tuple[str, Bar, Bar]], label: str, key: str) 
             bars = [group[1 + side] for group in groups]
             x = np.arange(len(groups)) + (side - 0.5) * 0.36
             heights = 100 * np.array([bar.accuracy for bar in bars])
-            axes.bar(x, heights, width=0.34, color=_STANDINS[colour], alpha=0.75)
+            for at, height, bar in zip(x, heights, bars, strict=True):
+                shown = {"color": _STANDINS[colour], "alpha": 0.75}
+                if bar.doubted:
+                    shown = {"facecolor": "none", "edgecolor": _STANDINS["soft"], "hatch": "////", "linewidth": 0.8}
+                axes.bar(at, height, width=0.34, **shown)
             reach = 100 * np.array(
                 [[bar.accuracy - bar.low for bar in bars], [bar.high - bar.accuracy for bar in bars]]
             )
@@ -241,15 +254,21 @@ def _draw(axes: Axes, line: Line) -> None:
         axes.plot(x, y, color=_INK, alpha=0.45, linewidth=1.1)
         return
     dashes, mark = THREAT_STYLES.get(line.threat, _OTHER_STYLE)
-    axes.errorbar(
-        x,
-        y,
-        yerr=[np.maximum(y - low, 0), np.maximum(high - y, 0)],
-        color=_STANDINS[line.colour],
-        linestyle=dashes,
-        marker=mark,
-        elinewidth=0.9,
-    )
+    axes.plot(x, y, color=_STANDINS[line.colour], linestyle=dashes)
+    reach = np.maximum([y - low, high - y], 0)
+    doubted = np.zeros(len(x), bool) if line.doubted is None else np.asarray(line.doubted, bool)
+    for some, colour, face in ((~doubted, line.colour, _STANDINS[line.colour]), (doubted, "soft", "none")):
+        if some.any():
+            axes.errorbar(
+                x[some],
+                y[some],
+                yerr=reach[:, some],
+                color=_STANDINS[colour],
+                markerfacecolor=face,
+                linestyle="none",
+                marker=mark,
+                elinewidth=0.9,
+            )
 
 
 def _spaced(ticks: list[float], share: float) -> list[float]:

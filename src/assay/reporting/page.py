@@ -69,8 +69,8 @@ def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> 
     found = answers(summary, config)
     headlines = [headline(summary, answer, config) for answer in found]
     speaks_of = [cell for first in headlines if first for cell in first.speaks_of]
-    drawn, curve_notes = curves(summary, config)
-    shown = [picture_panels(results, summary, answer, config) for answer in found]
+    drawn, curve_notes = curves(summary, config, checked)
+    shown = [picture_panels(results, summary, answer, config, checked) for answer in found]
     made = graph(artifacts)
     measured, table = lines(summary)
     environment = _environment(checked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from assay.reporting.answer import Answer
 from assay.reporting.families import TRANSFER
 from assay.reporting.read import pick, read_images, read_probabilities
 from assay.reporting.training import data_uri
+from assay.reporting.trust import Checked
 from assay.reporting.words import defence_label, eps_label, percent
 from assay.stacks import TABLE, read_table
 from assay.study.cells import Attacked, Cell, Defence, defence_at
@@ -45,7 +46,7 @@ class PicturePanel:
 
 
 def picture_panels(
-    results: Path, summary: pd.DataFrame, answer: Answer, config: dict[str, Any]
+    results: Path, summary: pd.DataFrame, answer: Answer, config: dict[str, Any], checked: Checked
 ) -> tuple[list[PicturePanel], str | None]:
     """A panel for the answer's transfer attack and one for the strongest through its defence; or why there is none."""
     if answer.eps is None or answer.best is None:
@@ -61,7 +62,9 @@ def picture_panels(
         ids = ids or _ids(results, attacked, defence)
         panel = _panel(results, attacked, defence, answer.best.sigma, ids, config) if ids else None
         if panel:
-            found.append(panel)
+            verdict = checked([row.scores])
+            doubt = [f"Not to be relied on: {verdict.meanings[0]}"] if verdict.failed else []
+            found.append(replace(panel, notes=[*panel.notes, *doubt]))
     return found, None if found else "There is no panel: the stacks of images are not in the study's folder."
 
 

@@ -105,12 +105,12 @@ class Judge:
     where it counts again it is only pointed at."""
 
     def __init__(self, checked: Checked):
-        self._checked = checked
+        self.checked = checked
         self._given: set[str] = set()
 
     def __call__(self, scores: Iterable[str]) -> Judged:
         """The judgement of a claim that rests on these cells."""
-        verdict = self._checked(scores)
+        verdict = self.checked(scores)
         return Judged(verdict, self._note(verdict))
 
     def _note(self, verdict: Verdict) -> str:

@@ -102,6 +102,7 @@ class _Configured(Model):
     """What the rules ask of any `images` of a config, beside its `folder` (None where there are no files)."""
 
     total: ClassVar[int] = 0  # images in the files
+    classes: ClassVar[int] = 2
 
     @property
     def files(self) -> list[str]:

@@ -81,6 +81,11 @@ class Study(Model):
         for name, attack in self.attacks.items():
             if name in ("none", "clean"):
                 raise ValueError(f"attacks.{name}: the name stands for images without attack; choose another")
+            if getattr(attack, "loss", None) == "dlr" and self.images.classes < 3:
+                raise ValueError(
+                    f"attacks.{name}.loss: dlr needs three classes or more, and the images have {self.images.classes}; "
+                    "set loss: margin"
+                )
             _require_distinct(f"attacks.{name}.eps", attack.eps)
         if self.selection:
             self._check_selection(self.selection)

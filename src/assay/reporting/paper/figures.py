@@ -15,6 +15,7 @@ from assay.reporting.panels import Picture, picture
 from assay.reporting.paper.published import BARS, SCHEDULE
 from assay.reporting.paper.subjects import Subjects
 from assay.reporting.read import read_images, read_probabilities
+from assay.reporting.trust import Checked
 from assay.study.cells import Attacked, Cell, Defence, defence_at
 
 STEPS_SHOWN = (1, 5, 10, 20, 40, 60, 100, 150, 200, 300)  # ticks of the paper's time axis
@@ -38,12 +39,12 @@ def noise_levels(sweep: pd.DataFrame) -> Markup:
     )
 
 
-def bars(subjects: Subjects) -> Markup:
+def bars(subjects: Subjects, checked: Checked) -> Markup:
     """Fig. 3: standard and robust accuracy of each subject, beside the published ones."""
     groups = []
     for subject in subjects.by_kind.values():
         pair = [
-            Bar(row.accuracy, row.ci_low, row.ci_high, published)
+            Bar(row.accuracy, row.ci_low, row.ci_high, published, checked([row.scores]).failed)
             for row, published in zip((subject.clean, subject.attacked), BARS[subject.kind], strict=True)
         ]
         groups.append((subject.title, *pair))

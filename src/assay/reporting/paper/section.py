@@ -35,7 +35,7 @@ def paper_section(
     if subjects:
         found |= {
             "claims": [(claim, judge(claim.scores)) for claim in claims(results, subjects, sweep)],
-            "bars": figures.bars(subjects),
+            "bars": figures.bars(subjects, judge.checked),
             "noise_levels": None if sweep is None else figures.noise_levels(sweep),
             "sweep_images": None if sweep is None else int(sweep["images"].max()),
             "stages": figures.stages(results, subjects),

@@ -32,7 +32,7 @@ not, where its whole interval says so.</p>
 <figcaption>
 {%- for subject in subjects.by_kind.values() %}{{ subject.title }}: {{ subject.name }}{{ "; " if not loop.last }}
 {%- endfor %}. The adversarially trained classifier is attacked through itself, the purified one is not: the attacker
-of these bars does not know of the purifier.
+of these bars does not know of the purifier. Hatched: a check failed.
 {%- if subjects.aware is not none %} One who does ({{ subjects.aware.threat }}) leaves
 {{ percent(subjects.aware.accuracy) }} {{ bracket(subjects.aware.ci_low, subjects.aware.ci_high) }}.{% endif %}
 </figcaption>
