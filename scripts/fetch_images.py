@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder that the file goes to")
     arguments = parser.parse_args()
     spec = parse_spec(FetchSpec, arguments.spec)
-    fetch(arguments.out / spec.file, arguments.mirrors.split(), spec.sha256)
+    fetch(arguments.out / spec.file, arguments.mirrors.split(), spec.checksum)
 
 
 if __name__ == "__main__":

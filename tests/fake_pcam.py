@@ -14,6 +14,7 @@ import tifffile
 
 SIZE = 16
 PARTS = ("test", "valid", "train")
+WITH_SLIDES = ("test", "valid")
 
 Labelled = tuple[np.ndarray, np.ndarray]
 
@@ -37,6 +38,10 @@ def name(part: str, content: str) -> str:
     return f"camelyonpatch_level_2_split_{part}_{content}.h5.gz"
 
 
+def meta(part: str) -> str:
+    return f"camelyonpatch_level_2_split_{part}_meta.csv"
+
+
 def hdf5(**datasets: np.ndarray) -> bytes:
     """An HDF5 file."""
     buffer = io.BytesIO()
@@ -50,19 +55,30 @@ def packed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
+def slides(part: str, count: int) -> list[str]:
+    """The slides (count,) of a part's images: four images each."""
+    return [f"{part}_slide_{row // 4}" for row in range(count)]
+
+
 def write_pcam(folder: Path, content: Mapping[str, Labelled]) -> dict[str, str]:
-    """Write PCam's six files; their SHA-256 by name."""
+    """Write PCam's files; their SHA-256 by name."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, (images, labels) in content.items():
         (folder / name(part, "x")).write_bytes(packed(hdf5(x=images)))
         (folder / name(part, "y")).write_bytes(packed(hdf5(y=labels.reshape(-1, 1, 1, 1))))
+        if part in WITH_SLIDES:
+            lines = [f"{row},0,0,True,True,{slide}" for row, slide in enumerate(slides(part, len(labels)))]
+            head = ",coord_y,coord_x,tumor_patch,center_tumor_patch,wsi"
+            (folder / meta(part)).write_text("\n".join([head, *lines]) + "\n")
     return hashes(folder)
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of PCam's six files by name."""
-    names = [name(part, content) for part in PARTS for content in "xy"]
-    return {each: hashlib.sha256((folder / each).read_bytes()).hexdigest() for each in names}
+    """The SHA-256 of PCam's files by name."""
+    names = [*(name(part, content) for part in PARTS for content in "xy"), *map(meta, WITH_SLIDES)]
+    return {
+        each: hashlib.sha256((folder / each).read_bytes()).hexdigest() for each in names if (folder / each).is_file()
+    }
 
 
 def write_kaggle(folder: Path, images: np.ndarray, labels: np.ndarray) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+MD5_DIGITS = 32
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -27,6 +28,17 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum(path: Path, like: str) -> str:
+    """The hash of a file's bytes of the kind that `like` is, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5" if len(like) == MD5_DIGITS else "sha256").hexdigest()
+
+
+def checksum_name(like: str) -> str:
+    """What people call that kind."""
+    return "MD5" if len(like) == MD5_DIGITS else "SHA-256"
 
 
 def canonical_json(value: Any) -> str:

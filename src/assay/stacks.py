@@ -17,6 +17,7 @@ from assay.files import AssayError, Draft, check
 
 IMAGES = "images.tif"
 TABLE = "table.csv"
+SLIDE = "slide"  # column of the table: the slide that an image was cut from, where it is known
 FLOAT_FORMAT = "%.9g"
 
 
@@ -122,7 +123,7 @@ def read_stack(folder: Path) -> Stack:
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table that must have the given columns; ids are text and `none` is a word, not a missing value."""
-    texts = {"id": str, "pixels": str}
+    texts = {"id": str, "pixels": str, SLIDE: str}
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], encoding="utf-8")
     except FileNotFoundError:

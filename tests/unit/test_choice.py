@@ -52,6 +52,18 @@ def test_fewer_images_leave_more_sigmas_equal_to_the_best() -> None:
     assert equal(40) > equal(4000)
 
 
+def test_images_of_one_slide_are_one_witness_and_leave_more_sigmas_equal() -> None:
+    robust = {0.1: 0.70, 0.2: 0.75}
+    cells = [share(value) for value in robust.values()]
+    alone = sweep_table(list(robust), cells, cells, 0)
+    together = sweep_table(list(robust), cells, cells, 0, clusters=np.arange(400) // 100)
+    assert alone["equal"].tolist() == [0, 1]
+    assert together["equal"].tolist() == [1, 1]
+    for measure in ("clean", "robust"):
+        width = {name: (t[f"{measure}_high"] - t[f"{measure}_low"]) for name, t in (("a", alone), ("t", together))}
+        assert (width["t"] > 2 * width["a"]).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_sigmas_seldom_lose_to_chance(seed: int) -> None:
     """Twelve sigmas that are equally good: the smallest is chosen in nearly every repetition."""

@@ -137,6 +137,13 @@ def test_a_file_is_fetched_whole(serve, path: Path) -> None:
     assert serve.requests == [(f"/files/{NAME}", "")]
 
 
+def test_a_file_of_which_only_the_md5_is_published_is_verified_by_that(serve, path: Path) -> None:
+    md5, other = hashlib.md5(CONTENT).hexdigest(), hashlib.md5(b"other").hexdigest()
+    assert f"MD5 {md5}, expected {other}; set aside" in refusal(path, serve(whole), expected=other)
+    get(path, serve(whole), expected=md5)
+    assert path.read_bytes() == CONTENT
+
+
 def test_a_file_that_is_there_is_verified_and_not_asked_for(serve, path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(CONTENT)
@@ -329,7 +336,7 @@ def test_two_processes_that_want_one_file_download_it_once(serve, path: Path) ->
         whole(handler, start)
 
     script = Path(__file__).parents[2] / "scripts/fetch_images.py"
-    spec = json.dumps({"file": NAME, "sha256": HASH})
+    spec = json.dumps({"file": NAME, "checksum": HASH})
     mirror = serve(whole_in_the_end)
     command = [sys.executable, script, "--spec", spec, "--mirrors", mirror, "--out", path.parent]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]

@@ -11,8 +11,8 @@ from assay.data.index import index_images
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, read_manifest
 from assay.stacks import Stack, read_stack, read_table
-from assay.study.images import PCAM_FILES, ImagesSpec, IndexSpec
-from fake_pcam import PARTS, SIZE, hashes, hdf5, name, packed, parts, patches, write_pcam
+from assay.study.images import PCAM_FILES, PCAM_SLIDES, ImagesSpec, IndexSpec
+from fake_pcam import PARTS, SIZE, hashes, hdf5, meta, name, packed, parts, patches, slides, write_pcam
 
 COUNTS = {"test": 20, "selection": 10, "validation": 14, "train": 50}
 FILE_OF = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
@@ -26,8 +26,8 @@ class Source:
         self.folder = root / "pcam"
         write_pcam(self.folder, content)
 
-    def images(self, size: int = SIZE) -> dict:
-        return {"source": "pcam", "size": size, "sha256": hashes(self.folder)}
+    def images(self, size: int = SIZE, with_slides: bool = True) -> dict:
+        return {"source": "pcam", "size": size, "slides": with_slides, "sha256": hashes(self.folder)}
 
     def index(self, size: int = SIZE) -> dict:
         """The index's facts."""
@@ -64,6 +64,7 @@ def test_the_published_hashes_are_pinned_and_valid_and_test_are_not_swapped() ->
     )
     assert PCAM_FILES[name("valid", "x")][0].startswith("f82ee167")
     assert len({sha256 for sha256, _ in PCAM_FILES.values()}) == 6
+    assert {file: md5[:8] for file, md5 in PCAM_SLIDES.items()} == {meta("test"): "3455fd69", meta("valid"): "67589e00"}
 
 
 def test_the_index_says_where_each_image_stands(source: Source) -> None:
@@ -100,6 +101,24 @@ def test_every_split_holds_the_images_that_its_ids_name_balanced_from_its_own_fi
         assert split == "train" or stack.labels.sum() == count // 2
         assert rows != list(range(count))
         assert stack.manifest["facts"] == {"classes": 2, "images": count, "positives": int(labels[rows].sum())}
+
+
+@pytest.mark.parametrize("split", COUNTS)
+def test_images_to_test_and_to_choose_on_know_their_slides(indexed: Source, split: str) -> None:
+    table = indexed.split(split).table
+    if split == "train":
+        assert "slide" not in table
+    else:
+        known = slides(FILE_OF[split], 60)
+        assert table["slide"].tolist() == [known[int(each[-6:])] for each in table["id"]]
+
+
+def test_slides_may_be_left_out(source: Source) -> None:
+    for file in PCAM_SLIDES:
+        (source.folder / file).unlink()
+    source.images = lambda: Source.images(source, with_slides=False)
+    index_images(IndexSpec(images=source.images()), "", source.folder, source.root / "index")
+    assert "slide" not in source.split("test").table
 
 
 def test_no_image_plays_two_roles_even_where_two_share_a_file_to_its_last_image(indexed: Source) -> None:
@@ -194,6 +213,10 @@ FAULTS = {
         packed(hdf5(y=(LABELS * 2).reshape(-1, 1, 1, 1))),
         "holds the label 2; labels must be 0 or 1",
     ),
+    "no table": (meta("valid"), b"", "is no CSV table ("),
+    "no slides": (meta("valid"), b"x,y\n1,2\n", "needs a column 'wsi' with the slide of each image"),
+    "an image without": (meta("valid"), b"x,wsi\n" + 59 * b"1,a\n" + b"1,\n", "needs a column 'wsi' with the slide"),
+    "too few slides": (meta("valid"), b"wsi\n" + 59 * b"a\n", "has 59 lines, but there are 60 images"),
 }
 
 

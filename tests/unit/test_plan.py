@@ -154,7 +154,7 @@ def test_stacks_take_the_bytes_that_they_have(tmp_path):
 def test_the_disk_that_pcam_takes_is_told(tmp_path):
     pcam = study(images={"source": "pcam", "validation": 100})
     specs, sizes = Specs(pcam), sizes_of_study(pcam)
-    files = [Path(file).name for file in pcam.images.files]
+    files = [Path(file).name for file in pcam.images.files if file.endswith(".gz")]
     fetched = [work("fetch_images", file, json.loads(specs.fetch(file)), sizes) for file in files]
     assert sum(found.bytes for found in fetched) == 8_028_222_167
     index = work("index_images", "index", json.loads(specs.index()), sizes)

@@ -13,6 +13,7 @@ import yaml
 from assay.files import AssayError
 from assay.study import document, fingerprint
 from assay.study.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
+from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.parse import parse_study, read_study
 from assay.study.specs import Specs
@@ -85,7 +86,11 @@ def test_eps_may_be_a_fraction() -> None:
         (lambda c: c["images"].update(source="pcam", mirrors=["ftp://x"]), "images.mirrors.0: string should match"),
         (
             lambda c: c["images"].update(source="pcam", sha256={"train.gz": "0" * 64}),
-            "images.sha256: no hash of camelyonpatch_level_2_split_test_x.h5.gz; give those of all six files",
+            "images.sha256: no hash of camelyonpatch_level_2_split_test_x.h5.gz; give those of all 8 files",
+        ),
+        (
+            lambda c: c["images"].update(source="pcam", sha256=dict.fromkeys(PCAM_FILES, "0" * 64)),
+            "_test_meta.csv; give those of all 8 files, or set slides: false where no slides are known",
         ),
         (lambda c: c.update(cross=[]), "cross: has 0 of the 1 entries that it needs at least; add what is missing"),
         (lambda c: c["cross"][0].update(classifiers=[]), "cross.0.classifiers: has 0 of the 1 entries"),

@@ -12,12 +12,12 @@ from checkout import CONFIG, Checkout
 
 from assay.files import artifact, read_json, sha256
 from assay.stacks import pixel_hashes, read_stack, write_stack
-from fake_pcam import PARTS, SIZE, hashes, name, parts, patches, write_kaggle, write_pcam
+from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
 
 ROLES = "results/tiny/images/roles.json"
 SPLITS = ("train", "validation", "test")
 PREPARED = {f"prepare_images {split}" for split in SPLITS}
-FILES = [name(part, content) for part in PARTS for content in "xy"]
+FILES = [*(name(part, content) for part in PARTS for content in "xy"), *map(meta, WITH_SLIDES)]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

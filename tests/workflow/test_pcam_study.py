@@ -17,6 +17,8 @@ from checkout import ROOT, Checkout
 from safetensors.torch import save_file
 
 from assay.diffusion.network import build_network
+from assay.evaluation.scores import read_scores
+from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.libraries import import_library
 from assay.study.diffusions import Diffusion
 from fake_pcam import patches, write_kaggle, write_pcam
@@ -173,6 +175,22 @@ def test_the_report_judges_every_claim_of_the_paper(edition: Edition) -> None:
     for baseline in ("no defence", "noise alone", "adversarially trained", "diffusion"):
         assert f"{baseline}: " in section
     assert "published as weights/ddpm" in report
+
+
+def test_intervals_go_by_slide_where_slides_are_known(edition: Edition) -> None:
+    report, images = (edition.results / "report.html").read_text(), edition.table("images/test/table.csv")
+    if edition.name != "pcam":
+        assert "slide" not in images
+        assert "intervals go by slide" not in report
+        return
+    assert f"from {images['slide'].nunique()} slides; intervals go by slide" in report
+    summary = edition.table("summary.csv").set_index("scores")
+    for place in ("resnet101/clean/none/sigma-0", "googlenet/clean/none/sigma-0"):
+        scores = read_scores(edition.results / "scores" / place)
+        slides = images.set_index("id").loc[scores.ids, "slide"].to_numpy()
+        low, high = (float(summary.loc[place, bound]) for bound in ("ci_low", "ci_high"))
+        assert (low, high) == pytest.approx(accuracy_interval(scores.correct, clusters=slides)[1:])
+        assert (low, high) != pytest.approx(accuracy_interval(scores.correct)[1:])
 
 
 def test_copies_are_dropped_and_no_image_plays_two_roles(edition: Edition) -> None:

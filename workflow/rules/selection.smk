@@ -7,6 +7,8 @@ rule choose_sigma:
     input:
         manifests=[f"{RESULTS}/selection/scores/{cell.path}/manifest.json" for cell in SPECS.sweep.cells],
         scores=[ancient(f"{RESULTS}/selection/scores/{cell.path}/scores.csv") for cell in SPECS.sweep.cells],
+        images=manifest(clean_folder("selection/")),
+        images_files=stack_files(clean_folder("selection/")),
     output:
         sigma=f"{RESULTS}/selection/sigma.json",
         sweep=f"{RESULTS}/selection/sweep.csv",
@@ -25,6 +27,7 @@ rule choose_sigma:
     shell:
         "python scripts/choose_sigma.py"
         " --scores $(dirname {output.sigma})/scores"
+        " --images $(dirname {input.images})"
         " --spec {params.spec:q}"
         " --out $(dirname {output.sigma})"
         " 2>&1 | tee {log}"

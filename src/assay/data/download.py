@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assay.files import AssayError, naming_a_full_disk, sha256, write_json
+from assay.files import AssayError, checksum, checksum_name, naming_a_full_disk, write_json
 from assay.progress import track
 
 ATTEMPTS = 5  # in a row without a new byte, of all mirrors together, before giving up
@@ -58,12 +58,12 @@ class _Identity:
 
 
 def fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float = FIRST_PAUSE) -> None:
-    """Have the file whose SHA-256 is `expected` at `path`, from the first of the mirrors that gives it.
+    """Have the file with the hash `expected` (SHA-256 or MD5) at `path`, from the first of the mirrors that gives it.
 
     A mirror is an address that the file's name is put after. One without the file, or with another one, is given up;
     one that fails is asked again, later and later. A file that is there with another hash is set aside.
     """
-    if path.is_file() and sha256(path) == expected:
+    if path.is_file() and checksum(path, expected) == expected:
         return
     with _turn(path):
         _fetch(path, mirrors, expected, first_pause)
@@ -103,7 +103,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float) -> None:
     """Have the file at `path`, where it may lie by now, while nobody else fetches it."""
     if path.is_file():
-        if (found := sha256(path)) == expected:
+        if (found := checksum(path, expected)) == expected:
             return
         print(f"{path}: {_set_aside(path, path, found, expected)}", file=sys.stderr)
     part = _Part(path)
@@ -127,7 +127,7 @@ def _fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float
             if idle:
                 urls.append(urls.pop(0))
             continue
-        if (found := sha256(part.path)) == expected:
+        if (found := checksum(part.path, expected)) == expected:
             os.replace(part.path, path)
             part.forget()
             return
@@ -140,7 +140,7 @@ def _fetch(path: Path, mirrors: Sequence[str], expected: str, first_pause: float
     reasons = "; ".join(f"{url}: {fault}" for url, fault in faults.items())
     raise AssayError(
         f"{path}: could not be fetched{kept}: {reasons}; run again, add a mirror to images.mirrors, or, without a "
-        f"network, put the file with SHA-256 {expected} into {path.parent} yourself"
+        f"network, put the file with {checksum_name(expected)} {expected} into {path.parent} yourself"
     )
 
 
@@ -148,7 +148,7 @@ def _set_aside(found: Path, path: Path, actual: str, expected: str) -> str:
     """Have a complete file that is not the wanted one out of the way; what to say of it."""
     aside = path.with_name(f"{path.name}.rejected")
     os.replace(found, aside)
-    return f"SHA-256 {actual}, expected {expected}; set aside as {aside.name}"
+    return f"{checksum_name(expected)} {actual}, expected {expected}; set aside as {aside.name}"
 
 
 class _Part:

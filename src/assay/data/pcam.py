@@ -1,6 +1,7 @@
 """PatchCamelyon (Veeling et al. 2018) as published: gzipped HDF5 files of images and of labels.
 
-`x` is (n, size, size, 3) uint8, `y` is (n, 1, 1, 1) uint8: 1 where there is tumour in the centre of the patch.
+`x` is (n, size, size, 3) uint8, `y` is (n, 1, 1, 1) uint8: 1 where there is tumour in the centre of the patch. A CSV
+file beside them has a line for each image, in their order; its column `wsi` is the slide that the patch was cut from.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from assay.data.roles import CLASSES, draw, read_index
-from assay.files import AssayError, naming_a_full_disk, sha256
+from assay.files import AssayError, checksum, checksum_name, naming_a_full_disk
 from assay.progress import track
-from assay.stacks import pixel_hashes
-from assay.study.images import PCAM_PARTS, ImagesSpec, PcamSource, pcam_file
+from assay.stacks import SLIDE, pixel_hashes
+from assay.study.images import PCAM_PARTS, PCAM_SLIDES, ImagesSpec, PcamSource, pcam_file, pcam_slides_file
 
 LIBRARIES = ("pandas", "tifffile", "h5py")
 SLICE = 2048  # images read at a time: 57 MB
@@ -33,10 +34,11 @@ def catalogue(source: PcamSource, folder: Path, scratch: Path) -> pd.DataFrame:
 
 
 def open_split(spec: ImagesSpec, index: Path, folder: Path, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
-    """The drawn rows of the index (id, label, pixels), and their images in chunks."""
+    """The drawn rows of the index (id, label, pixels and, if it is known, slide), and their images in chunks."""
     rows = draw(read_index(index, spec.images), spec, PCAM_PARTS)
+    columns = ["id", "label", "pixels", *([SLIDE] if _has_slides(spec.images, PCAM_PARTS[spec.split]) else [])]
     chunks = _images(spec.images, PCAM_PARTS[spec.split], rows["row"].to_numpy(), folder, scratch)
-    return rows[["id", "label", "pixels"]].reset_index(drop=True), chunks
+    return rows[columns].reset_index(drop=True), chunks
 
 
 def _part(source: PcamSource, part: str, folder: Path, scratch: Path) -> pd.DataFrame:
@@ -46,7 +48,27 @@ def _part(source: PcamSource, part: str, folder: Path, scratch: Path) -> pd.Data
         hashes += pixel_hashes(chunk)
     rows = np.arange(len(labels))
     ids = [f"{part}-{row:06d}" for row in rows]
-    return pd.DataFrame({"id": ids, "label": labels, "file": part, "row": rows, "pixels": hashes})
+    table = pd.DataFrame({"id": ids, "label": labels, "file": part, "row": rows, "pixels": hashes})
+    return table.assign(**{SLIDE: _slides(source, part, folder, len(labels))}) if _has_slides(source, part) else table
+
+
+def _has_slides(source: PcamSource, part: str) -> bool:
+    return source.slides and pcam_slides_file(part) in PCAM_SLIDES
+
+
+def _slides(source: PcamSource, part: str, folder: Path, expected: int) -> list[str]:
+    """The slide of each of the images of a part."""
+    path = folder / pcam_slides_file(part)
+    _verify(path, source.hashes[path.name])
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except ValueError as error:
+        raise AssayError(f"{path}: is no CSV table ({_one_line(error)}); get it anew") from None
+    if "wsi" not in table or table["wsi"].isna().any():
+        raise AssayError(f"{path}: needs a column 'wsi' with the slide of each image; get it anew")
+    if len(table) != expected:
+        raise AssayError(f"{path}: has {len(table)} lines, but there are {expected} images")
+    return table["wsi"].tolist()
 
 
 def _labels(source: PcamSource, part: str, folder: Path, scratch: Path) -> np.ndarray:
@@ -117,10 +139,10 @@ def _opened(source: PcamSource, name: str, folder: Path, scratch: Path) -> Itera
 def _verify(path: Path, expected: str) -> None:
     if not path.is_file():
         raise AssayError(f"{path}: not found; let the workflow fetch it, or put it there")
-    if (found := sha256(path)) != expected:
+    if (found := checksum(path, expected)) != expected:
         raise AssayError(
-            f"{path}: SHA-256 {found}, expected {expected}; delete it and run again to fetch it anew, or put the "
-            "right one there (images.sha256 holds the hashes of data of your own)"
+            f"{path}: {checksum_name(expected)} {found}, expected {expected}; delete it and run again to fetch it "
+            "anew, or put the right one there (images.sha256 holds the hashes of data of your own)"
         )
 
 

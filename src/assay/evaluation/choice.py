@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from assay.evaluation.scores import Scores, read_scores, require_same_images
+from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import paired_difference
 from assay.files import atomic, write_json
@@ -17,34 +18,40 @@ SIGMA = "sigma.json"
 SWEEP = "sweep.csv"
 
 
-def choose_sigma(spec: ChooseSpec, scores: Path, out: Path) -> None:
-    """Write the chosen sigma, and the sweep that it was chosen from: one row a sigma, in ascending order."""
+def choose_sigma(spec: ChooseSpec, scores: Path, out: Path, slides: dict[str, str] | None = None) -> None:
+    """Write the chosen sigma, and the sweep that it was chosen from: one row a sigma, in ascending order.
+
+    `slides` are the slides of the images by id.
+    """
     clean = [read_scores(Path(scores) / place) for place in spec.clean]
     attacked = [read_scores(Path(scores) / place) for place in spec.attacked]
     for cell in [*clean, *attacked]:
         require_same_images(clean[0], cell)
-    table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"))
+    clusters = clusters_of(clean[0].ids, slides)
+    table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"), clusters)
     with atomic(Path(out) / SWEEP) as temporary:
         table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
     (chosen,) = table.loc[table["chosen"] == 1, "sigma"]
     write_json(Path(out) / SIGMA, {"sigma": float(chosen)})
 
 
-def sweep_table(sigmas: list[float], clean: list[Scores], attacked: list[Scores], seed: int) -> pd.DataFrame:
+def sweep_table(
+    sigmas: list[float], clean: list[Scores], attacked: list[Scores], seed: int, clusters: np.ndarray | None = None
+) -> pd.DataFrame:
     """Accuracy, clean and under attack, by sigma, and how it compares with the best one under attack.
 
     `below_best` is the accuracy under attack less the best sigma's, on the same images, with its paired bootstrap
     interval; a sigma is `equal` to the best unless that whole interval lies below zero. Of the equal ones the smallest
-    is `chosen`: it costs least and changes the image least.
+    is `chosen`: it costs least and changes the image least. `clusters` are the slides (images,) where they are known.
     """
     order = sorted(range(len(sigmas)), key=lambda place: sigmas[place])
     means = [attacked[place].correct.mean() for place in order]
     best = attacked[order[means.index(max(means))]]
     rows = []
     for place in order:
-        accuracy, low, high = accuracy_interval(clean[place].correct)
-        robust, robust_low, robust_high = accuracy_interval(attacked[place].correct)
-        below, below_low, below_high = paired_difference(best.correct, attacked[place].correct, seed)
+        accuracy, low, high = accuracy_interval(clean[place].correct, clusters=clusters)
+        robust, robust_low, robust_high = accuracy_interval(attacked[place].correct, clusters=clusters)
+        below, below_low, below_high = paired_difference(best.correct, attacked[place].correct, seed, clusters=clusters)
         rows.append(
             {
                 "sigma": sigmas[place],

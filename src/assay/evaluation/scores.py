@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from assay.files import AssayError, check
-from assay.stacks import TABLE, read_table
+from assay.stacks import SLIDE, TABLE, read_table
 
 SCORES = "scores.csv"
-SLIDE = "slide"
 
 
 @dataclass(frozen=True)

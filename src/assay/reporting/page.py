@@ -25,6 +25,7 @@ from assay.reporting.read import (
     read_benchmarks,
     read_checks,
     read_comparisons,
+    read_known_slides,
     read_summary,
     read_worst_cases,
 )
@@ -81,7 +82,7 @@ def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> 
     template = environment.from_string(TEMPLATE.lstrip())
     return template.render(
         study=config.get("study", results.name),
-        scale=_scale(summary),
+        scale=_scale(summary, results),
         parts=PARTS,
         style=Markup(STYLE),
         script=Markup(SCRIPT),
@@ -144,8 +145,9 @@ def _measure_label(what: str) -> str:
     return "clean images" if what == CLEAN else f"{what}: {words.threat_clause(what)}"
 
 
-def _scale(summary: pd.DataFrame) -> str:
+def _scale(summary: pd.DataFrame, results: Path) -> str:
     """How large the study is, in a few words."""
+    slides = read_known_slides(results)
     attacks = summary.loc[summary["attack"] != "none", "attack"].nunique()
     defences = len(summary.loc[summary["defence"] != "none", ["defence", "sigma"]].drop_duplicates())
     parts = [
@@ -154,4 +156,5 @@ def _scale(summary: pd.DataFrame) -> str:
         words.count(defences, "defence"),
         f"{words.count(len(summary), 'cell')} on {words.count(int(summary['images'].max()), 'test image')}",
     ]
-    return ", ".join(parts) + "."
+    told = f" from {words.count(len(set(slides.values())), 'slide')}; intervals go by slide" if slides else ""
+    return ", ".join(parts) + told + "."

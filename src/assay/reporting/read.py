@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.checks.finding import SEVERITY
-from assay.evaluation.scores import read_scores
+from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
+from assay.stacks import TABLE as TABLE_FILE
 from assay.stacks import read_stack, read_table
 
 NAMES = ["classifier", "attack", "threat", "norm", "defence"]
@@ -95,6 +96,12 @@ def pick(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
     for column, value in where.items():
         chosen &= (table[column] == value).to_numpy()
     return table[chosen]
+
+
+def read_known_slides(results: Path) -> dict[str, str] | None:
+    """The slides of the test images by id; None where they are not known, or the images are gone."""
+    images = results / "images/test"
+    return read_slides(images) if (images / TABLE_FILE).is_file() else None
 
 
 def read_artifacts(results: Path) -> list[Artifact]:

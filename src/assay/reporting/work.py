@@ -160,8 +160,8 @@ def work(stage: str, name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work |
 
 
 def _fetch(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
-    sha256, length = PCAM_FILES[spec["file"]]
-    return Work("bytes", None, length if spec["sha256"] == sha256 else None)
+    sha256, length = PCAM_FILES.get(spec["file"], (None, None))
+    return Work("bytes", None, length if spec["checksum"] == sha256 else None)
 
 
 def _index(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from assay.study.fields import Model, PositiveInt
 
 Split = Literal["train", "validation", "selection", "test"]
-Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Checksum = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{32})$")]  # SHA-256 or MD5
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
 
@@ -41,6 +41,11 @@ PCAM_FILES = {
         21_378,
     ),
 }
+# The files that name the slides of the images that are tested and chosen on: MD5, as no SHA-256 was published.
+PCAM_SLIDES = {
+    "camelyonpatch_level_2_split_test_meta.csv": "3455fd69135b66734e1008f3af684566",
+    "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
+}
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
 
@@ -48,6 +53,11 @@ PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validatio
 def pcam_file(part: str, content: str) -> str:
     """The name of PCam's file of a part (test, valid, train) with the images (x) or the labels (y)."""
     return f"camelyonpatch_level_2_split_{part}_{content}.h5.gz"
+
+
+def pcam_slides_file(part: str) -> str:
+    """The name of PCam's file with the slides of a part's images."""
+    return f"camelyonpatch_level_2_split_{part}_meta.csv"
 
 
 # What a source's images are, without where they lie and how many are used: all that a stack depends on.
@@ -61,27 +71,41 @@ class PhantomSource(Model):
 
 
 class PcamSource(Model):
-    """PatchCamelyon's six files, or other data in the same format."""
+    """PatchCamelyon's files, or other data in the same format."""
 
-    source: Literal["pcam"] = Field(description="PatchCamelyon as published: six `.h5.gz` files.")
+    source: Literal["pcam"] = Field(
+        description="PatchCamelyon as published: six `.h5.gz` files, and two `_meta.csv` files for the slides."
+    )
     size: int = Field(96, ge=16, le=512, description="Side of an image in pixels.")
-    sha256: dict[str, Hash] | None = Field(
+    slides: bool = Field(
+        True,
+        description="Read which slide each image is from, and let intervals and tests go by slide: patches of one "
+        "slide are alike.",
+    )
+    sha256: dict[str, Checksum] | None = Field(
         None,
-        description="SHA-256 of each of the six files by name, for your own data; the published ones if absent.",
+        description="SHA-256 (or MD5) of each of the files by name, for your own data; the published ones if absent.",
     )
 
     @property
+    def names(self) -> list[str]:
+        """The names of the files."""
+        return [*PCAM_FILES, *(PCAM_SLIDES if self.slides else ())]
+
+    @property
     def hashes(self) -> dict[str, str]:
-        """The SHA-256 of each file by name."""
-        return self.sha256 or {name: sha256 for name, (sha256, _) in PCAM_FILES.items()}
+        """The hash of each file by name."""
+        published = {name: sha256 for name, (sha256, _) in PCAM_FILES.items()} | PCAM_SLIDES
+        return self.sha256 or {name: published[name] for name in self.names}
 
     @model_validator(mode="after")
     def _every_file_has_a_hash(self) -> PcamSource:
-        for name in [*PCAM_FILES, *self.hashes]:
+        for name in [*self.names, *self.hashes]:
             if name not in self.hashes:
-                raise ValueError(f"sha256: no hash of {name}; give those of all six files")
-            if name not in PCAM_FILES:
-                raise ValueError(f"sha256: {name} is none of PCam's files; they are {', '.join(PCAM_FILES)}")
+                or_else = ", or set slides: false where no slides are known" if name in PCAM_SLIDES else ""
+                raise ValueError(f"sha256: no hash of {name}; give those of all {len(self.names)} files{or_else}")
+            if name not in self.names:
+                raise ValueError(f"sha256: {name} is none of the files that are read: {', '.join(self.names)}")
         return self
 
 
@@ -141,7 +165,7 @@ class PcamImages(PcamSource, _Configured):
     train_images: ClassVar[int] = 262_144
     total: ClassVar[int] = train_images + 2 * 32_768
 
-    folder: Folder = Field("data/pcam", description="Where the six files lie; what is not there is fetched.")
+    folder: Folder = Field("data/pcam", description="Where the files lie; what is not there is fetched.")
     mirrors: list[Url] = Field(
         ["https://zenodo.org/record/2546921/files/"],
         min_length=1,
@@ -152,7 +176,7 @@ class PcamImages(PcamSource, _Configured):
 
     @property
     def files(self) -> list[str]:
-        return [f"{self.folder.rstrip('/')}/{name}" for name in PCAM_FILES]
+        return [f"{self.folder.rstrip('/')}/{name}" for name in self.names]
 
     def files_of(self, split: Split) -> list[str]:
         return [f"{self.folder.rstrip('/')}/{pcam_file(PCAM_PARTS[split], 'x')}"]
@@ -189,7 +213,7 @@ class FetchSpec(Model):
     """What fetch_images reads."""
 
     file: str
-    sha256: Hash
+    checksum: Checksum
 
 
 class IndexSpec(Model):

@@ -55,7 +55,7 @@ class Specs:
         )
 
     def fetch(self, file: str) -> str:
-        return _text(FetchSpec(file=file, sha256=self.study.images.hashes[file]))
+        return _text(FetchSpec(file=file, checksum=self.study.images.hashes[file]))
 
     def index(self) -> str:
         return _text(IndexSpec(images=self.study.images.content()))

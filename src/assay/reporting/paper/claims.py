@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.scores import read_scores
+from assay.evaluation.scores import clusters_of, read_scores
 from assay.evaluation.statistics.paired import paired_difference
 from assay.files import MANIFEST
 from assay.reporting.paper.published import (
@@ -22,6 +22,7 @@ from assay.reporting.paper.published import (
     paper_step,
 )
 from assay.reporting.paper.subjects import Subject, Subjects
+from assay.reporting.read import read_known_slides
 from assay.reporting.words import bracket, count, eps_label, percent, sigma_label
 from assay.study.cells import eps_token
 
@@ -161,8 +162,9 @@ class _Judge:
         folders = [self.results / "scores" / row.scores for row in (a, b) if row is not None]
         if len(folders) < 2 or not all((folder / MANIFEST).is_file() for folder in folders):
             return None
-        first, second = (read_scores(folder).correct for folder in folders)
-        return paired_difference(first, second, seed=0)
+        first, second = (read_scores(folder) for folder in folders)
+        clusters = clusters_of(first.ids, read_known_slides(self.results))
+        return paired_difference(first.correct, second.correct, seed=0, clusters=clusters)
 
 
 def boundary_shares(results: Path, subjects: Subjects) -> dict[str, float]:
