@@ -20,6 +20,7 @@ CONFIGURED = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CONTROL_PORT, NODE_PORT = 26817, 26818
+OF_A_JOB = "SLURM_CLUSTER_NAME=assay\0"  # in a process's environment
 
 SLURM_CONF = """\
 ClusterName=assay
@@ -157,8 +158,12 @@ class Slurm:
 
     def _kill_jobs(self) -> None:
         steps = self._stepds()
-        for pid in {pid for step in steps for pid in descendants(step)} | set(steps):
+        for pid in {pid for step in steps for pid in descendants(step)} | set(steps) | set(self._strays()):
             _kill(pid)
+
+    def _strays(self) -> list[int]:
+        """What jobs started and no job manager knows of any more, as its parent ended before it."""
+        return [pid for pid, _, environment in _processes() if OF_A_JOB in environment]
 
     def _stepds(self) -> list[int]:
         """The job managers that this cluster's slurmd left running; they outlive it."""
