@@ -27,12 +27,12 @@ def measure(steps: int, checkpointed: bool) -> dict[str, object]:
     """The peak in bytes that one gradient adds, and the device; in this process."""
     import torch
 
-    from assay.denoiser import Denoiser
-    from assay.diffusion.network import build_network
+    from assay.diffusion import samplers
+    from assay.diffusion.denoiser import Denoiser
+    from assay.diffusion.schedule import Schedule
+    from assay.networks.unet import build_network
     from assay.noise import step_noise
-    from assay.purifiers import samplers
     from assay.purifiers.purifier import sampled
-    from assay.schedule import Schedule
     from assay.study.diffusions import Diffusion
 
     if not checkpointed:

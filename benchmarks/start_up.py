@@ -4,7 +4,7 @@
 
 Runs each stage's imports and model loading in a fresh process, five times, and sets them against the cell's whole
 time in the study's own benchmark files. The last lines compare imports with and without the compiler that
-`assay.libraries` keeps out.
+`assay.networks.libraries` keeps out.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ STAGES = {
     "purify (noise)": ("purify", "import assay.purifiers.purify, assay.purifiers.noise", "purify/**/noise"),
     "purify (oneshot)": (
         "purify",
-        "import assay.purifiers.purify, torch; from pathlib import Path; from assay.denoiser import load_denoiser; "
+        "import assay.purifiers.purify, torch; from pathlib import Path; "
+        "from assay.diffusion.denoiser import load_denoiser; "
         "load_denoiser(Path('{diffusion}'), torch.device('cpu'))",
         "purify/**/oneshot",
     ),
     "classify": (
         "classify",
         "import assay.evaluation.classify, torch; from pathlib import Path; "
-        "from assay.classifiers.network import load_classifier; "
+        "from assay.networks.classifier import load_classifier; "
         "load_classifier(Path('{classifier}'), torch.device('cpu'))",
         "classify",
     ),
@@ -59,8 +60,10 @@ def main() -> None:
         start_up = seconds(code.format(**places))
         print(f"{name:20} {start_up:10.2f} {whole:12.2f} {start_up / whole:6.0%}")
     for library in ("timm", "diffusers.models.unets.unet_2d"):
-        light = seconds(f"from assay.libraries import import_library; import_library('{library}')")
-        full = seconds(f"import torch._dynamo; from assay.libraries import import_library; import_library('{library}')")
+        light = seconds(f"from assay.networks.libraries import import_library; import_library('{library}')")
+        full = seconds(
+            f"import torch._dynamo; from assay.networks.libraries import import_library; import_library('{library}')"
+        )
         print(f"import {library}: {light:.2f} s without the compiler, {full:.2f} s with it ({full / light:.2f} times)")
 
 

@@ -77,7 +77,7 @@ def report() -> None:
 
 
 def _import_torchvision() -> None:
-    """As src/assay/libraries.py does: beside a CPU torch the registry's torchvision lacks two operators."""
+    """As src/assay/networks/libraries.py does: beside a CPU torch the registry's torchvision lacks two operators."""
     import torch
 
     try:

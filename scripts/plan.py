@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from assay.planning.plan import planned_jobs, render
 from assay.program import run
-from assay.reporting.plan import planned_jobs, render
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ def images(cache: Path) -> Path:
 
 def _image_names() -> list[str]:
     sys.path.insert(0, str(ROOT / "src"))
-    from assay.containers import RECIPES, image
+    from assay.planning.containers import RECIPES, image
 
     return [image(kind).name for kind in RECIPES]
 

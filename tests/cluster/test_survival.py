@@ -127,7 +127,7 @@ def _stop_training(study):
             place = (process / "cwd").readlink()
         except OSError:
             continue
-        if words[0].endswith("python") and words[1:2] == ["scripts/train_diffusion.py"] and place == study.root:
+        if words[0].endswith("python") and words[1:2] == ["workflow/stages/train_diffusion.py"] and place == study.root:
             os.kill(int(process.name), signal.SIGSTOP)
             return
     pytest.fail(f"no training runs: {subprocess.run(['ps', 'axf'], capture_output=True, text=True).stdout}")

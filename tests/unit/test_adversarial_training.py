@@ -10,25 +10,25 @@ import pytest
 import torch
 from torch import nn
 
-from assay import training
 from assay.attacks.methods.method import build_search
-from assay.attacks.victims.transfer import Bare
-from assay.classifiers import adversarial as module
-from assay.classifiers.adversarial import Adversarial, clean_rows, perturb, step_size
-from assay.classifiers.network import build_classifier, load_classifier
-from assay.classifiers.train import train_classifier
+from assay.attacks.threats.transfer import Bare
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, read_manifest
-from assay.ranks import Ranks
-from assay.reporting.work import classifier_size, sizes_of_study, work
+from assay.networks.classifier import build_classifier, load_classifier
+from assay.planning.resources import JobNeeds
+from assay.planning.specs import Specs
+from assay.planning.work import classifier_size, sizes_of_study, work
 from assay.stacks import read_stack
 from assay.study.attacks import PgdAttack
 from assay.study.classifiers import AdversarialTraining, Classifier, ClassifierSpec
 from assay.study.images import ImagesSpec
 from assay.study.parse import read_study
-from assay.study.resources import JobNeeds
-from assay.study.specs import Specs
-from assay.training import Checkpoints
+from assay.training import steps as training
+from assay.training.classifier import train_classifier
+from assay.training.objectives import adversarial as module
+from assay.training.objectives.adversarial import Adversarial, clean_rows, perturb, step_size
+from assay.training.ranks import Ranks
+from assay.training.steps import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -256,7 +256,7 @@ def test_two_ranks_give_the_loss_curve_of_one(few: Path, tmp_path: Path) -> None
         out = tmp_path / str(ranks)
         program = [
             sys.executable,
-            "scripts/train_classifier.py",
+            "workflow/stages/train_classifier.py",
             "--ranks",
             str(ranks),
             "--spec",
@@ -296,11 +296,11 @@ def study(adversarial: dict | None):
 
 
 def test_plain_classifiers_do_not_depend_on_this_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.study.fingerprint import reachable
+    from assay.planning.fingerprint import reachable
 
     path = Path(module.__file__)
-    assert path not in reachable("scripts/train_classifier.py")
-    assert path in reachable("scripts/train_classifier.py", "assay.classifiers.adversarial")
+    assert path not in reachable("workflow/stages/train_classifier.py")
+    assert path in reachable("workflow/stages/train_classifier.py", "assay.training.objectives.adversarial")
     plain, other = Specs(study(None)), Specs(study({"eps": "2/255"}))
     assert plain.code_of_classifier("resnet") == plain.code("train_classifier")
     assert other.code_of_classifier("resnet") != plain.code_of_classifier("resnet")

@@ -15,9 +15,9 @@ from assay.attacks.methods.apgd import auto_pgd
 from assay.attacks.methods.best import Best
 from assay.attacks.methods.losses import cross_entropy, mean_gradient, named_loss, negative_margin
 from assay.attacks.methods.method import build_search, margin
-from assay.attacks.victims.defended import Expected
-from assay.attacks.victims.transfer import Bare
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.defended import Expected
+from assay.attacks.threats.transfer import Bare
+from assay.attacks.threats.victim import Victim
 from assay.files import AssayError
 from assay.stacks import to_pixels, to_stored
 from assay.study.attacks import AnyAttack, Attack

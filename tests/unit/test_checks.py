@@ -22,11 +22,11 @@ from assay.evaluation.checks.run import COLUMNS, run_checks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
+from assay.planning.cells import Attacked, Cell, attacked_stacks, cells
+from assay.planning.specs import Specs
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
-from assay.study.cells import Attacked, Cell, attacked_stacks, cells
 from assay.study.model import Study
-from assay.study.specs import Specs
 
 ROOT = Path(__file__).parents[2]
 IMAGES, SIDE, DRAWS = 200, 4, 3
@@ -612,9 +612,8 @@ def test_a_truncated_table_of_worst_cases_is_one_clear_line(tmp_path: Path, cut:
 def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Path) -> None:
     study = Study.model_validate(STUDY)
     results = write_study(tmp_path / "checked", study)
-    code = (
-        "import runpy, sys; runpy.run_path('scripts/check.py', run_name='__main__'); assert 'torch' not in sys.modules"
-    )
+    program = "runpy.run_path('workflow/stages/check.py', run_name='__main__')"
+    code = f"import runpy, sys; {program}; assert 'torch' not in sys.modules"
     for name in ("a.csv", "b.csv"):
         command = [sys.executable, "-c", code, "--results", results, "--spec", Specs(study).whole(), "--out"]
         subprocess.run([*command, tmp_path / name], check=True, cwd=ROOT)

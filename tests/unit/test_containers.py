@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from assay import containers
 from assay.files import AssayError
-from assay.study.fingerprint import reachable
+from assay.planning import containers
+from assay.planning.fingerprint import reachable
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
@@ -26,7 +26,7 @@ STAGES = {
 }
 FOUND_BY_NAME = {
     "data": ["assay.data"],
-    "torch": ["assay.classifiers", "assay.purifiers", "assay.attacks"],
+    "torch": ["assay.networks", "assay.training.objectives", "assay.purifiers", "assay.attacks"],
     "report": [],
 }
 PROJECTS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}
@@ -80,7 +80,7 @@ def test_an_image_holds_all_that_its_stages_import(kind):
         for path in (ROOT / "src").joinpath(*package.split(".")).glob("*.py")
     ]
     names = set()
-    for path in reachable(*(f"scripts/{stage}.py" for stage in STAGES[kind]), *modules):
+    for path in reachable(*(f"workflow/stages/{stage}.py" for stage in STAGES[kind]), *modules):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}

@@ -335,7 +335,7 @@ def test_two_processes_that_want_one_file_download_it_once(serve, path: Path) ->
         second_waits.wait(60)
         whole(handler, start)
 
-    script = Path(__file__).parents[2] / "scripts/fetch_images.py"
+    script = Path(__file__).parents[2] / "workflow/stages/fetch_images.py"
     spec = json.dumps({"file": NAME, "checksum": HASH})
     mirror = serve(whole_in_the_end)
     command = [sys.executable, script, "--spec", spec, "--mirrors", mirror, "--out", path.parent]

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from assay.denoiser import Denoiser
-from assay.diffusion.network import build_network
+from assay.diffusion import samplers
+from assay.diffusion.denoiser import Denoiser
+from assay.diffusion.schedule import Schedule
+from assay.networks.unet import build_network
 from assay.noise import step_noise
 from assay.purifiers import noise as forward_noise
-from assay.purifiers import samplers
 from assay.purifiers.purifier import Purify, sampled
-from assay.schedule import Schedule
 from assay.study.diffusions import Diffusion
 from assay.study.purifiers import NoisePurifier
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.diffusion.network import build_network
 from assay.files import write_json
-from assay.reporting.past import START_UP, Past
-from assay.reporting.plan import Job, estimates, render
-from assay.reporting.work import classifier_size, sizes_of_results, sizes_of_study, split_place, work
+from assay.networks.unet import build_network
+from assay.planning.past import START_UP, Past
+from assay.planning.plan import Job, estimates, render
+from assay.planning.specs import Specs
+from assay.planning.unet_size import unet_size
+from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, split_place, work
 from assay.study.diffusions import Diffusion
 from assay.study.parse import parse_study
-from assay.study.specs import Specs
-from assay.study.unet_size import unet_size
 
 SIDE, IMAGES, DRAWS = 32, 100, 2
 STACK = "adversarial/net/pgd/eps-4_255/undefended"

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
 from assay.attacks.methods.geometry import length
-from assay.attacks.victims.defended import Expected
-from assay.attacks.victims.transfer import Bare
-from assay.attacks.victims.victim import Victim
-from assay.classifiers.network import Normalised, build_classifier, write_classifier
+from assay.attacks.threats.defended import Expected
+from assay.attacks.threats.transfer import Bare
+from assay.attacks.threats.victim import Victim
 from assay.defended import Defended
 from assay.evaluation.checks import probed
 from assay.evaluation.probes.active import corner, pattern, probe_active
@@ -27,6 +26,7 @@ from assay.evaluation.probes.convergence import probe_convergence, twice_the_dra
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.sample import Sample, spread, take
 from assay.files import artifact
+from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack, write_stack
 from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack
 from assay.study.classifiers import Classifier
@@ -366,7 +366,7 @@ def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, th
     adversarial = study / threat
     attack_stack(AttackSpec.model_validate(spec), "", study / "images", study / "classifier", None, adversarial, 1)
     checks = {"images": 8, "gradients": True, "convergence": True, "active": True}
-    command = [sys.executable, "scripts/probe.py", "--spec", json.dumps(spec | {"checks": checks})]
+    command = [sys.executable, "workflow/stages/probe.py", "--spec", json.dumps(spec | {"checks": checks})]
     command += ["--images", study / "images", "--attacked", adversarial, "--classifier", study / "classifier"]
     found = []
     for name in ("a", "b"):
@@ -391,7 +391,15 @@ def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, th
 def test_only_what_is_asked_for_is_probed(study: Path) -> None:
     spec = SPECS["transfer"] | {"batch_size": 8, "seed": 0, "checks": {"images": 4, "gradients": True}}
     folders = ["--images", study / "images", "--attacked", study / "images", "--classifier", study / "classifier"]
-    command = [sys.executable, "scripts/probe.py", "--spec", json.dumps(spec), *folders, "--out", study / "some"]
+    command = [
+        sys.executable,
+        "workflow/stages/probe.py",
+        "--spec",
+        json.dumps(spec),
+        *folders,
+        "--out",
+        study / "some",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert list(json.loads((study / "some/probe.json").read_text())) == ["gradients"]
 

@@ -10,30 +10,30 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assay.classifiers import importing
-from assay.classifiers.importing import import_classifier, is_softmax
-from assay.classifiers.network import build_classifier, load_classifier
-from assay.classifiers.published import from_tiatoolbox, read_published
 from assay.data.prepare import prepare_images
-from assay.denoiser import load_denoiser
+from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
-from assay.diffusion.network import build_network
-from assay.diffusion.published import OLD_ATTENTION, with_new_names
-from assay.diffusion.train import train_diffusion
+from assay.diffusion.schedule import Schedule
 from assay.diffusion.validation import noise_loss
 from assay.files import AssayError, read_manifest, sha256
-from assay.libraries import import_library
-from assay.published import Source, read_weights
-from assay.reporting.work import classifier_size, sizes_of_results, sizes_of_study, work
-from assay.schedule import Schedule
+from assay.networks import importing
+from assay.networks.classifier import build_classifier, load_classifier
+from assay.networks.importing import import_classifier, is_softmax
+from assay.networks.libraries import import_library
+from assay.networks.published import Source, read_weights
+from assay.networks.published_classifier import from_tiatoolbox, read_published
+from assay.networks.published_unet import OLD_ATTENTION, with_new_names
+from assay.networks.unet import build_network
+from assay.planning.resources import JobNeeds
+from assay.planning.sources import source_input
+from assay.planning.specs import Specs
+from assay.planning.unet_size import unet_size
+from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import Diffusion, DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.images import ImagesSpec
 from assay.study.parse import parse_study
-from assay.study.resources import JobNeeds
-from assay.study.sources import source_input
-from assay.study.specs import Specs
-from assay.study.unet_size import unet_size
+from assay.training.diffusion import train_diffusion
 
 CPU = torch.device("cpu")
 SIDE = 16

@@ -25,12 +25,12 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
+from assay.planning.cells import Cell, Defence, attacked_stacks, cells
+from assay.planning.specs import Specs
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
 from assay.stacks import write_stack
-from assay.study.cells import Cell, Defence, attacked_stacks, cells
 from assay.study.model import Study
-from assay.study.specs import Specs
 from study_tables import finding, write_tables
 
 ROOT = Path(__file__).parents[2]
@@ -416,7 +416,7 @@ def test_program_writes_the_report_and_imports_no_network_library(study: tuple[P
     script = (
         "import runpy, sys\n"
         "sys.argv = ['report.py', *sys.argv[1:]]\n"
-        f"runpy.run_path({str(ROOT / 'scripts' / 'report.py')!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(ROOT / 'workflow' / 'stages' / 'report.py')!r}, run_name='__main__')\n"
         "heavy = {'torch', 'timm', 'diffusers', 'torchattacks'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -428,7 +428,7 @@ def test_program_writes_the_report_and_imports_no_network_library(study: tuple[P
 
 def test_program_fails_in_one_line(tmp_path: Path):
     options = ["--results", str(tmp_path), "--spec", json.dumps(copy.deepcopy(demo())), "--out", str(tmp_path / "r")]
-    command = [sys.executable, str(ROOT / "scripts" / "report.py"), *options]
+    command = [sys.executable, str(ROOT / "workflow" / "stages" / "report.py"), *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")

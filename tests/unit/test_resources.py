@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from assay.files import AssayError
+from assay.planning.resources import GPU_STAGES, MIN_MINUTES, JobNeeds
+from assay.planning.site import read_site, slurm_site
 from assay.study.parse import read_study
-from assay.study.resources import GPU_STAGES, MIN_MINUTES, JobNeeds
-from assay.study.site import read_site, slurm_site
 
 DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
 
@@ -157,6 +157,6 @@ def test_an_unknown_setting_is_one_line_that_names_the_known_ones(tmp_path):
 
 
 def test_the_slurm_profile_ends_at_once_where_there_is_no_sbatch(monkeypatch):
-    monkeypatch.setattr("assay.study.site.shutil.which", lambda program: None)
+    monkeypatch.setattr("assay.planning.site.shutil.which", lambda program: None)
     with pytest.raises(SystemExit, match=r"^error: profile slurm: sbatch is not on PATH; .*--profile slurm$"):
         slurm_site()

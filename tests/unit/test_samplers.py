@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from assay.denoiser import Denoiser
+from assay.diffusion import samplers
+from assay.diffusion.denoiser import Denoiser
+from assay.diffusion.schedule import Schedule
 from assay.files import AssayError
-from assay.libraries import import_library
+from assay.networks.libraries import import_library
 from assay.noise import StepNoise, step_noise
-from assay.purifiers import samplers
 from assay.purifiers.purifier import sampled
-from assay.schedule import Schedule
 
 
 class Output:

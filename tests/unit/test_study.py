@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from assay.files import AssayError
-from assay.study import document, fingerprint
-from assay.study.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
+from assay.planning import fingerprint
+from assay.planning.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
+from assay.planning.specs import Specs
+from assay.study import document
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.parse import parse_study, read_study
-from assay.study.specs import Specs
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -210,7 +211,7 @@ def test_swapped_numbers_change_the_spec_and_reordered_keys_do_not() -> None:
 
 
 def test_planning_imports_no_torch_and_no_pandas() -> None:
-    code = "import sys, assay.study.specs, assay.study.parse, assay.study.locks; print(*sys.modules)"
+    code = "import sys, assay.planning.specs, assay.study.parse, assay.planning.locks; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "pandas", "numpy", "matplotlib"} & set(modules)
 
@@ -219,17 +220,18 @@ def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
     def names(*entries: str) -> set[str]:
         return {path.relative_to(ROOT).as_posix() for path in fingerprint.reachable(*entries)}
 
-    purify = names("scripts/purify.py", "assay.purifiers.ddpm")
-    assert {"src/assay/purifiers/samplers.py", "src/assay/noise.py", "src/assay/denoiser.py"} <= purify
+    purify = names("workflow/stages/purify.py", "assay.purifiers.ddpm")
+    assert {"src/assay/diffusion/samplers.py", "src/assay/noise.py", "src/assay/diffusion/denoiser.py"} <= purify
     assert not any("attacks" in name or "reporting" in name or "purifiers/noise" in name for name in purify)
-    transfer = names("scripts/attack.py", "assay.attacks.victims.transfer", "assay.attacks.methods.pgd")
+    transfer = names("workflow/stages/attack.py", "assay.attacks.threats.transfer", "assay.attacks.methods.pgd")
     assert not any("purifiers/" in name and "study" not in name for name in transfer)
     for stage in ("train_classifier", "train_diffusion"):
         assert not any(
-            "src/assay/purifiers" in name or "src/assay/attacks" in name for name in names(f"scripts/{stage}.py")
+            "src/assay/purifiers" in name or "src/assay/attacks" in name
+            for name in names(f"workflow/stages/{stage}.py")
         )
     for stage in ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe", "choose_sigma"):
-        grid = {"src/assay/study/model.py", "src/assay/study/cells.py"} & names(f"scripts/{stage}.py")
+        grid = {"src/assay/study/model.py", "src/assay/planning/cells.py"} & names(f"workflow/stages/{stage}.py")
         assert not grid, f"what the config may hold makes no {stage} job anew"
 
 

@@ -15,9 +15,9 @@ from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
 from assay.evaluation.worst_case import COLUMNS as WORST
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
+from assay.planning.specs import Specs
 from assay.reporting.read import read_summary
 from assay.study.parse import parse_study
-from assay.study.specs import Specs
 
 ROOT = Path(__file__).parents[2]
 LABELS = np.array([0, 1, 1, 0])
@@ -277,7 +277,7 @@ def spec(tmp_path):
 
 
 def run_program(folder, spec):
-    command = [sys.executable, "scripts/summarise.py", "--scores", folder, "--images", folder / "images"]
+    command = [sys.executable, "workflow/stages/summarise.py", "--scores", folder, "--images", folder / "images"]
     command += ["--spec", spec, "--out"]
     return subprocess.run([*command, folder / "summary.csv"], cwd=ROOT, capture_output=True, text=True)
 

@@ -12,30 +12,30 @@ from torch import Tensor, nn
 from assay.attacks.attack import attack_stack
 from assay.attacks.methods.losses import mean_gradient, negative_margin
 from assay.attacks.methods.method import build_search, margin
-from assay.attacks.victims.blackbox import without_gradient
-from assay.attacks.victims.bpda import straight_through
-from assay.attacks.victims.defended import Expected
-from assay.attacks.victims.victim import Victim, build_victim
+from assay.attacks.threats.blackbox import without_gradient
+from assay.attacks.threats.bpda import straight_through
+from assay.attacks.threats.defended import Expected
+from assay.attacks.threats.victim import Victim, build_victim
 from assay.batches import Part
-from assay.classifiers.network import build_classifier, load_classifier, write_classifier
 from assay.defended import Defended
-from assay.diffusion.network import build_network, write_diffusion
+from assay.diffusion.schedule import Schedule
 from assay.evaluation.classify import classify_stack
 from assay.files import AssayError, artifact, read_manifest
+from assay.networks.classifier import build_classifier, load_classifier, write_classifier
+from assay.networks.unet import build_network, write_diffusion
 from assay.noise import image_key
+from assay.planning.cells import cells
+from assay.planning.resources import JobNeeds
+from assay.planning.specs import Specs
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
-from assay.schedule import Schedule
 from assay.stacks import read_stack, read_table, write_stack
 from assay.study.attacks import AttackSpec
-from assay.study.cells import cells
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.evaluation import ClassifySpec
 from assay.study.parse import parse_study
 from assay.study.purifiers import DdpmPurifier, PurifySpec
-from assay.study.resources import JobNeeds
-from assay.study.specs import Specs
 
 SIDE, IMAGES, BATCH, SEED = 16, 10, 4, 3
 CPU = torch.device("cpu")

@@ -14,11 +14,11 @@ from PIL import Image
 
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.files import AssayError, artifact
+from assay.planning.plan import Job, past_times, reason_kind
+from assay.planning.plan import render as render_plan
 from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
 from assay.reporting.inspection import choose, describe, locate, view
-from assay.reporting.plan import Job, past_times, reason_kind
-from assay.reporting.plan import render as render_plan
 from assay.reporting.sheet import amplification, columns
 from assay.stacks import write_stack
 
@@ -34,7 +34,8 @@ PURIFIED_RIGHT = np.array([[1, 0], [1, 1], [0, 1], [0, 0], [1, 1], [0, 0]], bool
 
 
 def run(program, *arguments):
-    command = [sys.executable, f"scripts/{program}.py", *map(str, arguments)]
+    folder = "scripts" if (ROOT / f"scripts/{program}.py").is_file() else "workflow/stages"
+    command = [sys.executable, f"{folder}/{program}.py", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
@@ -93,35 +94,18 @@ def study(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "tiny"))
 
 
-# the name inspect
-
-
-def test_python_finds_its_own_inspect_although_ours_comes_first():
-    code = (
-        "import sys; sys.path.insert(0, 'scripts'); import dataclasses, inspect;"
-        "assert inspect is sys.modules['inspect'] and inspect.signature(len);"
-        "print(inspect.__file__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert Path(done.stdout.strip()).parent == Path(subprocess.__file__).parent
+# all programs
 
 
 def test_every_program_starts():
-    programs = [path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if "parser" in path.read_text()]
+    programs = [path.stem for folder in ("scripts", "workflow/stages") for path in sorted((ROOT / folder).glob("*.py"))]
     with ThreadPoolExecutor(2) as pool:
         for program, done in zip(programs, pool.map(lambda program: run(program, "--help"), programs), strict=True):
             assert (done.returncode, done.stderr) == (0, ""), program
             assert done.stdout.startswith(f"usage: {program}.py"), program
 
 
-@pytest.mark.parametrize(("folder", "command"), [("scripts", ["inspect.py"]), (".", ["-P", "scripts/inspect.py"])])
-def test_inspect_runs_however_it_is_called(folder, command):
-    done = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT / folder, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "--fooled" in done.stdout
-
-
-# inspect
+# view
 
 
 def test_a_stack_is_found_in_its_study(made):
@@ -206,7 +190,7 @@ def test_the_description_gives_table_and_verdicts(made):
 
 
 def test_inspect_writes_a_contact_sheet_where_it_says(study):
-    done = run("inspect", study / "purified" / ATTACKED / "noise/sigma-0.1", "--count", 4)
+    done = run("view", study / "purified" / ATTACKED / "noise/sigma-0.1", "--count", 4)
     assert done.returncode == 0, done.stderr
     path = study / "inspect/purified-net-pgd-eps-8_255-undefended-noise-sigma-0.1.png"
     assert done.stdout.endswith(f"4 images: {path}\n")
@@ -217,7 +201,7 @@ def test_inspect_writes_a_contact_sheet_where_it_says(study):
 
 def test_inspect_writes_a_tiff_that_imagej_reads(study):
     path = study / "some.tif"
-    done = run("inspect", study / "adversarial" / ATTACKED, "--fooled", "--tiff", path)
+    done = run("view", study / "adversarial" / ATTACKED, "--fooled", "--tiff", path)
     assert done.returncode == 0, done.stderr
     assert not (study / "inspect").exists()
     with tifffile.TiffFile(path) as file:
@@ -234,7 +218,7 @@ def test_inspect_writes_a_tiff_that_imagej_reads(study):
 
 
 def test_inspect_fails_in_one_line(study):
-    done = run("inspect", study / "nowhere")
+    done = run("view", study / "nowhere")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

@@ -11,20 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from assay import training
-from assay.classifiers import train as classifier_training
-from assay.classifiers.network import build_classifier, load_classifier
-from assay.classifiers.train import train_classifier
 from assay.data.prepare import prepare_images
-from assay.denoiser import load_denoiser
-from assay.diffusion.train import train_diffusion
+from assay.diffusion.denoiser import load_denoiser
 from assay.files import AssayError, artifact
-from assay.libraries import import_library
-from assay.ranks import join_ranks
+from assay.networks.classifier import build_classifier, load_classifier
+from assay.networks.libraries import import_library
 from assay.study.classifiers import Classifier, ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
 from assay.study.images import ImagesSpec
-from assay.training import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
+from assay.training import classifier as classifier_training
+from assay.training import steps as training
+from assay.training.classifier import train_classifier
+from assay.training.diffusion import train_diffusion
+from assay.training.ranks import join_ranks
+from assay.training.steps import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
 
 CLASSIFIER = {
     "network": "timm/resnet18",
@@ -184,7 +184,7 @@ def test_diffusion_training_lowers_the_loss(images: Path, tmp_path: Path) -> Non
 
 
 def test_training_covers_max_sigma_and_stops_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.schedule import Schedule
+    from assay.diffusion.schedule import Schedule
 
     schedule = Schedule("linear", 1000)
     last = schedule.last_step(0.3)
@@ -250,7 +250,7 @@ def test_a_classifier_whose_output_is_no_table_of_logits_is_refused_before_train
     ],
 )
 def test_a_stage_imports_only_what_it_uses(stage: str, unwanted: set[str]) -> None:
-    code = f"import sys, runpy; runpy.run_path('scripts/{stage}.py'); print(*sys.modules)"
+    code = f"import sys, runpy; runpy.run_path('workflow/stages/{stage}.py'); print(*sys.modules)"
     root = Path(__file__).parent.parent.parent
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
     assert not unwanted & set(shown.split())
@@ -259,7 +259,7 @@ def test_a_stage_imports_only_what_it_uses(stage: str, unwanted: set[str]) -> No
 @pytest.mark.parametrize("library", ["timm", "torchvision", "diffusers.models.unets.unet_2d"])
 def test_libraries_import_without_the_compiler_which_still_works_afterwards(library: str) -> None:
     code = (
-        "import sys; from assay.libraries import import_library\n"
+        "import sys; from assay.networks.libraries import import_library\n"
         f"import_library({library!r})\n"
         "assert 'torch._dynamo' not in sys.modules\n"
         "import torch, torch._dynamo\n"
@@ -272,7 +272,7 @@ def test_libraries_import_without_the_compiler_which_still_works_afterwards(libr
 def test_a_purifier_loads_its_network_without_timm(images: Path, tmp_path: Path) -> None:
     folder = train("diffusion", images, tmp_path / "a")
     code = (
-        "import sys, torch; from pathlib import Path; from assay.denoiser import load_denoiser\n"
+        "import sys, torch; from pathlib import Path; from assay.diffusion.denoiser import load_denoiser\n"
         f"load_denoiser(Path({str(folder)!r}), torch.device('cpu'))\n"
         "print(*sys.modules)"
     )
@@ -315,7 +315,14 @@ def test_two_ranks_give_the_loss_curve_of_one(kind: str, images: Path, tmp_path:
     histories = []
     for ranks in (1, 2):
         out = tmp_path / str(ranks)
-        program = [sys.executable, f"scripts/train_{kind}.py", "--ranks", str(ranks), "--spec", spec.model_dump_json()]
+        program = [
+            sys.executable,
+            f"workflow/stages/train_{kind}.py",
+            "--ranks",
+            str(ranks),
+            "--spec",
+            spec.model_dump_json(),
+        ]
         places = ["--train", images / "train", "--validation", images / "validation", "--out", out]
         subprocess.run([*program, *map(str, places)], check=True, cwd=root)
         histories.append(pd.read_csv(out / "history.csv"))

@@ -9,13 +9,13 @@ import pytest
 
 from assay.evaluation.comparisons import COLUMNS as PAIRS
 from assay.files import AssayError
+from assay.planning.cells import Attacked, Cell, Defence
 from assay.reporting.beats import beats, rankings
 from assay.reporting.checks import families_of, totals
 from assay.reporting.page import write_report
 from assay.reporting.read import read_checks, read_comparisons, read_summary, read_worst_cases
 from assay.reporting.trust import Checked, Judge, places_of
 from assay.reporting.worst import balls, worst
-from assay.study.cells import Attacked, Cell, Defence
 from study_tables import finding, write_tables
 
 EPS, SMALL = 8 / 255, 4 / 255

@@ -79,7 +79,7 @@ class Checkout:
         environment: dict[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
     ) -> subprocess.CompletedProcess:
-        """A program of scripts/, run by hand."""
+        """A stage's program, run by hand."""
         return subprocess.run(
             [*self.command(name), *map(str, arguments)],
             cwd=self.root,
@@ -91,7 +91,7 @@ class Checkout:
         )
 
     def command(self, name: str) -> list[str]:
-        return [sys.executable, f"scripts/{name}.py"]
+        return [sys.executable, f"workflow/stages/{name}.py"]
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one place where `old` stands in a file."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from assay.study.locks import clear_stale_locks
+from assay.planning.locks import clear_stale_locks
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def folder(tmp_path):
 
 def run_elsewhere(folder, ending=""):
     """Another process that parses the workflow: it clears stale locks and notes itself."""
-    code = f"from pathlib import Path; from assay.study.locks import clear_stale_locks as c; c(Path({str(folder)!r}))"
+    code = (
+        f"from pathlib import Path; from assay.planning.locks import clear_stale_locks as c; c(Path({str(folder)!r}))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code}\nprint('noted', flush=True)\n{ending}"],
         stdin=subprocess.PIPE,

@@ -16,10 +16,10 @@ import yaml
 from checkout import ROOT, Checkout
 from safetensors.torch import save_file
 
-from assay.diffusion.network import build_network
 from assay.evaluation.scores import read_scores
 from assay.evaluation.statistics.intervals import accuracy_interval
-from assay.libraries import import_library
+from assay.networks.libraries import import_library
+from assay.networks.unet import build_network
 from assay.study.diffusions import Diffusion
 from fake_pcam import patches, write_kaggle, write_pcam
 

@@ -14,7 +14,7 @@ END = {"summarise", "check", "report"}
 DEFENDED = {("clean", NOISE), ("clean", ONESHOT), ("clean", DDPM), (PGD, NOISE), (PGD, ONESHOT), (ADAPTIVE, ONESHOT)}
 DENOISED = {(stack, defence) for stack, defence in DEFENDED if defence != NOISE}
 UNDEFENDED = {"classify resnet clean none 0", f"classify resnet {PGD} none 0"}
-SAMPLERS = "src/assay/purifiers/samplers.py"
+SAMPLERS = "src/assay/diffusion/samplers.py"
 BIG = ("images.tif", "table.csv", "scores.csv", "history.csv", "config.json", "samples.png")
 
 
@@ -40,7 +40,7 @@ def test_a_fresh_study_plans_every_job_once(fresh):
 
 
 def test_the_copy_runs_and_fingerprints_its_own_code(finished):
-    code = "import assay.study.fingerprint as f; print(f.__file__, f.PACKAGE)"
+    code = "import assay.planning.fingerprint as f; print(f.__file__, f.PACKAGE)"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=finished.root, env=finished.environment(), capture_output=True, text=True
     ).stdout.split()
@@ -139,7 +139,7 @@ def test_changed_code_of_one_purifier_plans_that_purifier_alone(study):
 
 
 def test_changed_training_code_plans_training_and_after(study):
-    study.append("src/assay/diffusion/train.py", "\nNEW = 1\n")
+    study.append("src/assay/training/diffusion.py", "\nNEW = 1\n")
     assert study.plan() == {"train_diffusion unet"} | AFTER_DIFFUSION
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from assay import containers
+from assay.planning import containers
 
 IN_CONTAINERS = ("--profile", "profiles/containers")
 NEEDED = ("bash", "sh", "env", "uname", "which", "git")

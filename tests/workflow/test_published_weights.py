@@ -10,8 +10,8 @@ from checkout import Checkout
 from safetensors.torch import save_file
 from torch import nn
 
-from assay.diffusion.network import build_network
-from assay.libraries import import_library
+from assay.networks.libraries import import_library
+from assay.networks.unet import build_network
 from assay.stacks import read_stack
 from assay.study.diffusions import Diffusion
 

@@ -6,16 +6,16 @@ import torch
 from checkout import differences
 from pydantic import TypeAdapter
 
-from assay import training
 from assay.attacks.methods.method import build_search
-from assay.attacks.victims.transfer import Bare
-from assay.classifiers.train import train_classifier
-from assay.diffusion.train import train_diffusion
+from assay.attacks.threats.transfer import Bare
 from assay.files import read_manifest
 from assay.resume import Resume
 from assay.study.attacks import AnyAttack
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
+from assay.training import steps as training
+from assay.training.classifier import train_classifier
+from assay.training.diffusion import train_diffusion
 
 STEPS = 6
 KINDS = {

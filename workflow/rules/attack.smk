@@ -32,7 +32,7 @@ rule attack_part:
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
         selected=lambda wildcards: selected_option(SPECS.sigma_of_attack(wildcards.attacked_path)),
     shell:
-        "python scripts/attack.py"
+        "python workflow/stages/attack.py"
         " --images $(dirname {input.images})"
         " --classifier $(dirname {input.classifier})"
         " {params.diffusion}"
@@ -78,7 +78,7 @@ rule attack:
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
         selected=lambda wildcards: selected_option(SPECS.sigma_of_attack(wildcards.attacked_path)),
     shell:
-        "python scripts/attack.py"
+        "python workflow/stages/attack.py"
         " --images $(dirname {input.images})"
         " --classifier $(dirname {input.classifier})"
         " {params.diffusion}"

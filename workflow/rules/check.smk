@@ -34,7 +34,7 @@ rule probe:
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
         selected=lambda wildcards: selected_option(SPECS.sigma_of_attack(wildcards.attacked_path)),
     shell:
-        "python scripts/probe.py"
+        "python workflow/stages/probe.py"
         " --images $(dirname {input.images})"
         " --attacked $(dirname {input.attacked})"
         " --classifier $(dirname {input.classifier})"
@@ -82,7 +82,7 @@ rule check:
         code=SPECS.code("check"),
         selected=selected_option("selected" if STUDY.selection else ""),
     shell:
-        "python scripts/check.py"
+        "python workflow/stages/check.py"
         " --results $(dirname {output})"
         " {params.selected}"
         " --spec {params.spec:q}"

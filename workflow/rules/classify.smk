@@ -29,7 +29,7 @@ rule classify:
         spec=SPECS.classify(),
         code=SPECS.code("classify"),
     shell:
-        "python scripts/classify.py"
+        "python workflow/stages/classify.py"
         " --images $(dirname {input.images})"
         " --classifier $(dirname {input.classifier})"
         " --spec {params.spec:q}"
@@ -80,7 +80,7 @@ rule summarise:
         code=SPECS.code("summarise"),
         selected=selected_option("selected" if STUDY.selection else ""),
     shell:
-        "python scripts/summarise.py"
+        "python workflow/stages/summarise.py"
         " --scores $(dirname {output.summary})/scores"
         " --images $(dirname {input.images})"
         " {params.selected}"

@@ -6,14 +6,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from assay.containers import RECIPES, image, require_images
+from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
-from assay.study.interpreter import provide_python
-from assay.study.locks import clear_stale_locks
+from assay.planning.interpreter import provide_python
+from assay.planning.locks import clear_stale_locks
 from assay.study.parse import parse_study
-from assay.study.resources import JobNeeds
-from assay.study.sources import source_input
-from assay.study.specs import Specs, split_of
+from assay.planning.resources import JobNeeds
+from assay.planning.sources import source_input
+from assay.planning.specs import Specs, split_of
 
 if not workflow.overwrite_configfiles:
 

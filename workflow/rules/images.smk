@@ -23,7 +23,7 @@ rule prepare_images:
         spec=lambda wildcards: SPECS.images(wildcards.split),
         code=SPECS.code_of_images(),
     shell:
-        "python scripts/prepare_images.py"
+        "python workflow/stages/prepare_images.py"
         " {resources.source}"
         " --spec {params.spec:q}"
         " --code {params.code}"
@@ -50,4 +50,7 @@ rule check_images:
     params:
         code=SPECS.code("check_images"),
     shell:
-        "python scripts/check_images.py" " --images $(dirname {input.images})" " --out {output}" " 2>&1 | tee {log}"
+        "python workflow/stages/check_images.py"
+        " --images $(dirname {input.images})"
+        " --out {output}"
+        " 2>&1 | tee {log}"

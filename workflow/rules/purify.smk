@@ -28,7 +28,7 @@ rule purify_part:
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
         selected=lambda wildcards: selected_option(wildcards.sigma),
     shell:
-        "python scripts/purify.py"
+        "python workflow/stages/purify.py"
         " --images $(dirname {input.images})"
         " {params.diffusion}"
         " {params.selected}"
@@ -70,7 +70,7 @@ rule purify:
         diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
         selected=lambda wildcards: selected_option(wildcards.sigma),
     shell:
-        "python scripts/purify.py"
+        "python workflow/stages/purify.py"
         " --images $(dirname {input.images})"
         " {params.diffusion}"
         " {params.selected}"

@@ -28,7 +28,7 @@ rule report:
         spec=SPECS.whole(),
         code=SPECS.code("report"),
     shell:
-        "python scripts/report.py"
+        "python workflow/stages/report.py"
         " --results $(dirname {output})"
         " --spec {params.spec:q}"
         " --out {output}"

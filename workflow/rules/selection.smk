@@ -25,7 +25,7 @@ rule choose_sigma:
         spec=SPECS.choose_sigma(),
         code=SPECS.code("choose_sigma"),
     shell:
-        "python scripts/choose_sigma.py"
+        "python workflow/stages/choose_sigma.py"
         " --scores $(dirname {output.sigma})/scores"
         " --images $(dirname {input.images})"
         " --spec {params.spec:q}"

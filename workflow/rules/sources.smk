@@ -18,7 +18,7 @@ rule fetch_images:
     params:
         spec=lambda wildcards: SPECS.fetch(wildcards.file),
     shell:
-        "python scripts/fetch_images.py"
+        "python workflow/stages/fetch_images.py"
         " --mirrors {resources.mirrors:q}"
         " --spec {params.spec:q}"
         " --out $(dirname {output})"
@@ -46,7 +46,7 @@ rule index_images:
         spec=SPECS.index(),
         code=SPECS.code_of_index(),
     shell:
-        "python scripts/index_images.py"
+        "python workflow/stages/index_images.py"
         " --folder {resources.folder:q}"
         " --spec {params.spec:q}"
         " --code {params.code}"

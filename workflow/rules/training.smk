@@ -37,7 +37,7 @@ rule train_classifier:
         spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
         code=lambda wildcards: SPECS.code_of_classifier(wildcards.classifier),
     shell:
-        "ASSAY_MINUTES={resources.runtime} python scripts/train_classifier.py"
+        "ASSAY_MINUTES={resources.runtime} python workflow/stages/train_classifier.py"
         " --train $(dirname {input.train})"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
@@ -72,7 +72,7 @@ rule import_classifier:
         spec=lambda wildcards: SPECS.classifier(wildcards.classifier),
         code=SPECS.code("import_classifier"),
     shell:
-        "python scripts/import_classifier.py"
+        "python workflow/stages/import_classifier.py"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
         " --code {params.code}"
@@ -123,7 +123,7 @@ rule train_diffusion:
         spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
         code=SPECS.code("train_diffusion"),
     shell:
-        "ASSAY_MINUTES={resources.runtime} python scripts/train_diffusion.py"
+        "ASSAY_MINUTES={resources.runtime} python workflow/stages/train_diffusion.py"
         " --train $(dirname {input.train})"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
@@ -165,7 +165,7 @@ rule import_diffusion:
         spec=lambda wildcards: SPECS.diffusion(wildcards.diffusion),
         code=SPECS.code("import_diffusion"),
     shell:
-        "python scripts/import_diffusion.py"
+        "python workflow/stages/import_diffusion.py"
         " --validation $(dirname {input.validation})"
         " --spec {params.spec:q}"
         " --code {params.code}"

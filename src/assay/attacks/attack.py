@@ -12,7 +12,7 @@ from assay import device as devices
 from assay.attacks.ball import boundary, project, sizes
 from assay.attacks.methods.best import margins, require_finite
 from assay.attacks.methods.method import Search, build_search
-from assay.attacks.victims.victim import Victim, build_victim
+from assay.attacks.threats.victim import Victim, build_victim
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError, artifact
 from assay.noise import derive_seed

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay import device as devices
-from assay.denoiser import Denoiser
-from assay.diffusion.network import LIBRARIES, check_size, write_diffusion
-from assay.diffusion.published import read_published
+from assay.diffusion.denoiser import Denoiser
+from assay.diffusion.schedule import Schedule
 from assay.diffusion.validation import denoising_error, validate, write_sheet
 from assay.files import artifact
+from assay.networks.published import Source, note
+from assay.networks.published_unet import read_published
+from assay.networks.unet import LIBRARIES, check_size, write_diffusion
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.published import Source, note
-from assay.schedule import Schedule
 from assay.stacks import Stack, read_stack
 from assay.study.diffusions import PublishedDiffusion, PublishedDiffusionSpec
 

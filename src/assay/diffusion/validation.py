@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assay.denoiser import Denoiser
+from assay.diffusion.denoiser import Denoiser
+from assay.diffusion.schedule import Schedule
 from assay.noise import derive_seed, normal, step_noise
-from assay.schedule import Schedule
 from assay.stacks import Stack, to_pixels
 
 VALIDATION_IMAGES = 256

@@ -10,8 +10,8 @@ import torch
 
 from assay import device as devices
 from assay.batches import batch_count, folder_name, load_batch
-from assay.classifiers.network import load_classifier
 from assay.files import artifact
+from assay.networks.classifier import load_classifier
 from assay.program import provenance
 from assay.progress import track
 from assay.stacks import read_stack

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from assay.denoiser import load_denoiser
-from assay.purifiers import samplers
+from assay.diffusion import samplers
+from assay.diffusion.denoiser import load_denoiser
 from assay.purifiers.purifier import Purify, sampled
 from assay.study.purifiers import OneshotPurifier
 

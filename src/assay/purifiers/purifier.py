@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from assay.diffusion.samplers import Denoise, Sampler
 from assay.noise import StepNoise, derive_seed, step_noise
-from assay.purifiers.samplers import Denoise, Sampler
 from assay.study.purifiers import Purifier
 
 # purify(x, noise): x (n, 3, h, w) in [0,1]; noise(0) is the forward noise, noise(k) that of the k-th step down

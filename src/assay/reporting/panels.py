@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from assay.planning.cells import Attacked, Cell, Defence, defence_at
 from assay.reporting.answer import Answer
 from assay.reporting.families import TRANSFER
 from assay.reporting.read import pick, read_images, read_probabilities
@@ -19,7 +20,6 @@ from assay.reporting.training import data_uri
 from assay.reporting.trust import Checked
 from assay.reporting.words import defence_label, eps_label, percent
 from assay.stacks import TABLE, read_table
-from assay.study.cells import Attacked, Cell, Defence, defence_at
 
 IMAGES = 4
 

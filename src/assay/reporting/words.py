@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from assay.study.cells import eps_token, sigma_token
+from assay.planning.cells import eps_token, sigma_token
 
 # What the reader must picture of each threat: (a clause that follows a number, the glossary's line).
 THREATS = {

@@ -18,7 +18,7 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import mean_gradient, named_loss
 from assay.attacks.methods.method import Search
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.study.attacks import ApgdAttack
 from assay.study.fields import Norm
 

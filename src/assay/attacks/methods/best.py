@@ -7,7 +7,7 @@ from torch import Tensor
 
 from assay.attacks.ball import project, storage_bits
 from assay.attacks.methods.method import margin
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.stacks import to_pixels, to_stored
 from assay.study.attacks import Attack
 

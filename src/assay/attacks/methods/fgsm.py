@@ -8,7 +8,7 @@ from torch import Tensor
 from assay.attacks.methods.geometry import ascent, into_ball
 from assay.attacks.methods.losses import mean_gradient, usual_loss
 from assay.attacks.methods.method import Search, for_gradients
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.study.attacks import FgsmAttack
 
 

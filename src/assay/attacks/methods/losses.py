@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.attacks.methods.method import margin
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.files import AssayError
 
 Loss = Callable[[Tensor, Tensor], Tensor]

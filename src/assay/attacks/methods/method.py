@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.logits import margin as margin  # attacks of any method judge by it
 from assay.study.attacks import Attack
 

@@ -6,7 +6,7 @@ import torchattacks
 
 from assay.attacks.methods.method import Search, for_gradients, step_size
 from assay.attacks.methods.projected import projected_gradient
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.study.attacks import PgdAttack
 
 

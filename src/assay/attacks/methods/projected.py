@@ -8,7 +8,7 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import mean_gradient, usual_loss
 from assay.attacks.methods.method import Search, step_size
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.study.attacks import PgdAttack, PgdL2Attack
 
 

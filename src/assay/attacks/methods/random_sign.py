@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from assay.attacks.methods.method import Search
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.noise import normal
 from assay.study.attacks import RandomSignAttack
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from assay.attacks.methods.best import margins
 from assay.attacks.methods.method import Search
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.study.attacks import SquareAttack
 
 

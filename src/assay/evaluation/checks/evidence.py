@@ -16,12 +16,12 @@ from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import Judged, judge_cell, read_whole
 from assay.evaluation.worst_case import GROUP
 from assay.files import MANIFEST, check, read_json
+from assay.planning.cells import Attacked, Cell, attacked_stacks
+from assay.planning.specs import Specs
 from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack
-from assay.study.cells import Attacked, Cell, attacked_stacks
 from assay.study.model import Study
 from assay.study.selection import read_sigma
-from assay.study.specs import Specs
 
 TOLERANCE = 1e-5  # by which the float sum of probabilities may miss 1
 

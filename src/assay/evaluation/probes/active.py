@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from assay.attacks.methods.best import as_stored
 from assay.attacks.methods.geometry import length, random_point
-from assay.attacks.victims.victim import Victim
-from assay.classifiers.network import Normalised
+from assay.attacks.threats.victim import Victim
 from assay.evaluation.probes.gradients import share
 from assay.evaluation.probes.sample import JUDGED, Sample, judge, run_attack
 from assay.files import AssayError
+from assay.networks.classifier import Normalised
 from assay.noise import derive_seed
 from assay.study.attacks import Attack
 

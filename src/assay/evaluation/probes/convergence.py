@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.evaluation.probes.sample import Sample, judge, run_attack
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import sign_flip

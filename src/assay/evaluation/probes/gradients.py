@@ -14,7 +14,7 @@ from torch import Tensor
 
 from assay.attacks.methods.geometry import length
 from assay.attacks.methods.method import margin
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.evaluation.probes.sample import Sample, judge
 
 # L2 lengths of finite differences, pixel units. Along the gradient a network bends soonest, and how soon is its own

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay import device as devices
-from assay.attacks.victims.victim import Victim, build_victim
+from assay.attacks.threats.victim import Victim, build_victim
 from assay.evaluation.probes.active import probe_active
 from assay.evaluation.probes.convergence import probe_convergence
 from assay.evaluation.probes.gradients import probe_gradients

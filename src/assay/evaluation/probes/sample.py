@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assay.attacks.methods.best import as_stored, margins
 from assay.attacks.methods.method import build_search
-from assay.attacks.victims.victim import Victim
+from assay.attacks.threats.victim import Victim
 from assay.noise import derive_seed, image_key
 from assay.stacks import Stack, to_pixels
 from assay.study.attacks import Attack

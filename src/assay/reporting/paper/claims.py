@@ -12,6 +12,7 @@ import pandas as pd
 from assay.evaluation.scores import clusters_of, read_scores
 from assay.evaluation.statistics.paired import paired_difference
 from assay.files import MANIFEST
+from assay.planning.cells import eps_token
 from assay.reporting.paper.published import (
     BARS,
     EPS,
@@ -24,7 +25,6 @@ from assay.reporting.paper.published import (
 from assay.reporting.paper.subjects import Subject, Subjects
 from assay.reporting.read import read_known_slides
 from assay.reporting.words import bracket, count, eps_label, percent, sigma_label
-from assay.study.cells import eps_token
 
 HOLDS, FAILS, OPEN, NOT_MEASURED = "holds", "does not hold", "cannot be told", "not measured"
 PRICE = 0.02  # the paper's loss on clean images: 87 % to 85 %

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from assay.planning.cells import Attacked, Cell, Defence, defence_at
 from assay.reporting.figures import Bar, Line, accuracy_against_noise, accuracy_bars
 from assay.reporting.panels import Picture, picture
 from assay.reporting.paper.published import BARS, SCHEDULE
 from assay.reporting.paper.subjects import Subjects
 from assay.reporting.read import read_images, read_probabilities
 from assay.reporting.trust import Checked
-from assay.study.cells import Attacked, Cell, Defence, defence_at
 
 STEPS_SHOWN = (1, 5, 10, 20, 40, 60, 100, 150, 200, 300)  # ticks of the paper's time axis
 CLEAN_COLOUR, ATTACKED_COLOUR = "c1", "c2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.schedule import Schedule
+from assay.diffusion.schedule import Schedule
 
 IMAGES = 1000
 EPS = 2 / 255

@@ -1,0 +1,40 @@
+"""The threat `locked`: the exact gradient, and the attacker knows the noise: the deterministic white box.
+
+The noise is the evaluation's own draw 0, on which alone the attacked stack is then judged (Liu et al. 2025, DW-box).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from assay.attacks.threats.defended import load_purify
+from assay.attacks.threats.victim import Victim
+from assay.defended import Defended
+from assay.networks.classifier import load_classifier
+from assay.purifiers.purifier import evaluation_noise
+from assay.study.attacks import AttackSpec
+
+
+class Locked(Victim):
+    """The defended classifier with the noise of the evaluation's draw 0; `seed` is the study's."""
+
+    def __init__(self, defended: nn.Module, seed: int) -> None:
+        super().__init__()
+        self.defended = defended
+        self.seed = seed
+
+    def query(self, x: Tensor) -> Iterator[Tensor]:
+        self.count(len(x), x.requires_grad)
+        yield self.defended(x, evaluation_noise(self.seed, self.keys[self.rows], 0, x))[:, None]
+
+    @torch.no_grad()
+    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
+        return torch.cat(list(self.query(x)), dim=1)
+
+
+def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Locked:
+    return Locked(Defended(load_purify(spec, diffusion, device), load_classifier(classifier, device)), spec.seed)

@@ -1,0 +1,20 @@
+"""The threat `surrogate`: the exact gradient through the purifier with fewer steps (Lee and Kim 2023).
+
+The attack follows the surrogate, and is judged on the true purifier.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from assay.attacks.threats.defended import Expected, expected, load_purify, purifier_of
+from assay.purifiers.purifier import build_purifier
+from assay.study.attacks import AttackSpec
+
+
+def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Expected:
+    cheaper = purifier_of(spec).model_copy(update={"steps": spec.attack.surrogate_steps})
+    attacked = build_purifier(cheaper, diffusion, device)
+    return expected(spec, classifier, attacked, load_purify(spec, diffusion, device), device)

@@ -1,0 +1,77 @@
+"""The import_classifier stage: a classifier that was published elsewhere becomes an artifact like a trained one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from assay import device as devices
+from assay.files import AssayError, artifact
+from assay.networks.classifier import LIBRARIES, build_classifier, write_classifier
+from assay.networks.published import Source, load_state, note
+from assay.networks.published_classifier import Published, read_published
+from assay.networks.validation import check_logits, logits_of
+from assay.program import provenance
+from assay.stacks import Stack, read_stack
+from assay.study.classifiers import PublishedClassifierSpec
+
+
+def import_classifier(spec: PublishedClassifierSpec, code: str, validation: Path, out: Path, threads: int) -> None:
+    """Import the classifier of a spec, judged by the stack `validation`; weights and manifest go to `out`."""
+    device = devices.prepare(threads)
+    held_out = read_stack(validation)
+    source = Source(spec.classifier.published, spec.classifier.revision)
+    published = read_published(spec.classifier, source)
+    classes = held_out.manifest["facts"]["classes"]
+    if published.classes != classes:
+        raise AssayError(
+            f"{source.published}: tells {published.classes} classes apart, the images have {classes}; choose another"
+        )
+    model = build_classifier(published.network, classes)
+    load_state(model.network, published.state, source.published, published.network.network)
+    model = model.to(device)
+    check_logits(model, held_out, classes, published.network.network, device)
+    logits = logits_of(model, held_out, device).cpu()
+    warnings = _warnings(published, logits, held_out)
+    for warning in warnings:
+        note(f"{source.published}: {warning}")
+    inputs = {"validation": validation / "manifest.json"}
+    made_by = provenance(LIBRARIES, devices.name(device))
+    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+        write_classifier(draft, model, published.network, classes)
+        draft.facts |= {
+            "published_sha256": published.sha256,
+            "validation_accuracy": _accuracy(logits, held_out),
+            "warnings": warnings,
+        }
+
+
+def _warnings(published: Published, logits: Tensor, held_out: Stack) -> list[str]:
+    """What makes one doubt that this is the classifier for these images, a line each."""
+    found = []
+    side = held_out.images.shape[1]
+    if published.side not in (None, side):
+        found.append(f"made for images of {published.side} pixels, these have {side}")
+    if is_softmax(logits):
+        found.append("its outputs are probabilities, not logits; attacks are weaker than they look")
+    labels = torch.from_numpy(held_out.labels.astype("int64"))
+    accuracy, commonest = _accuracy(logits, held_out), labels.bincount().max().item() / len(labels)
+    if accuracy < commonest + 2 * math.sqrt(commonest * (1 - commonest) / len(labels)):
+        found.append(
+            f"right on {100 * accuracy:.0f} % of the validation images, no better than always naming the commonest "
+            f"class; check data_range, mean and std"
+        )
+    return found
+
+
+def is_softmax(logits: Tensor) -> bool:
+    """Whether logits (images, classes) look like probabilities: in [0,1], with sums of 1."""
+    return bool(((logits >= 0) & (logits <= 1)).all() and torch.allclose(logits.sum(1), torch.ones(len(logits))))
+
+
+def _accuracy(logits: Tensor, stack: Stack) -> float:
+    labels = torch.from_numpy(stack.labels.astype("int64"))
+    return int((logits.argmax(1) == labels).sum()) / len(labels)

@@ -1,0 +1,45 @@
+"""What a classifier is on a stack: whether it takes the images at all, and how often it is right."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from assay.files import AssayError
+from assay.networks.classifier import Normalised
+from assay.stacks import Stack
+
+BATCH = 256
+
+
+def check_logits(model: Normalised, stack: Stack, classes: int, name: str, device: torch.device) -> None:
+    """Refuse a network whose output is no table of logits."""
+    model.eval()
+    with torch.inference_mode():
+        try:
+            output = model(torch.from_numpy(stack.pixels(0, 2)).to(device))
+        except (RuntimeError, AssertionError) as error:
+            raise AssayError(
+                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({error}); "
+                f"choose another network or set its arguments"
+            ) from None
+    if not isinstance(output, Tensor) or output.shape != (min(2, len(stack.table)), classes):
+        raise AssayError(f"classifiers: network {name} gives no ({classes}) logits an image; set its arguments")
+
+
+@torch.inference_mode()
+def logits_of(model: Normalised, stack: Stack, device: torch.device) -> Tensor:
+    """Logits (images, classes) of a stack, in evaluation mode."""
+    model.eval()
+    starts = range(0, len(stack.table), BATCH)
+    batches = (torch.from_numpy(stack.pixels(start, start + BATCH)).to(device) for start in starts)
+    return torch.cat([model(batch).float() for batch in batches])
+
+
+def validate(model: Normalised, stack: Stack, device: torch.device) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over a stack."""
+    logits = logits_of(model, stack, device)
+    labels = torch.from_numpy(stack.labels.astype("int64")).to(device)
+    right = int((logits.argmax(1) == labels).sum())
+    return F.cross_entropy(logits.double(), labels).item(), right / len(labels)
