@@ -1,4 +1,4 @@
-"""From the scores of all cells to the study's tables: one row a cell; who beats whom; the worst case; the cells by class."""
+"""From the scores of all cells to the study's tables: one row a cell; who beats whom; the worst case; by class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.evaluation.scores import read_slides
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.inputs import SELECTED, parse_inputs
-from assay.planning.specs import Specs
+from assay.planning.cells import rows
 from assay.program import parse_spec, run
 from assay.study.model import Study
 
@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     study, inputs = parse_spec(Study, arguments.spec), parse_inputs(arguments.inputs)
     selected = inputs.sigma() if SELECTED in inputs else None
-    cells = judge(Specs(study).rows(), inputs.folder("scores"), selected, read_slides(inputs.folder("images")))
+    cells = judge(rows(study), inputs.folder("scores"), selected, read_slides(inputs.folder("images")))
     tables = {
         arguments.out: summarise(study.study, cells),
         arguments.out.with_name("comparisons.csv"): compare_cells(study.study, cells, study.seed),
