@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from assay.planning.specs import Specs
 
 from assay.attacks.ball import project
 from assay.evaluation.checks import probed
@@ -23,10 +24,10 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells
-from assay.planning.specs import Specs
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
+from study_tables import write_scores
 
 ROOT = Path(__file__).parents[2]
 IMAGES, SIDE, DRAWS = 200, 4, 3
@@ -150,11 +151,8 @@ def write_study(
         correct = verdicts(cell)
         draws = correct.shape[1]
         margin = np.where(correct, 1.5, -1.5) * (2 * LABELS[:, None] - 1)
-        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2))
-        scores = pd.DataFrame({"id": np.repeat(score_ids, draws), "label": np.repeat(LABELS, draws)})
-        scores["draw"] = np.tile(np.arange(draws), IMAGES)
-        with artifact(results / "scores" / cell.path, "scores", {}, "0" * 16, {}, MADE_BY) as draft:
-            scores.assign(logit_0=logits[:, 0], logit_1=logits[:, 1]).to_csv(draft.path("scores.csv"), index=False)
+        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2)).reshape(IMAGES, draws, 2)
+        write_scores(results / "scores" / cell.path, logits, LABELS, score_ids)
     judged = judge(Specs(study).rows(), results / "scores")
     write_table(worst(worst_cases(study.study, judged)), results / "worst_case.csv")
     return results

@@ -26,8 +26,7 @@ rule summarise:
     """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case; by class."""
     input:
         **scores_of(JOBS.cells),
-        images=JOBS.images("test").stands,
-        table=ancient(f"{RESULTS}/images/test/table.csv"),
+        images=[JOBS.images("test").stands, ancient(f"{RESULTS}/images/test/table.csv")],
         selected=SELECTED,
     output:
         summary=result("summary", "summary"),

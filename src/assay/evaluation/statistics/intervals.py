@@ -82,7 +82,8 @@ def auroc_interval(
     Each class that is there is set against the rest by its log-odds, and all count the same; of two classes either
     gives the same area. The variance is DeLong's (1988), from the images' placements, in which an image stands once
     for its own class and once for each other; with clusters, Obuchowski's (1997). For two classes the effective sample
-    size is at least the smaller one (Birnbaum's bound on the variance); for more, half the classes times the smallest.
+    size is at least the smaller one (Birnbaum's bound on the variance), for more half the classes times the smallest;
+    and at most the images times the draws times the other classes that each is held against.
     Not a number unless two classes are there.
     """
     present, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -103,7 +104,7 @@ def auroc_interval(
         weights += weight
     area = float(areas.mean())
     least = classes * int(np.minimum(counts, images - counts).min()) / 2
-    most = images * logits.shape[1]
+    most = images * logits.shape[1] * (classes - 1)
     return _by_class(area, influence - weights * area, members, clusters, least, most, confidence)
 
 
