@@ -127,9 +127,9 @@ def test_an_image_that_fails_to_build_leaves_nothing(recipes, tmp_path):
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nfor image; do :; done\nshift $(($# - 2))\necho half > "$1"\nexit 9\n')
     program.chmod(0o755)
-    (recipes.parent / "src" / "assay").mkdir(parents=True)
-    for name in ("__init__", "files", "containers"):
-        shutil.copy(ROOT / "src/assay" / f"{name}.py", recipes.parent / "src" / "assay")
+    (recipes.parent / "src/assay/planning").mkdir(parents=True)
+    for name in ("__init__", "files", "planning/__init__", "planning/containers"):
+        shutil.copy(ROOT / f"src/assay/{name}.py", recipes.parent / f"src/assay/{name}.py")
     path = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         [sys.executable, recipes / "build", "data"], env=os.environ | path, capture_output=True, text=True
