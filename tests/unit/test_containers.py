@@ -12,7 +12,7 @@ import pytest
 
 from assay.files import AssayError
 from assay.planning import containers
-from assay.planning.fingerprint import reachable
+from assay.planning.fingerprint import reachable, running
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
@@ -81,7 +81,7 @@ def test_an_image_holds_all_that_its_stages_import(kind):
     ]
     names = set()
     for path in reachable(*(f"workflow/stages/{stage}.py" for stage in STAGES[kind]), *modules):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in running(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:

@@ -18,6 +18,7 @@ from assay.planning.jobs import Job, Jobs
 from assay.study import document
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study
+from assay.study.needs import LOADERS
 from assay.study.parse import parse_study, read_study
 
 ROOT = Path(__file__).parent.parent.parent
@@ -263,7 +264,7 @@ def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
     def names(*entries: str) -> set[str]:
         return {path.relative_to(ROOT).as_posix() for path in fingerprint.reachable(*entries)}
 
-    purify = names("workflow/stages/purify.py", "assay.purifiers.ddpm")
+    purify = names("workflow/stages/purify.py", "assay.purifiers.ddpm", LOADERS["diffusion"])
     assert {"src/assay/diffusion/samplers.py", "src/assay/noise.py", "src/assay/diffusion/denoiser.py"} <= purify
     assert not any("attacks" in name or "reporting" in name or "purifiers/noise" in name for name in purify)
     transfer = names("workflow/stages/attack.py", "assay.attacks.threats.transfer", "assay.attacks.methods.pgd")

@@ -54,7 +54,7 @@ def module_file(module: str) -> Path | None:
 @functools.cache
 def _imports(path: Path) -> tuple[Path, ...]:
     names: set[str] = set()
-    for node in _running(_tree(path)):
+    for node in running(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -64,12 +64,12 @@ def _imports(path: Path) -> tuple[Path, ...]:
     return tuple(file for file in own if file)
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
+def running(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a syntax tree, without those that only a type checker sees."""
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield child
-            yield from _running(child)
+            yield from running(child)
 
 
 def _neighbour(path: Path, name: str) -> Path | None:
