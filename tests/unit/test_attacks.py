@@ -13,8 +13,7 @@ from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
 from assay.defended import Defended
 from assay.stacks import to_pixels, to_stored
-from assay.study.attacks import AnyAttack, Attack
-from assay.study.fields import storage_bits
+from assay.study.attacks import AnyAttack, Attack, storage_bits
 
 EPS = 8 / 255
 

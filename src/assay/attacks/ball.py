@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from assay.stacks import to_stored
-from assay.study.fields import Norm, storage_bits
+from assay.study.attacks import storage_bits
+from assay.study.fields import Norm
 
 
 def project(pixels: np.ndarray, clean: np.ndarray, norm: Norm, eps: float) -> np.ndarray:

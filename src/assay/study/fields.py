@@ -68,14 +68,6 @@ Norm = Literal["Linf", "L2"]
 TAGS = ("method", "source")  # the keys that say which model a part of the config is
 
 
-def storage_bits(norm: Norm, eps: float) -> int:
-    """The bits a value that adversarial images of a ball are stored in.
-
-    8 where the L-infinity ball's walls lie on the 8-bit grid (255 eps is whole), else 16.
-    """
-    return 8 if norm == "Linf" and abs(255 * eps - round(255 * eps)) < 1e-6 else 16
-
-
 class Model(BaseModel):
     """A part of the config. Unknown keys are refused; every key has a description, which makes the documentation."""
 
