@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from assay.planning.specs import Specs
 from PIL import Image
 
 from assay.data import phantom
@@ -26,7 +25,7 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
-from assay.planning.cells import Cell, Defence, attacked_stacks, cells
+from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
 from assay.stacks import write_stack
@@ -63,7 +62,7 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
     for cell in cells(study):
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
-    judged = judge(Specs(study).rows(), results / "scores")
+    judged = judge(rows(study), results / "scores")
     compared, worst = compare_cells(study.study, judged), worst_cases(study.study, judged)
     write_tables(results, summarise(study.study, judged), comparisons=compared, worst_cases=worst)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):

@@ -225,7 +225,7 @@ def test_inspect_fails_in_one_line(study):
 def test_a_whole_study_is_verified(made):
     done = run("verify", made)
     assert done.returncode == 0
-    assert done.stdout == "verified 9 artifacts, 15 files, 0.00 GB: all whole\n"
+    assert done.stdout == "verified 9 artifacts, 18 files, 0.00 GB: all whole\n"
     assert "verify: 9/9 artifacts" in done.stderr
 
 
@@ -242,7 +242,7 @@ def test_every_fault_is_named(study):
     done = run("verify", study)
     assert done.returncode == 1
     *faults, closing = done.stdout.splitlines()
-    assert closing == "verified 9 artifacts, 13 files, 0.00 GB: 3 faults"
+    assert closing == "verified 9 artifacts, 16 files, 0.00 GB: 3 faults"
     assert len(faults) == 3
     for line, expected in zip(faults, ["not valid JSON", "(corrupt)", "missing"], strict=True):
         assert line.startswith("fault: ")
