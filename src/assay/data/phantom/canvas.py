@@ -13,6 +13,7 @@ from assay.data.phantom.textures import texture, value_at
 
 Stains = tuple[np.ndarray, np.ndarray]  # haematoxylin and eosin, each (size, size), in units of stain
 GRID = 32  # resolution at which nuclei ask what lies under them, whatever the size
+KNOTS = 97  # strands, after which they come again in the same order
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ class Canvas:
         reach = nuclei.reach()
         seen = [(v > -reach) & (v < FIELD + reach) for v in (nuclei.x, nuclei.y)]
         return draw_nuclei(nuclei[seen[0] & seen[1]], self.size)
+
+    def strands(self, across: np.ndarray, knots: np.ndarray, grain: float) -> np.ndarray:
+        """Strands `grain` µm wide that lie beside each other, of strengths `knots` (n,): what a pixel sees (size, size)
+        that lies so far across them (µm, size by size)."""
+        place = across / grain
+        first = np.floor(place)
+        share = place - first
+        share *= share * (3 - 2 * share)
+        before = first.astype(int) % len(knots)
+        return knots[before] * (1 - share) + knots[before + 1 - len(knots)] * share
 
     def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """From each of n points to each pixel, µm (n, size, size)."""

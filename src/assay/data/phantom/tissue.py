@@ -28,6 +28,7 @@ __all__ = ["LIBRARIES", "generate", "open_split"]
 
 MIN_SIZE = 32
 KINDS = (adipose, background, debris, lymphocytes, mucus, muscle, mucosa, stroma, epithelium)
+SECTION = {background: 0.15, adipose: 0.45}  # share of a patch that is tissue, where that is not all of it
 
 
 def label_of(seed: int, split: str, image_id: int) -> int:
@@ -39,7 +40,8 @@ def draw(seed: int, split: str, image_id: int, size: int) -> np.ndarray:
     """The image, uint8 (size, size, 3)."""
     rng = generator("tissue", seed, split, image_id)
     kind = KINDS[label_of(seed, split, image_id)]
-    return expose(rng, *kind.draw(rng, canvas(size)))
+    paper = canvas(size)
+    return expose(rng, paper, *kind.draw(rng, paper), SECTION.get(kind, 1.0))
 
 
 TASK = Task(label_of, draw, MIN_SIZE)

@@ -12,7 +12,7 @@ from assay.data.phantom.textures import COARSE, FINE, MEDIUM, draw_knots
 def draw(rng: np.random.Generator, canvas: Canvas) -> Stains:
     """Haematoxylin and eosin of bare glass."""
     coarse, medium, fine = (canvas.texture(draw_knots(rng, grain)) for grain in (COARSE, MEDIUM, FINE))
-    level, unevenness = rng.uniform(0.0, 0.45), rng.uniform(0.02, 0.15)
+    level, unevenness = 0.35 * rng.uniform() ** 1.5, rng.uniform(0.02, 0.15)
     haze = level * (1 + unevenness * (coarse + 0.3 * medium)) + 0.012 * fine
     dust = canvas.nuclei(shaped(rng, spread(rng, rng.poisson(5)), (0.7, 2.2), (1, 2.5), (0.2, 1.0), wobble=0.15))
     dust = np.maximum(dust, rng.uniform(0, 1) * (rng.random() < 0.3) * _fibre(rng, canvas))
