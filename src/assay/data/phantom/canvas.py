@@ -55,10 +55,14 @@ class Canvas:
         before = first.astype(int) % len(knots)
         return knots[before] * (1 - share) + knots[before + 1 - len(knots)] * share
 
-    def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """From each of n points to each pixel, µm (n, size, size)."""
-        dx, dy = self.x - x[:, None, None], self.y - y[:, None, None]
-        return np.sqrt(dx * dx + dy * dy)
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far each pixel is from the nearest of n points (2, n) and from the next, µm, each (size, size)."""
+        first = second = np.full((self.size, self.size), np.inf)
+        for x, y in points.T.tolist():
+            square = (self.x - x) ** 2 + (self.y - y) ** 2
+            second = np.minimum(second, np.maximum(first, square))
+            first = np.minimum(first, square)
+        return np.sqrt(first), np.sqrt(second)
 
 
 @lru_cache(maxsize=8)

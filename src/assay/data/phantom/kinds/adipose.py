@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.data.phantom.canvas import Canvas, Stains, lattice, shaped
+from assay.data.phantom.nuclei import Nuclei
 from assay.data.phantom.textures import COARSE, FINE, MEDIUM, draw_knots
 
 
@@ -14,15 +15,15 @@ def draw(rng: np.random.Generator, canvas: Canvas) -> Stains:
     seeds = lattice(rng, spacing, 0.17 * spacing, 0.8 * spacing)
     warp, thickness = canvas.texture(draw_knots(rng, COARSE)), canvas.texture(draw_knots(rng, MEDIUM))
     half = rng.uniform(0.5, 1.2)
-    nearest = np.partition(canvas.distances(*seeds), 1, axis=0)[:2]
-    wall = canvas.line((nearest[1] - nearest[0]) / 2 + 0.5 * warp, half * np.clip(1 + 0.4 * thickness, 0.3, 2.5))
+    nearest, next_nearest = canvas.nearest(seeds)
+    wall = canvas.line((next_nearest - nearest) / 2 + 0.5 * warp, half * np.clip(1 + 0.4 * thickness, 0.3, 2.5))
     haze = 0.2 * rng.uniform() ** 2
     eosin = 0.75 * wall + haze * (1 - wall) * (1 + 0.25 * warp + 0.1 * canvas.texture(draw_knots(rng, FINE)))
     nuclei = canvas.nuclei(_on_walls(rng, seeds, spacing))
     return np.maximum(0.25 * wall + 0.2 * haze, nuclei), np.maximum(eosin, 0)
 
 
-def _on_walls(rng: np.random.Generator, seeds: np.ndarray, spacing: float):
+def _on_walls(rng: np.random.Generator, seeds: np.ndarray, spacing: float) -> Nuclei:
     """Flattened nuclei half-way between neighbouring cells."""
     gap = seeds[:, :, None] - seeds[:, None]
     distance = np.hypot(*gap)

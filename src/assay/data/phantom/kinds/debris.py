@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.data.phantom.canvas import Canvas, Stains, shaped, spread
+from assay.data.phantom.nuclei import Nuclei
 from assay.data.phantom.textures import COARSE, FINE, MEDIUM, draw_knots
 
 GRAINS = 64  # knots of the finest grain across the field
@@ -22,7 +23,7 @@ def draw(rng: np.random.Generator, canvas: Canvas) -> Stains:
     return np.maximum(haematoxylin, 0) + canvas.nuclei(_fragments(rng)), np.maximum(eosin, 0)
 
 
-def _fragments(rng: np.random.Generator):
+def _fragments(rng: np.random.Generator) -> Nuclei:
     """Shreds of nuclei, in clouds."""
     clouds = spread(rng, 7)
     points = np.repeat(clouds, rng.integers(0, 12, 7), axis=1)

@@ -35,7 +35,7 @@ def _crypts(rng: np.random.Generator) -> Nuclei:
     spacing = rng.uniform(42, 60)
     points = lattice(rng, spacing, 0.05 * spacing, 0.4 * spacing)
     radius = spacing * rng.uniform(0.38, 0.44)
-    return shaped(rng, points, (0.93 * radius, 1.05 * radius), (1.0, 1.35), (1, 1), wobble=0.03)
+    return shaped(rng, points, (0.93 * radius, 1.05 * radius), (1.0, 1.4), (1, 1))
 
 
 def _around(crypts: Nuclei, inset: float, gap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
