@@ -70,13 +70,10 @@ def stack_files(folder):
     return [ancient(f"{folder}/images.tif"), ancient(f"{folder}/table.csv")]
 
 
-def stack_output(folder):
-    """A stack as output."""
-    return {
-        "manifest": manifest(folder),
-        "images": f"{folder}/images.tif",
-        "table": f"{folder}/table.csv",
-    }
+def stack_output(folder, masked=False):
+    """A stack as output, with the masks of its images where there are any."""
+    files = {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
+    return files | ({"masks": f"{folder}/masks.tif"} if masked else {})
 
 
 def roles():
