@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from assay.evaluation.statistics.intervals import wilson
 from assay.networks.classifier import build_classifier
@@ -45,11 +45,12 @@ def main() -> None:
     _say("colour histograms, two-layer network", _by_histogram(train, labels, test, linear=False) == truth)
     began = time.process_time()
     model = _trained(train, labels, arguments.epochs, arguments.seed)
-    print(f"ResNet trained on {len(train)} images for {arguments.epochs} epochs: {time.process_time() - began:.0f} CPU s")
+    seconds = time.process_time() - began
+    print(f"ResNet trained on {len(train)} images for {arguments.epochs} epochs: {seconds:.0f} CPU s")
     found = _predicted(model, to_pixels(test))
     _say("ResNet", found == truth)
-    some, their = to_pixels(test[: arguments.attacked]), torch.from_numpy(truth[: arguments.attacked]).long()
-    _say(f"ResNet under PGD, eps 8/255, {STEPS} steps", _predicted(model, _attacked(model, some, their)) == their.numpy())
+    some, their = to_pixels(test[: arguments.attacked]), truth[: arguments.attacked]
+    _say(f"ResNet under PGD, eps 8/255, {STEPS} steps", _predicted(model, _attacked(model, some, their)) == their)
     print("Confusion matrix (rows: truth, columns: found), percent:")
     counts = np.zeros((truth.max() + 1,) * 2)
     np.add.at(counts, (truth, found), 1)
@@ -122,14 +123,14 @@ def _predicted(model: nn.Module, x: np.ndarray) -> np.ndarray:
         return torch.cat([model(part).argmax(1) for part in torch.from_numpy(x).split(256)]).numpy()
 
 
-def _attacked(model: nn.Module, x: np.ndarray, labels: Tensor) -> np.ndarray:
+def _attacked(model: nn.Module, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """PGD from a random start, each step EPS / 8."""
     torch.manual_seed(0)
-    clean = torch.from_numpy(x)
+    clean, wanted = torch.from_numpy(x), torch.from_numpy(labels.astype("int64"))
     found = (clean + EPS * (2 * torch.rand_like(clean) - 1)).clamp(0, 1)
     for _ in range(STEPS):
         found.requires_grad_(True)
-        gradient = torch.autograd.grad(F.cross_entropy(model(found), labels, reduction="sum"), found)[0]
+        gradient = torch.autograd.grad(F.cross_entropy(model(found), wanted, reduction="sum"), found)[0]
         found = found.detach() + EPS / 8 * gradient.sign()
         found = (clean + (found - clean).clamp(-EPS, EPS)).clamp(0, 1)
     return found.numpy()

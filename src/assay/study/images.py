@@ -94,11 +94,7 @@ class Source(Model):
 
 
 class PhantomSource(Source):
-    """The embedded data set: procedural H&E tissue patches, positive if tumour lies in the centre third.
-
-    `task: tissue` asks which of nine kinds of tissue a patch shows; `task: lesion`, whether there is a nest of tumour in
-    normal tissue, and keeps where it lies.
-    """
+    """The embedded data set: procedural patches of H&E tissue, of one of three tasks."""
 
     source: Literal["phantom"] = Field(description="The data set; `phantom` is made on the spot, without a download.")
     task: Literal["tumour", "tissue", "lesion"] = Field(

@@ -118,6 +118,6 @@ def shaped(
 
 
 def along(phase: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The direction in radians (n,) in which a phase (GRID, GRID) does not change, at points (2, n): that of its fibres."""
+    """The directions in radians (n,) of fibres at points (2, n): those along which their phase (GRID, GRID) is one."""
     down, right = np.gradient(phase)
     return np.arctan2(value_at(down, *points), value_at(right, *points)) + np.pi / 2

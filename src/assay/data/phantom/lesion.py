@@ -19,12 +19,14 @@ from assay.data.phantom.field import FIELD
 from assay.data.phantom.kinds import epithelium, mucosa, muscle, stroma
 from assay.data.phantom.nuclei import Nuclei, deepest
 from assay.data.phantom.task import LIBRARIES, Task, chunks
+from assay.stacks import AREA
 from assay.study.images import ImagesSpec
 
 __all__ = ["LIBRARIES", "generate", "masks", "open_masks", "open_split"]
 
 NORMAL = (mucosa, muscle, stroma)
 RADII = (9.0, 26.0)  # of the least and of the largest nest, µm
+NUCLEI, STAIN = (4.8, 6.8), (0.9, 1.4)  # radii, µm, and haematoxylin of its nuclei: a single one must be seen
 INSET = 12.0  # how far inside the field a nest has its centre, µm
 
 
@@ -52,7 +54,7 @@ def draw_labelled(seed: int, split: str, image_id: int, size: int, label: int) -
 
 
 def masks(seed: int, split: str, ids: Sequence[int], size: int) -> np.ndarray:
-    """Where the nests of the given image ids are: uint8 (n, size, size), 255 in each pixel that a nest touches, else 0."""
+    """Where the nests of the given image ids are: uint8 (n, size, size), 255 in every pixel that a nest touches."""
     found = np.zeros((len(ids), size, size), np.uint8)
     for mask, image_id in zip(found, map(int, ids), strict=True):
         if label_of(seed, split, image_id):
@@ -64,7 +66,7 @@ def open_split(spec: ImagesSpec, index: None, folder: None, scratch: Path) -> tu
     """As of every task; the table's column `area` is the share of an image's pixels that its mask has."""
     table, images = TASK.open_split(spec, index, folder, scratch)
     areas = [(part > 0).mean(axis=(1, 2)) for part in open_masks(spec)]
-    return table.assign(area=np.concatenate(areas)), images
+    return table.assign(**{AREA: np.concatenate(areas)}), images
 
 
 def open_masks(spec: ImagesSpec) -> Iterator[np.ndarray]:
@@ -95,7 +97,7 @@ def _cover(nest: Nuclei, paper: Canvas) -> np.ndarray:
 
 def _tumour(chance: np.random.Generator, nest: Nuclei, paper: Canvas) -> Stains:
     """The stains of a sheet of tumour cells, one of which has its nucleus in the middle of the nest."""
-    crowd = epithelium.crowded(chance)
+    crowd = epithelium.crowded(chance, NUCLEI, STAIN)
     middle = np.argmin((crowd.x - nest.x) ** 2 + (crowd.y - nest.y) ** 2)
     crowd = replace(crowd, x=crowd.x + (nest.x - crowd.x[middle]), y=crowd.y + (nest.y - crowd.y[middle]))
     return epithelium.cells(chance, paper, crowd[deepest(nest, crowd.x[None], crowd.y[None])[0] > 0])

@@ -40,7 +40,7 @@ class Task:
     def open_split(
         self, spec: ImagesSpec, index: None, folder: None, scratch: Path
     ) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
-        """Images 0..count-1 of a split: their ids, which name the split, with their labels, and the images in chunks."""
+        """Images 0..count-1 of a split: a table of ids, which name the split, and labels; and the images in chunks."""
         numbers = range(spec.count)
         ids = [f"{spec.split}-{number:06d}" for number in numbers]
         labels = np.array([self.label(spec.seed, spec.split, number) for number in numbers], np.uint8)

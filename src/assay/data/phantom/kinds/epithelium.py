@@ -24,11 +24,13 @@ def draw(rng: np.random.Generator, canvas: Canvas) -> Stains:
     return haematoxylin * (1 - lumen), (eosin + 0.1 * (1 - nest)) * (1 - 0.92 * lumen)
 
 
-def crowded(rng: np.random.Generator) -> Nuclei:
-    """Nuclei of all sizes, against each other, over the whole field."""
+def crowded(
+    rng: np.random.Generator, radius: tuple[float, float] = (3.8, 6.4), stain: tuple[float, float] = (0.55, 1.1)
+) -> Nuclei:
+    """Nuclei of all sizes, against each other, over the whole field; radii (µm) and stain between these bounds."""
     spacing = rng.uniform(10.0, 13.5)
     points = lattice(rng, spacing, 0.2 * spacing, 6)
-    return shaped(rng, points, (3.8, 6.4), (1.1, 2.0), (0.55, 1.1), wobble=0.07, hollow=0.4)
+    return shaped(rng, points, radius, (1.1, 2.0), stain, wobble=0.07, hollow=0.4)
 
 
 def cells(rng: np.random.Generator, canvas: Canvas, crowd: Nuclei) -> Stains:

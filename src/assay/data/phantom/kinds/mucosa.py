@@ -39,8 +39,8 @@ def _crypts(rng: np.random.Generator) -> Nuclei:
 
 
 def _around(crypts: Nuclei, inset: float, gap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (2, n) `gap` apart on the crypts' outlines drawn in by `inset`, µm; the direction outwards (n,); the number
-    of the crypt (n,)."""
+    """Points (2, n) on the crypts' outlines drawn in by `inset`, one every `gap` µm; the direction outwards (n,); the
+    number of the crypt (n,)."""
     count = np.maximum((2 * np.pi * (crypts.radius() - inset) / gap).astype(int), 3)
     crypt = np.repeat(np.arange(len(crypts)), count)
     place = (np.arange(len(crypt)) - np.repeat(np.cumsum(count) - count, count)) / count[crypt] * 2 * np.pi
