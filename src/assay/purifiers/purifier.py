@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from assay.diffusion.samplers import Denoise, Sampler
+from assay.diffusion.denoiser import Denoiser
+from assay.diffusion.samplers import Sampler
 from assay.noise import StepNoise, derive_seed, step_noise
 from assay.study.purifiers import Purifier
 
@@ -31,12 +32,18 @@ def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNo
     return step_noise(derive_seed(seed, "purify"), keys, [draw] * len(like), like)
 
 
-def sampled(denoise: Denoise, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
-    """Add noise of level sigmas[0], go down with a sampler, clip. At sigma 0 it is the identity."""
+def sampled(denoiser: Denoiser, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
+    """Add noise of level sigmas[0], go down with a sampler, clip; all at the size that the denoiser's network works on.
+
+    At sigma 0 it is the identity.
+    """
 
     def purify(x: Tensor, noise: StepNoise) -> Tensor:
         if sigmas[0] == 0:
             return x
-        return sampler(denoise, x + sigmas[0] * noise(0), sigmas, noise).clamp(0, 1)
+        entered = denoiser.enter(x)
+        there = noise.like(entered)
+        clean = sampler(denoiser, entered + sigmas[0] * there(0), sigmas, there)
+        return denoiser.leave(clean, x).clamp(0, 1)
 
     return purify
