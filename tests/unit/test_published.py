@@ -14,6 +14,7 @@ from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
 from assay.files import AssayError, read_manifest, sha256
+from assay.inputs import Inputs
 from assay.networks import importing
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier, is_softmax
@@ -128,7 +129,7 @@ def cnn_model(network: nn.Module, backbone: str) -> nn.Module:
 
 def imported(validation: Path, out: Path, **keys: object) -> nn.Module:
     spec = PublishedClassifierSpec(classifier=keys)
-    import_classifier(spec, "code", validation, out, 1)
+    import_classifier(spec, "code", Inputs({"validation": validation}), out, 1)
     return load_classifier(out, CPU)
 
 
@@ -369,7 +370,7 @@ def write_pipeline(folder: Path, scheduler: dict = OLD_SCHEDULER, unet: dict = O
 def imported_diffusion(validation: Path, out: Path, published: Path, **keys: object) -> None:
     keys = {"data_range": (0, 1), "channels": [8, 16], "layers_per_block": 1, "attention_levels": [1]} | keys
     spec = PublishedDiffusionSpec(diffusion={"published": str(published), **keys}, seed=0)
-    import_diffusion(spec, "code", validation, out, 1)
+    import_diffusion(spec, "code", Inputs({"validation": validation}), out, 1)
 
 
 def test_an_old_pipeline_gives_its_own_networks_noise(validation: Path, tmp_path: Path) -> None:
@@ -465,7 +466,13 @@ def test_a_unet_without_a_size_that_cannot_halve_the_images_is_refused(validatio
 
 def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: Path, tmp_path: Path) -> None:
     diffusion = UNET | {"steps": 2, "batch_size": 4, "validate_every": 2, "data_range": (0, 1), "schedule": "cosine"}
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    train_diffusion(
+        DiffusionSpec(diffusion=diffusion, seed=0),
+        "",
+        Inputs({"train": validation, "validation": validation}),
+        tmp_path / "own",
+        1,
+    )
     imported_diffusion(validation, tmp_path / "out", tmp_path / "own", schedule="cosine")
     weights = "diffusion_pytorch_model.safetensors"
     assert sha256(tmp_path / "own" / weights) == sha256(tmp_path / "out" / weights)
@@ -533,7 +540,13 @@ def test_a_wrong_data_range_and_other_sizes_are_warned_of(
 ) -> None:
     training = {"steps": 60, "batch_size": 8, "validate_every": 60, "learning_rate": 2e-3, "ema_decay": 0.9}
     diffusion = UNET | {"channels": [16, 32], "norm_groups": 8} | training
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    train_diffusion(
+        DiffusionSpec(diffusion=diffusion, seed=0),
+        "",
+        Inputs({"train": validation, "validation": validation}),
+        tmp_path / "own",
+        1,
+    )
     capsys.readouterr()
     imported_diffusion(validation, tmp_path / "right", tmp_path / "own", data_range=(-1, 1), channels=[16, 32])
     assert "note" not in capsys.readouterr().err

@@ -149,10 +149,8 @@ def write_diffusion(draft: Draft, denoiser: Denoiser) -> None:
     network.save_pretrained(draft.folder, safe_serialization=True)
 
 
-def load_denoiser(folder: Path | None, device: torch.device) -> Denoiser:
+def load_denoiser(folder: Path, device: torch.device) -> Denoiser:
     """The denoiser of a diffusion's folder, trained or published, frozen and in evaluation mode."""
-    if folder is None:
-        raise AssayError("--diffusion: missing; the purifier needs the folder of its diffusion")
     facts = check(folder, "diffusion")["facts"]
     schedule = Schedule(facts["schedule"], facts["time_steps"], tuple(facts["data_range"]))
     network = load_network(folder).to(device, memory_format=torch.channels_last)

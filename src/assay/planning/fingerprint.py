@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent.parent
 
 @functools.cache
 def fingerprint(*entries: str) -> str:
-    """The fingerprint of programs (`workflow/stages/purify.py`) and modules (`assay.data.pcam`), and all they import."""
+    """The fingerprint of programs (`workflow/stages/purify.py`) and modules (`assay.data.pcam`) with their imports."""
     parts = sorted(f"{path.relative_to(ROOT).as_posix()} {_tree_hash(path)}" for path in reachable(*entries))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
