@@ -260,5 +260,5 @@ def test_a_folder_gives_back_the_denoiser(prediction: str, clip: bool, tmp_path:
     assert json.loads((tmp_path / "made/config.json").read_text())["sample_size"] == 16
     x = images(2, 16).float()
     with torch.no_grad():
-        assert torch.allclose(loaded(x, torch.tensor([0.1, 0.7])), made(x, torch.tensor([0.1, 0.7])), atol=1e-6)
+        assert torch.allclose(loaded(x, torch.tensor([0.1, 0.7])), made(x, torch.tensor([0.1, 0.7])), atol=1e-4)
     assert (loaded.size, loaded.multiple) == ((16, 16), 2)
