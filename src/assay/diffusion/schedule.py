@@ -12,6 +12,7 @@ import numpy as np
 
 from assay.files import AssayError
 from assay.study.diffusions import ScheduleKind
+from assay.study.schedules import noise_levels, signal_shares
 
 
 class Schedule:
@@ -19,10 +20,10 @@ class Schedule:
 
     def __init__(self, kind: ScheduleKind, time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)) -> None:
         self.kind, self.time_steps = kind, time_steps
-        self.abar = np.cumprod(1 - _betas(kind, time_steps))
+        self.abar = signal_shares(kind, time_steps)
         self.data_range = data_range
         self.width = data_range[1] - data_range[0]
-        self.sigmas = np.sqrt((1 - self.abar) / self.abar) / self.width
+        self.sigmas = noise_levels(self.abar, data_range)
 
     @property
     def highest(self) -> float:
@@ -53,15 +54,3 @@ class Schedule:
         times = np.linspace(time, 0, steps + 1)[1:-1]
         levels = np.exp(np.interp(times, np.arange(len(self.sigmas)), np.log(self.sigmas)))
         return [sigma, *levels.tolist(), 0.0]
-
-
-def _betas(kind: ScheduleKind, time_steps: int) -> np.ndarray:
-    """DDPM's linear schedule, or the cosine schedule of Nichol and Dhariwal (2021), eq. 17, as float64."""
-    if kind == "linear":
-        return np.linspace(1e-4, 0.02, time_steps)
-
-    def abar(time: np.ndarray) -> np.ndarray:
-        return np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    steps = np.arange(time_steps)
-    return np.minimum(1 - abar((steps + 1) / time_steps) / abar(steps / time_steps), 0.999)
