@@ -51,7 +51,7 @@ STUDY = {
         "l2": {"method": "pgdl2", "eps": [0.5]},
         "square": {"method": "square", "eps": [SMALL, LARGE]},
         "bpda": {"method": "pgd", "threat": "bpda", "eps": [LARGE]},
-        "surrogate": {"method": "pgd", "threat": "surrogate", "surrogate_steps": 2, "eps": [LARGE]},
+        "surrogate": {"method": "pgd", "threat": {"method": "surrogate", "steps": 2}, "eps": [LARGE]},
         "adaptive": {"method": "pgd", "threat": "adaptive", "eps": [LARGE], "draws": 2},
         "locked": {"method": "pgd", "threat": "locked", "eps": [LARGE]},
         "blackbox": {"method": "square", "threat": "blackbox", "eps": [LARGE]},
