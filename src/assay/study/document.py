@@ -7,7 +7,18 @@ import typing
 
 from pydantic_core import PydanticUndefined
 
-from assay.study import attacks, checks, classifiers, diffusions, evaluation, images, model, purifiers, selection, threats
+from assay.study import (
+    attacks,
+    checks,
+    classifiers,
+    diffusions,
+    evaluation,
+    images,
+    model,
+    purifiers,
+    selection,
+    threats,
+)
 from assay.study.fields import TAGS, Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"

@@ -204,15 +204,7 @@ class PythonThreat(Brought, Threat, extra="allow"):
         return Path(self.module).stem
 
 
-_Threats = (
-    TransferThreat
-    | BlackboxThreat
-    | BpdaThreat
-    | SurrogateThreat
-    | AdaptiveThreat
-    | LockedThreat
-    | PythonThreat
-)
+_Threats = TransferThreat | BlackboxThreat | BpdaThreat | SurrogateThreat | AdaptiveThreat | LockedThreat | PythonThreat
 KNOWN: dict[str, type[KnownThreat]] = {
     kind.model_fields["method"].default: kind for kind in get_args(_Threats) if issubclass(kind, KnownThreat)
 }
