@@ -521,7 +521,10 @@ def fault(**keys: object) -> str:
         ({"method": "pgd", "draws": 2}, "draws: under the threat transfer a victim has one draw"),
         ({"method": "pgd", "threat": "locked", "draws": 2}, "draws: under the threat locked a victim has one draw"),
         ({"method": "pgd", "selection_draws": 4}, "selection_draws: under the threat transfer a victim has"),
-        ({"method": "pgd", "threat": "locked", "selection_draws": 4}, "selection_draws: under the threat locked a victim"),
+        (
+            {"method": "pgd", "threat": "locked", "selection_draws": 4},
+            "selection_draws: under the threat locked a victim",
+        ),
         ({"method": "pgd", "threat": "adaptive", "selection_draws": 1}, "greater than or equal to 2"),
         ({"method": "pgd", "threat": "surrogate"}, "threat.surrogate.steps"),
         ({"method": "pgd", "threat": {"method": "bpda", "steps": 2}}, "threat.bpda.steps"),

@@ -13,9 +13,8 @@ from torch import nn
 from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
-from assay.diffusion.schedule import Schedule
-from assay.diffusion.validation import noise_loss
 from assay.files import AssayError, read_manifest, sha256
+from assay.inputs import Inputs
 from assay.networks import importing
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier, is_softmax
@@ -24,9 +23,9 @@ from assay.networks.published import Source, read_weights
 from assay.networks.published_classifier import from_tiatoolbox, read_published
 from assay.networks.published_unet import OLD_ATTENTION, with_new_names
 from assay.networks.unet import build_network
+from assay.planning.jobs import Jobs
 from assay.planning.resources import JobNeeds
 from assay.planning.sources import source_input
-from assay.planning.specs import Specs
 from assay.planning.unet_size import unet_size
 from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
@@ -86,7 +85,10 @@ OLD_SCHEDULER = {
 def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images") / "validation"
     prepare_images(
-        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="validation", count=24, seed=0), "", folder
+        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="validation", count=24, seed=0),
+        "",
+        Inputs({}),
+        folder,
     )
     return folder
 
@@ -130,7 +132,7 @@ def cnn_model(network: nn.Module, backbone: str) -> nn.Module:
 
 def imported(validation: Path, out: Path, **keys: object) -> nn.Module:
     spec = PublishedClassifierSpec(classifier=keys)
-    import_classifier(spec, "code", validation, out, 1)
+    import_classifier(spec, "code", Inputs({"validation": validation}), out, 1)
     return load_classifier(out, CPU)
 
 
@@ -371,7 +373,7 @@ def write_pipeline(folder: Path, scheduler: dict = OLD_SCHEDULER, unet: dict = O
 def imported_diffusion(validation: Path, out: Path, published: Path, **keys: object) -> None:
     keys = {"data_range": (0, 1), "channels": [8, 16], "layers_per_block": 1, "attention_levels": [1]} | keys
     spec = PublishedDiffusionSpec(diffusion={"published": str(published), **keys}, seed=0)
-    import_diffusion(spec, "code", validation, out, 1)
+    import_diffusion(spec, "code", Inputs({"validation": validation}), out, 1)
 
 
 def test_an_old_pipeline_gives_its_own_networks_noise(validation: Path, tmp_path: Path) -> None:
@@ -393,19 +395,82 @@ def test_an_imported_diffusions_loss_is_the_networks(validation: Path, tmp_path:
     network = write_pipeline(tmp_path / "published")
     imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
     facts = read_manifest(tmp_path / "out", "diffusion")["facts"]
-    schedule = Schedule("linear", 1000, (0.0, 1.0))
+    scheduler = import_library("diffusers.schedulers.scheduling_ddpm").DDPMScheduler(**kept(OLD_SCHEDULER))
     torch.manual_seed(1)
     images = torch.rand(32, 3, SIDE, SIDE)
-    times = torch.linspace(0, 999, 32).long()
+    times, noise = torch.linspace(0, 999, 32).long(), torch.randn_like(images)
     with torch.inference_mode():
-        loss = noise_loss(network, schedule, images, times, torch.randn_like(images)).item()
+        estimate = network(scheduler.add_noise(images, noise, times), times).sample
+        loss = (estimate - noise).square().mean().item()
     assert facts["validation_loss"] == pytest.approx(loss, rel=0.2)
     assert (facts["schedule"], facts["time_steps"], facts["data_range"]) == ("linear", 1000, [0.0, 1.0])
 
 
+def kept(config: dict) -> dict:
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
+@pytest.mark.parametrize(("told", "prediction"), [("v_prediction", "v"), ("sample", "x0"), ("epsilon", "epsilon")])
+def test_what_the_network_predicts_and_whether_estimates_are_clipped_are_its_schedulers(
+    told: str, prediction: str, validation: Path, tmp_path: Path
+) -> None:
+    scheduler = OLD_SCHEDULER | {"prediction_type": told, "clip_sample": False}
+    network = write_pipeline(tmp_path / "published", scheduler)
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published", prediction=prediction)
+    facts = read_manifest(tmp_path / "out", "diffusion")["facts"]
+    assert (facts["prediction"], facts["clip"], facts["size"]) == (prediction, False, [SIDE, SIDE])
+    theirs = import_library("diffusers.schedulers.scheduling_ddpm").DDPMScheduler(**kept(scheduler))
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    x, time = torch.rand(2, 3, SIDE, SIDE), 60
+    with torch.inference_mode():
+        data = x * theirs.alphas_cumprod[time] ** 0.5  # in [0,1], the range that the config says
+        clean = theirs.step(network(data, time).sample, time, data).pred_original_sample
+        assert torch.allclose(denoiser(x, float(denoiser.schedule.sigmas[time])), clean, atol=1e-4)
+
+
+def test_a_learned_variance_is_read_and_left_aside(validation: Path, tmp_path: Path) -> None:
+    network = write_pipeline(tmp_path / "published")
+    weights = tmp_path / "published/unet/diffusion_pytorch_model.bin"
+    state = torch.load(weights, weights_only=True)
+    for name in ("conv_out.weight", "conv_out.bias"):
+        state[name] = torch.cat([state[name], torch.randn_like(state[name])])
+    torch.save(state, weights)
+    (tmp_path / "published/unet/config.json").write_text(json.dumps(OLD_UNET | {"out_channels": 6}))
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    x, sigma = torch.rand(2, 3, SIDE, SIDE), float(denoiser.schedule.sigmas[40])
+    with torch.inference_mode():
+        estimate = network(x * denoiser.schedule.abar[40] ** 0.5, 40).sample
+        assert torch.allclose(denoiser(x, sigma), (x - sigma * estimate).clamp(0, 1), atol=1e-5)
+
+
+def test_a_network_of_another_size_works_at_its_own(
+    validation: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_pipeline(tmp_path / "published", unet=OLD_UNET | {"sample_size": 24})
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
+    said = capsys.readouterr().err
+    assert "made for images of 24 by 24 pixels; these have 16 by 16 and are resized for it and back" in said
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    assert denoiser.enter(torch.rand(2, 3, SIDE, SIDE)).shape == (2, 3, 24, 24)
+    assert 1 < denoiser.stretch((SIDE, SIDE)) < 2
+
+
+def test_a_unet_without_a_size_that_cannot_halve_the_images_is_refused(validation: Path, tmp_path: Path) -> None:
+    deep = {"block_out_channels": [8] * 6, "down_block_types": ["DownBlock2D"] * 6, "up_block_types": ["UpBlock2D"] * 6}
+    unet = {key: value for key, value in OLD_UNET.items() if key != "sample_size"} | deep
+    write_pipeline(tmp_path / "published", unet=unet)
+    torch.manual_seed(0)
+    network = import_library("diffusers.models.unets.unet_2d").UNet2DModel.from_config(unet)
+    torch.save(network.state_dict(), tmp_path / "published/unet/diffusion_pytorch_model.bin")
+    with pytest.raises(AssayError, match="sides are multiples of 32, found 16 by 16 pixels; name another diffusion"):
+        imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
+
+
 def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: Path, tmp_path: Path) -> None:
     diffusion = UNET | {"steps": 2, "batch_size": 4, "validate_every": 2, "data_range": (0, 1), "schedule": "cosine"}
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    inputs = Inputs({"train": validation, "validation": validation})
+    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", inputs, tmp_path / "own", 1)
     imported_diffusion(validation, tmp_path / "out", tmp_path / "own", schedule="cosine")
     weights = "diffusion_pytorch_model.safetensors"
     assert sha256(tmp_path / "own" / weights) == sha256(tmp_path / "out" / weights)
@@ -419,7 +484,13 @@ def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: P
         ({"beta_schedule": "scaled_linear"}, {}, r"scheduler_config.json: its noise schedule is neither"),
         ({"beta_end": 0.012}, {}, r"its noise schedule is neither DDPM's linear one"),
         ({"trained_betas": [0.1]}, {}, r"its noise schedule is neither"),
-        ({"prediction_type": "v_prediction"}, {}, r"the network predicts v_prediction; only epsilon is read"),
+        ({"prediction_type": "flow"}, {}, r"the network predicts flow; only epsilon, v_prediction, sample are read"),
+        (
+            {"prediction_type": "v_prediction"},
+            {},
+            r"its prediction is v, the config's epsilon; write prediction: v$",
+        ),
+        ({}, {"prediction": "x0"}, r"its prediction is epsilon, the config's x0; write prediction: epsilon$"),
         (
             {"beta_schedule": "squaredcos_cap_v2"},
             {},
@@ -447,7 +518,8 @@ def test_a_cosine_schedule_is_read(validation: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unet", "message"),
     [
-        ({"out_channels": 6}, "takes 3 and gives 6 channels"),
+        ({"out_channels": 4}, "takes 3 and gives 4 channels; only networks that take 3 and give 3 or 6 are read"),
+        ({"in_channels": 4}, "takes 4 and gives 3 channels"),
         ({"num_class_embeds": 10}, "is conditioned on classes"),
         ({"_class_name": "UNet2DConditionModel"}, "is of a UNet2DConditionModel"),
         ({"block_out_channels": [8]}, "no U-Net can be built from it"),
@@ -466,7 +538,8 @@ def test_a_wrong_data_range_and_other_sizes_are_warned_of(
 ) -> None:
     training = {"steps": 60, "batch_size": 8, "validate_every": 60, "learning_rate": 2e-3, "ema_decay": 0.9}
     diffusion = UNET | {"channels": [16, 32], "norm_groups": 8} | training
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    inputs = Inputs({"train": validation, "validation": validation})
+    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", inputs, tmp_path / "own", 1)
     capsys.readouterr()
     imported_diffusion(validation, tmp_path / "right", tmp_path / "own", data_range=(-1, 1), channels=[16, 32])
     assert "note" not in capsys.readouterr().err
@@ -546,26 +619,26 @@ def test_a_diffusion_must_say_its_range() -> None:
 
 
 def test_specs_and_wildcards_go_by_kind() -> None:
-    specs = Specs(study())
-    assert (specs.classifiers("trained"), specs.classifiers("published")) == (["resnet"], ["elsewhere"])
-    assert (specs.diffusions("trained"), specs.diffusions("published")) == ([], ["unet"])
-    PublishedClassifierSpec.model_validate_json(specs.classifier("elsewhere"))
-    PublishedDiffusionSpec.model_validate_json(specs.diffusion("unet"))
-    again = type(specs.study).model_validate_json(specs.whole())
-    assert again.model_copy(update={"threads": specs.study.threads}) == specs.study
+    jobs = Jobs(study())
+    assert (jobs.named("classifier", False), jobs.named("classifier", True)) == (["resnet"], ["elsewhere"])
+    assert (jobs.named("diffusion", False), jobs.named("diffusion", True)) == ([], ["unet"])
+    PublishedClassifierSpec.model_validate_json(jobs.import_classifier("elsewhere").text)
+    PublishedDiffusionSpec.model_validate_json(jobs.import_diffusion("unet").text)
+    again = type(jobs.study).model_validate_json(jobs.report().text)
+    assert again.model_copy(update={"threads": jobs.study.threads}) == jobs.study
 
 
 def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> None:
     made = study()
-    needs, specs = JobNeeds(made), Specs(made)
+    needs, jobs = JobNeeds(made), Jobs(made)
     for need in (needs.classifier("elsewhere"), needs.diffusion("unet"), needs.purify("ddpm")):
         assert need.runtime >= 30
     sizes = sizes_of_study(made)
-    found = work("import_classifier", "elsewhere", json.loads(specs.classifier("elsewhere")), sizes)
+    found = work("import_classifier", "elsewhere", json.loads(jobs.import_classifier("elsewhere").text), sizes)
     size = classifier_size(made.classifiers["elsewhere"], made.images.size)
     assert found.amount == made.images.validation * size.multiply_adds
     assert size.parameters == pytest.approx(42.5e6, rel=0.01)  # ResNet-101 with two classes
-    found = work("import_diffusion", "unet", json.loads(specs.diffusion("unet")), sizes)
+    found = work("import_diffusion", "unet", json.loads(jobs.import_diffusion("unet").text), sizes)
     assert found.bytes == pytest.approx(455e6, rel=0.01)
     assert classifier_size(PublishedClassifier(published="hf-hub:a/b", layout="timm"), 32) is None
 
@@ -573,7 +646,9 @@ def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> 
     keys = {"published": str(tmp_path / "published"), "layout": "timm"}
     imported(validation, tmp_path / "results/classifiers/elsewhere", **keys)
     images = tmp_path / "results/images/test"
-    prepare_images(ImagesSpec(images={"source": "phantom", "size": SIDE}, split="test", count=2, seed=0), "", images)
+    prepare_images(
+        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="test", count=2, seed=0), "", Inputs({}), images
+    )
     known = sizes_of_results(tmp_path / "results").classifiers["elsewhere"]
     facts = read_manifest(tmp_path / "results/classifiers/elsewhere")["facts"]
     assert classifier_size(known, SIDE).parameters == facts["parameters"]

@@ -7,30 +7,37 @@ sqrt((1 - abar_t) / abar_t), in the units of the network's data, is sigma once d
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from assay.files import AssayError
+from assay.study.diffusions import ScheduleKind
+from assay.study.schedules import noise_levels, signal_shares
 
 
 class Schedule:
     """Noise levels by time step (0-based), in pixel units, for a network trained on images in `data_range`."""
 
-    def __init__(
-        self, kind: Literal["linear", "cosine"], time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, kind: ScheduleKind, time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)) -> None:
         self.kind, self.time_steps = kind, time_steps
-        self.abar = np.cumprod(1 - _betas(kind, time_steps))
+        self.abar = signal_shares(kind, time_steps)
         self.data_range = data_range
         self.width = data_range[1] - data_range[0]
-        self.sigmas = np.sqrt((1 - self.abar) / self.abar) / self.width
+        self.sigmas = noise_levels(self.abar, data_range)
 
-    def time_of(self, sigma: float) -> float:
-        """The time step of a sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
-        if not 0 < sigma <= self.sigmas[-1] * (1 + 1e-9):
-            raise AssayError(f"sigma {sigma:g} lies outside the diffusion's schedule (0, {self.sigmas[-1]:.4g}]")
-        return float(np.interp(math.log(sigma), np.log(self.sigmas), np.arange(len(self.sigmas))))
+    @property
+    def highest(self) -> float:
+        """The sigma of the last time step."""
+        return float(self.sigmas[-1])
+
+    def time_of(self, sigma: float | np.ndarray) -> float | np.ndarray:
+        """The time step of each sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
+        sigmas = np.atleast_1d(sigma)
+        inside = (sigmas > 0) & (sigmas <= self.highest * (1 + 1e-6))  # a float32 may round up
+        if not inside.all():
+            found = sigmas[~inside][0]
+            raise AssayError(f"sigma {found:g} lies outside the diffusion's schedule (0, {self.highest:.4g}]")
+        return np.interp(np.log(sigma), np.log(self.sigmas), np.arange(len(self.sigmas)))
 
     def last_step(self, sigma: float) -> int:
         """The first time step whose noise is at least sigma: training up to it covers sigma."""
@@ -47,15 +54,3 @@ class Schedule:
         times = np.linspace(time, 0, steps + 1)[1:-1]
         levels = np.exp(np.interp(times, np.arange(len(self.sigmas)), np.log(self.sigmas)))
         return [sigma, *levels.tolist(), 0.0]
-
-
-def _betas(kind: str, time_steps: int) -> np.ndarray:
-    """DDPM's linear schedule, or the cosine schedule of Nichol and Dhariwal (2021), eq. 17, as float64."""
-    if kind == "linear":
-        return np.linspace(1e-4, 0.02, time_steps)
-
-    def abar(time: np.ndarray) -> np.ndarray:
-        return np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    steps = np.arange(time_steps)
-    return np.minimum(1 - abar((steps + 1) / time_steps) / abar(steps / time_steps), 0.999)
