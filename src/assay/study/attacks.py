@@ -27,11 +27,6 @@ def storage_bits(norm: Norm, eps: float) -> int:
     return 8 if norm == "Linf" and abs(255 * eps - round(255 * eps)) < 1e-6 else 16
 
 
-def storage_bits(norm: Norm, eps: float) -> int:
-    """The depth of attacked images: 8 bits where the L-infinity ball's bound lies on the 8-bit grid, else 16."""
-    return 8 if norm == "Linf" and abs(255 * eps - round(255 * eps)) < 1e-6 else 16
-
-
 class Attack(Model):
     """What every attack has. `follows` is what it asks of its victim; a `control` is no search, but shows what a
     perturbation of that size does by chance; a `target` is a class that it searches for."""
