@@ -43,10 +43,12 @@ class PythonNetwork(Brought):
     method: Literal["python"] = Field(description="A module of your own, see README.md.")
 
 
+AnyNetwork = Network | PythonNetwork
+
+
 class ClassifierTraining(Recipe):
     """How a classifier is trained."""
 
-    kind: ClassVar[str] = "trained"
     default_epochs: ClassVar[int | None] = 10
 
     epochs: PositiveInt | None = Field(
@@ -57,7 +59,7 @@ class ClassifierTraining(Recipe):
     learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
     objective: ClassifierObjective = Field(
         CrossEntropyObjective(method="cross_entropy"),
-        description="What the training minimises: `cross_entropy`, or `{method: adversarial, eps: 4/255}` with its keys.",
+        description="What the training minimises: `cross_entropy`, `{method: adversarial, eps: 4/255}`, … with its keys.",
     )
 
     @property
@@ -65,11 +67,13 @@ class ClassifierTraining(Recipe):
         return self.objective.needs | ({"start": Need("classifier", self.start)} if self.start else {})
 
 
-class Classifier(Network, ClassifierTraining):
+class Classifier(ClassifierTraining, Network):
     """A classifier and its training."""
 
+    kind: ClassVar[str] = "trained"
 
-class PythonClassifier(PythonNetwork, ClassifierTraining, extra="allow"):
+
+class PythonClassifier(ClassifierTraining, PythonNetwork, extra="allow"):
     """A classifier whose network is your own, and its training, or weights that it was published with."""
 
     published: str | None = Field(
@@ -88,8 +92,9 @@ class PythonClassifier(PythonNetwork, ClassifierTraining, extra="allow"):
 
     @model_validator(mode="after")
     def _published_is_not_trained(self) -> PythonClassifier:
-        for key, field in ClassifierTraining.model_fields.items():
-            if self.published and getattr(self, key) != field.get_default():
+        usual = ClassifierTraining()
+        for key in ClassifierTraining.model_fields:
+            if self.published and getattr(self, key) != getattr(usual, key):
                 raise ValueError(f"{key}: a published classifier is not trained; remove {key} or published")
         return self
 

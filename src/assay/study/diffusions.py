@@ -14,10 +14,8 @@ from assay.study.training import EMA_DECAY, Recipe
 ScheduleKind = Literal["linear", "cosine"]
 
 
-class Diffusion(Recipe):
-    """A denoising diffusion model (diffusers' UNet2DModel, epsilon prediction) and its training."""
-
-    kind: ClassVar[str] = "trained"
+class UNet(Model):
+    """A diffusion's network, diffusers' UNet2DModel, and what it is used to."""
 
     channels: list[PositiveInt] = Field(description="Channels of the U-Net by level, from full resolution down.")
     layers_per_block: PositiveInt = Field(2, description="Residual layers a level.")
@@ -29,6 +27,13 @@ class Diffusion(Recipe):
     data_range: tuple[float, float] = Field(
         (-1.0, 1.0), description="Range that the network's images have; sigma and eps stay in pixel units all the same."
     )
+
+
+class Diffusion(Recipe, UNet):
+    """A denoising diffusion model (diffusers' UNet2DModel, epsilon prediction) and its training."""
+
+    kind: ClassVar[str] = "trained"
+
     learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate.")
     gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; any if absent.")
     ema_decay: float | None = Field(0.999, ge=0, lt=1, description=EMA_DECAY)

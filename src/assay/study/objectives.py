@@ -57,7 +57,7 @@ class AdversarialObjective(Objective):
 
 
 class DenoisingObjective(Objective):
-    """The denoiser's own loss at random noise levels (Ho et al. 2020, eq. 14, for a network that predicts the noise)."""
+    """The denoiser's own loss at random noise levels; of predicted noise, Ho et al. (2020), eq. 14."""
 
     method: Literal["denoising"] = Field(description="Plain training of a diffusion.")
     max_sigma: Sigma | None = Field(
@@ -76,9 +76,7 @@ def by_name(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
-Classifying = Annotated[
-    CrossEntropyObjective | AdversarialObjective | PythonObjective, Field(discriminator="method")
-]
+Classifying = Annotated[CrossEntropyObjective | AdversarialObjective | PythonObjective, Field(discriminator="method")]
 Denoising = Annotated[DenoisingObjective | PythonObjective, Field(discriminator="method")]
 ClassifierObjective = Annotated[Classifying, BeforeValidator(by_name, json_schema_input_type=str | Classifying)]
 DiffusionObjective = Annotated[Denoising, BeforeValidator(by_name, json_schema_input_type=str | Denoising)]

@@ -35,7 +35,7 @@ class ResizedCrop(Model):
     """Zoom."""
 
     method: Literal["resized_crop"] = Field(
-        description="Cut out a part at random, of an aspect ratio between 3:4 and 4:3, and resize it to the image's size."
+        description="Cut a part out at random, of an aspect ratio from 3:4 to 4:3, and resize it to the image's size."
     )
     scale: tuple[float, float] = Field(
         description="Smallest and largest share of the area; `{resized_crop: [0.5, 1]}` is short for it."
@@ -77,7 +77,9 @@ AnyAugmentation = Annotated[
     FlipLeftRight | FlipUpDown | Crop | ResizedCrop | Colour,
     Field(discriminator="method"),
 ]
-Augmentation = Annotated[AnyAugmentation, BeforeValidator(spell_out, json_schema_input_type=str | AnyAugmentation | dict)]
+Augmentation = Annotated[
+    AnyAugmentation, BeforeValidator(spell_out, json_schema_input_type=str | AnyAugmentation | dict)
+]
 
 
 Schedule = Literal["one_cycle", "cosine", "step", "triangular", "constant"]
@@ -112,16 +114,16 @@ class Recipe(Model):
         description="Parts that a rank computes its share of a batch in, to save memory. Batch normalisation sees one "
         "part at a time.",
     )
-    optimiser: Literal["adamw", "sgd"] = Field(
-        "adamw", description="`adamw`, or `sgd` with Nesterov momentum 0.9."
-    )
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="`adamw`, or `sgd` with Nesterov momentum 0.9.")
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay (`adamw`: decoupled from the gradient).")
     decay: Literal["all", "weights"] = Field(
         "all", description="Parameters that decay: all, or the weights only (no biases and no normalisation layers)."
     )
     learning_rate_schedule: Schedule = Field("cosine", description=SCHEDULE)
-    milestones: list[Share] = Field([0.5, 0.75], description="Of `step`: where the rate falls, as shares of the training.")
+    milestones: list[Share] = Field(
+        [0.5, 0.75], description="Of `step`: where the rate falls, as shares of the training."
+    )
     factor: Share = Field(0.1, description="Of `step`: what the learning rate is multiplied by at each milestone.")
     warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises from zero, before all else.")
     gradient_clip: float | None = Field(None, gt=0, description="Largest norm of a step's gradient; any if absent.")
@@ -156,7 +158,8 @@ class Recipe(Model):
         parts = self.accumulate * (self.ranks.nodes * self.ranks.gpus if self.ranks else 1)
         if self.batch_size % parts:
             raise ValueError(
-                f"batch_size: {self.batch_size} cannot be shared by {parts} ranks and parts; choose a multiple of {parts}"
+                f"batch_size: {self.batch_size} cannot be shared by {parts} ranks and parts; "
+                f"choose a multiple of {parts}"
             )
         if self.milestones != sorted(set(self.milestones)):
             raise ValueError(f"milestones: {self.milestones} do not rise; write [0.5, 0.75]")
