@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from assay import modules
 from assay.files import AssayError, Draft, check
 from assay.networks.libraries import import_library
-from assay.study.classifiers import AnyNetwork, Network, PythonNetwork
+from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
 WEIGHTS = "model.safetensors"
 LIBRARIES = ("torch", "torchvision", "timm", "safetensors")

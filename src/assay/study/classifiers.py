@@ -4,46 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from assay.study.fields import Brought, Model, PositiveInt, Sha256, UnitRange
+from assay.study.fields import Model, PositiveInt, Sha256, UnitRange
 from assay.study.needs import Need, Needs
+from assay.study.networks import Colours, Network, NetworkName, PythonNetwork
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
-
-NetworkName = Annotated[str, StringConstraints(pattern=r"^(timm|torchvision)/[A-Za-z0-9_.-]+$")]
-Colours = tuple[float, float, float]
-
-
-class Network(Model):
-    """All that a classifier's module is built from, but for the number of classes."""
-
-    network: NetworkName = Field(description="`timm/NAME` or `torchvision/NAME`: any network of either library.")
-    arguments: dict[str, Any] = Field({}, description="Further arguments of the network's constructor.")
-    small_stem: bool = Field(
-        False, description="For small images: the first convolution at full resolution, without pooling."
-    )
-    mean: Colours = Field(
-        (0.5, 0.5, 0.5), description="Normalisation inside the module: mean by channel, for images in [0,1]."
-    )
-    std: Colours = Field((0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel.")
-
-    @property
-    def implementation(self) -> str:
-        """The module that builds it."""
-        return "assay.networks.classifier"
-
-
-class PythonNetwork(Brought):
-    """A network of your own: a module with `build(spec, classes)`, which returns a `torch.nn.Module`.
-
-    It takes images in [0,1] (n, 3, h, w) to logits (n, classes); normalisation is its own affair.
-    """
-
-    method: Literal["python"] = Field(description="A module of your own, see README.md.")
-
-
-AnyNetwork = Network | PythonNetwork
 
 
 class ClassifierTraining(Recipe):
@@ -59,7 +26,7 @@ class ClassifierTraining(Recipe):
     learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
     objective: ClassifierObjective = Field(
         CrossEntropyObjective(method="cross_entropy"),
-        description="What the training minimises: `cross_entropy`, `{method: adversarial, eps: 4/255}`, … with its keys.",
+        description="What the training minimises: `cross_entropy`, or `{method: adversarial, eps: 4/255}` with keys.",
     )
 
     @property
@@ -77,8 +44,10 @@ class PythonClassifier(ClassifierTraining, PythonNetwork, extra="allow"):
     """A classifier whose network is your own, and its training, or weights that it was published with."""
 
     published: str | None = Field(
-        None, description="Its weights, a `.safetensors` file, if it is not to be trained: then no other key is needed."
+        None,
+        description="Its weights if it is not to be trained: a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME`.",
     )
+    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of the published weights; any other file is refused.")
 
     @property

@@ -17,8 +17,8 @@ class Objective(Model):
         """The module that builds it."""
         return f"assay.training.objectives.{self.method}"
 
-    def extra_gradients(self, images: int) -> float:
-        """Gradients of the network that it takes for a pass over so many training images, beside that of each."""
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        """Gradients that it takes beside one for each of so many images seen in training, and in its validations."""
         return 0.0
 
 
@@ -52,8 +52,9 @@ class AdversarialObjective(Objective):
         256, description="Validation images that are attacked; the weights that are best on them are kept."
     )
 
-    def extra_gradients(self, images: int) -> float:
-        return (1 - self.clean_share) * images * self.steps + self.validation_images * self.validation_steps
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        attacked = (1 - self.clean_share) * seen * self.steps
+        return attacked + validations * self.validation_images * self.validation_steps
 
 
 class DenoisingObjective(Objective):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -176,3 +177,7 @@ class Recipe(Model):
     def images_seen(self, images: int) -> int:
         """Images that all steps of a training on so many images see together."""
         return self.total_steps(images) * min(self.batch_size, images)
+
+    def validations(self, images: int) -> int:
+        """Validations in a training on so many images."""
+        return math.ceil(self.total_steps(images) / (self.validate_every or self.steps_per_epoch(images)))

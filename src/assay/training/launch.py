@@ -2,7 +2,7 @@
 
     python -m assay.training.launch --nodes 2 --ranks 4 [--within "apptainer exec --nv IMAGE"] STAGE.py OPTIONS
 
-is to be run on the first of the job's nodes, where `srun` is: outside a container, in which the programs themselves run.
+is to be run on the first of the job's nodes, where `srun` is: outside a container; the stage itself runs within one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 
 def torchrun(ranks: int, nodes: int = 1, endpoint: str | None = None) -> list[str]:
-    """The options of Python that start a program on so many ranks of this node, and of others that meet at `endpoint`."""
+    """Python's options to start a program on so many ranks of this node; those of other nodes meet at `endpoint`."""
     module = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}"]
     if nodes == 1:
         return [*module, "--standalone"]
