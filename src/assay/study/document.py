@@ -18,6 +18,7 @@ from assay.study import (
     objectives,
     purifiers,
     selection,
+    threats,
     training,
 )
 from assay.study.fields import TAGS, Model
@@ -36,6 +37,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`….NAME.ranks`", [training.Ranks]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
+    ("`attacks.NAME.threat`", [*threats.KNOWN.values(), threats.PythonThreat]),
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
@@ -80,6 +82,8 @@ def _default(field: typing.Any) -> str:
         return "required"
     if field.default is None:
         return "absent"
+    if isinstance(field.default, threats.Threat):
+        return f"`{field.default.name}`"
     if isinstance(field.default, checks.Checks):
         return "its defaults"
     if field.default == [model.Crossing()]:
