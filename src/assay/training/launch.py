@@ -30,7 +30,8 @@ def on_nodes(program: Sequence[str], ranks: int, nodes: int, endpoint: str, with
     `program` is a stage and its options, `endpoint` HOST:PORT of the first node, `within` a container's command.
     """
     step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
-    return [*step, *within, "python", *torchrun(ranks, nodes, endpoint), *program]
+    python = "python" if within else sys.executable
+    return [*step, *within, python, *torchrun(ranks, nodes, endpoint), *program]
 
 
 def free_endpoint() -> str:
@@ -50,7 +51,6 @@ def main() -> None:
     command = on_nodes(
         arguments.program, arguments.ranks, arguments.nodes, free_endpoint(), shlex.split(arguments.within)
     )
-    sys.stdout.flush()
     os.execvp(command[0], command)
 
 
