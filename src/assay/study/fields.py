@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -83,6 +83,8 @@ class Brought(Model):
     """What every part has whose code is a module of the user's own. Its further keys are the module's model's."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    entry: ClassVar[str] = "build"  # the function that the module must have
 
     module: ModuleFile = Field(description="The Python file with the code, from the folder that the study runs in.")
     uses: dict[Name, Need] = Field(
