@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.data.opening import open_images
 from assay.files import MANIFEST, AssayError
 from assay.modules import load
-from assay.stacks import Stack, read_stack
+from assay.stacks import Images
 from assay.study.needs import LOADERS
 from assay.study.selection import SIGMA, read_sigma
 
@@ -48,9 +49,9 @@ class Inputs:
         own = {SELECTED: SIGMA}  # of the selection only the sigma counts, not what it was chosen from
         return {role: Path(folder) / own.get(role, MANIFEST) for role, folder in self.folders.items()}
 
-    def images(self, role: str = "images") -> Stack:
-        """The stack that plays a role."""
-        return read_stack(self.folder(role))
+    def images(self, role: str = "images") -> Images:
+        """The images that play a role: a stack, but for training images that are read from a data set's own files."""
+        return open_images(self.folder(role))
 
     # The loaders are found by name: a job depends on the code of those kinds only that it has inputs of.
 

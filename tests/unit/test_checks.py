@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from assay.planning.specs import Specs
 
 from assay.attacks.ball import project
 from assay.evaluation.checks import probed
@@ -23,10 +24,10 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells
-from assay.planning.specs import Specs
-from assay.stacks import to_pixels, write_stack
+from assay.stacks import to_pixels
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
+from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
 IMAGES, SIDE, DRAWS = 200, 4, 3

@@ -12,7 +12,8 @@ import tifffile
 
 from assay import files
 from assay.files import AssayError, Draft
-from assay.stacks import pixel_hashes, read_stack, write_images, write_stack
+from assay.stacks import pixel_hashes, read_stack, write_images
+from stack_files import write_stack
 
 PROVENANCE = {"versions": {"python": "3"}, "device": "cpu"}
 

@@ -27,9 +27,10 @@ from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.sample import Sample, spread, take
 from assay.files import artifact
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
-from assay.stacks import read_stack, write_stack
+from assay.stacks import read_stack
 from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack
 from assay.study.classifiers import Classifier
+from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
 EPS = 8 / 255

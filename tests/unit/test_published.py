@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from assay.planning.specs import Specs
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -26,7 +27,6 @@ from assay.networks.published_unet import OLD_ATTENTION, with_new_names
 from assay.networks.unet import build_network
 from assay.planning.resources import JobNeeds
 from assay.planning.sources import source_input
-from assay.planning.specs import Specs
 from assay.planning.unet_size import unet_size
 from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec

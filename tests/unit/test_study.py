@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from assay.planning.specs import Specs
 
 from assay.files import AssayError
 from assay.planning import fingerprint
 from assay.planning.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
-from assay.planning.specs import Specs
 from assay.study import document
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study

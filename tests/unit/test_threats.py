@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from assay.planning.specs import Specs
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
@@ -26,16 +27,16 @@ from assay.networks.unet import build_network, write_diffusion
 from assay.noise import image_key
 from assay.planning.cells import cells
 from assay.planning.resources import JobNeeds
-from assay.planning.specs import Specs
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
-from assay.stacks import read_stack, read_table, write_stack
+from assay.stacks import read_stack, read_table
 from assay.study.attacks import AttackSpec
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.evaluation import ClassifySpec
 from assay.study.parse import parse_study
 from assay.study.purifiers import DdpmPurifier, PurifySpec
+from stack_files import write_stack
 
 SIDE, IMAGES, BATCH, SEED = 16, 10, 4, 3
 CPU = torch.device("cpu")

@@ -11,8 +11,9 @@ import pytest
 from checkout import CONFIG, Checkout
 
 from assay.files import artifact, read_json, sha256
-from assay.stacks import pixel_hashes, read_stack, write_stack
+from assay.stacks import pixel_hashes, read_stack
 from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
+from stack_files import write_stack
 
 ROLES = "results/tiny/images/roles.json"
 SPLITS = ("train", "validation", "test")

@@ -185,7 +185,9 @@ class PythonSource(Brought, Source):
 
     source: Literal["python"] = Field(description="A module of your own, see README.md.")
     size: int = Field(ge=16, le=1024, description="Side of an image in pixels.")
-    classes: tuple[ClassName, ...] = Field(min_length=2, description="The classes' names; a label is a place among them.")
+    classes: tuple[ClassName, ...] = Field(
+        min_length=2, description="The classes' names; a label is a place among them."
+    )
 
 
 AnySource = Annotated[
