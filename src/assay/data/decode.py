@@ -17,9 +17,9 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 def decode(content: bytes, name: str, size: int) -> np.ndarray:
-    """The image of a file's bytes, uint8 (size, size, 3): upright, in RGB, its shorter side resized, its centre cropped.
+    """The image of a file's bytes, uint8 (size, size, 3): upright, in RGB, its shorter side resized, its centre kept.
 
-    As published classifiers are evaluated: resized by PIL's antialiased bicubic filter, the crop at whole pixels.
+    The same as torchvision's Resize (PIL's bicubic filter with antialiasing) and CenterCrop.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:

@@ -25,7 +25,7 @@ FILES = {"test": IMAGES, "selection": IMAGES, "validation": IMAGES, "train": IMA
 
 
 def catalogue(source: KaggleSource, folder: Path, scratch: Path) -> tuple[list[str], pd.DataFrame]:
-    """The classes' names, and all labelled images: id, label, folder, row in the table of labels, hash of the pixels."""
+    """The classes' names, and all labelled images: id, label, folder, row in the table of labels, pixels' hash."""
     table = _labels(source, folder / LABELS)
 
     def hashed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Images to train on that stay in the data set's own files: an artifact lists them, and they are decoded when asked for.
+"""Images to train on that stay in the data set's own files: an artifact lists them; they are decoded when asked for.
 
 Each file's bytes are compared with the index's hash whenever they are read, so that what is trained on is what was
 indexed, and what check_images compared.
@@ -45,8 +45,8 @@ class ListedImages(Images):
         content = read_member(self.root, member)
         if content_hash(content) != expected:
             raise AssayError(
-                f"{self.root / member.path}: is not the file that was indexed; restore it, or delete the study's folder "
-                "images and run again"
+                f"{self.root / member.path}: is not the file that was indexed; restore it, or delete the study's "
+                "folder images and run again"
             )
         return decode(content, str(self.root / member.path), self.side)
 

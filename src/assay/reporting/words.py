@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from assay.planning.cells import eps_token, sigma_token
+from assay.words import count as count
+from assay.words import duration as duration
 
 # What the reader must picture of each threat: (a clause that follows a number, the glossary's line).
 THREATS = {
@@ -105,22 +107,6 @@ def defence_name(defence: str, sigma: float) -> str:
 
 def threat_clause(threat: str) -> str:
     return THREATS[threat][0] if threat in THREATS else f"under the threat {threat}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the largest two units that matter."""
-    if math.isnan(seconds):
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def readable_config(value: Any, key: str = "") -> Any:
