@@ -168,7 +168,7 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with the files of an artifact, every byte read: one line each, none if all are as the manifest says."""
+    """What is wrong with the files of an artifact, all read whole: one line each, none if all match the manifest."""
     folder = Path(folder)
     stored = read_manifest(folder)["files"]
     found = (_shape_fault(folder, name, entry) or _content_fault(folder, name, entry) for name, entry in stored.items())

@@ -1,4 +1,4 @@
-"""Images of a study. A stack is a set of them on disk: `images.tif`, `table.csv` (one row per image), `manifest.json`."""
+"""Images of a study. A stack is a set on disk: `images.tif`, `table.csv` (one row per image) and `manifest.json`."""
 
 from __future__ import annotations
 

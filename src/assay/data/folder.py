@@ -20,12 +20,11 @@ from assay.data.reading import read_in_chunks
 from assay.data.roles import draw, read_index
 from assay.files import AssayError
 from assay.stacks import pixel_hashes
-from assay.study.images import WHOLE, FolderSource, ImagesSpec, Split
+from assay.study.images import ROLES, WHOLE, FolderSource, ImagesSpec
 
 LIBRARIES = ("pandas", "tifffile", "pillow")
 SHOWN = 10  # unreadable files that a message names
 PARTS = ("train", "val", "valid", "validation", "test")  # usual names of parts, never of classes
-ORDER: tuple[Split, ...] = ("test", "selection", "validation", "train")  # what may be tested on first
 
 
 class Found(NamedTuple):
@@ -43,7 +42,7 @@ def catalogue(source: FolderSource, folder: Path, scratch: Path) -> tuple[list[s
     """
     found = _find(source, folder)
     classes = list(source.classes or sorted({each.label for each in found}))
-    parts = list(dict.fromkeys(map(source.part, ORDER)))
+    parts = list(dict.fromkeys(map(source.part, ROLES)))
     files = [each for part in parts for each in found if each.part == part and each.label in classes]
     _require_all(source, folder, classes, parts, files)
     numbers = {name: label for label, name in enumerate(classes)}
@@ -59,7 +58,7 @@ def catalogue(source: FolderSource, folder: Path, scratch: Path) -> tuple[list[s
 
 def open_split(spec: ImagesSpec, index: Path, folder: Path, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
     """The drawn rows of the index, and their images in chunks; of images to train on, where their bytes lie instead."""
-    parts = {split: spec.images.part(split) for split in ORDER}
+    parts = {split: spec.images.part(split) for split in ROLES}
     rows = draw(read_index(index, spec.images), spec, parts).reset_index(drop=True)
     if spec.split == "train":
         return rows[["id", "label", "pixels", "content", *(name for name in PLACE[1:] if name in rows)]], iter(())

@@ -59,10 +59,8 @@ def _check_table(table: pd.DataFrame, spec: ImagesSpec, classes: Sequence[str]) 
     module = spec.images.implementation
     if not {"id", "label"} <= set(table):
         raise AssayError(f"{module}: open_split must return a table with the columns id and label")
-    if table["id"].duplicated().any():
-        raise AssayError(
-            f"{module}: open_split gives two images the id {table['id'][table['id'].duplicated()].iloc[0]}"
-        )
+    if len(twice := table["id"][table["id"].duplicated()]):
+        raise AssayError(f"{module}: open_split gives two images the id {twice.iloc[0]}")
     if len(wrong := table["label"][~table["label"].isin(range(len(classes)))]):
         raise AssayError(f"{module}: open_split gives the label {wrong.iloc[0]}; labels are 0 to {len(classes) - 1}")
     if spec.count not in (None, len(table)):
@@ -74,9 +72,8 @@ def _checked(chunks: Iterable[np.ndarray], spec: ImagesSpec, count: int, hashes:
     module, size = spec.images.implementation, spec.images.size
     for chunk in chunks:
         if chunk.dtype != np.uint8 or chunk.shape[1:] != (size, size, 3):
-            raise AssayError(
-                f"{module}: open_split gives {chunk.dtype} {chunk.shape}, not uint8 (n, {size}, {size}, 3)"
-            )
+            found, wanted = f"{chunk.dtype} {chunk.shape}", f"uint8 (n, {size}, {size}, 3)"
+            raise AssayError(f"{module}: open_split gives images of {found}; they must be {wanted}")
         hashes += pixel_hashes(chunk)
         yield chunk
     if len(hashes) != count:

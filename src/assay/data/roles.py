@@ -2,7 +2,7 @@
 
 Roles are frozen. Each image has a place on a circle, a hash of the study's seed and its pixels; a split takes the
 images nearest to its own point, in its own direction. So a split that grows keeps what it had, and disturbs no other,
-but for training images that are drawn from what the others leave.
+but for those that are drawn from what the others leave.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ def draw(index: Index, spec: ImagesSpec, files: Mapping[Split, str]) -> pd.DataF
     All but training images are balanced over the classes: their numbers differ by one at most. Which classes get one
     more (or, with fewer images than classes, any) follows from the seed.
     """
-    pool = index.table[(index.table["status"] == KEPT) & (index.table["file"] == files[spec.split])]
-    taken = [_take(pool, index.classes, split, count, spec.seed).index for split, count in spec.beside.items()]
-    rest = pool[~pool.index.isin([row for rows in taken for row in rows])]
+    rest = index.table[(index.table["status"] == KEPT) & (index.table["file"] == files[spec.split])]
+    for other in POINTS:
+        if other in spec.beside:
+            rest = rest.drop(_take(rest, index.classes, other, spec.beside[other], spec.seed).index)
     if rest.empty:
         raise AssayError(f"{KEYS[spec.split]}: the other splits leave no image; lower their counts")
     return rest if spec.count is None else _take(rest, index.classes, spec.split, spec.count, spec.seed)

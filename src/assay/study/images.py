@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from assay.study.fields import Brought, Model, PositiveInt
 
 Split = Literal["train", "validation", "selection", "test"]
+ROLES: tuple[Split, ...] = ("test", "selection", "validation", "train")  # in the order of their rights to an image
 Checksum = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{32})$")]  # SHA-256 or MD5
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
@@ -48,6 +49,7 @@ PCAM_SLIDES = {
     "camelyonpatch_level_2_split_test_meta.csv": "3455fd69135b66734e1008f3af684566",
     "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
 }
+TUMOUR = ("normal", "tumour")  # the classes of all three
 WHOLE = "all"  # the one part of files that are not parted
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
@@ -73,8 +75,7 @@ LIST_FILES = ("table.csv",)  # of images that are read from the data set's own f
 class Source(Model):
     """What every data set has."""
 
-    # Names; a label is a place among them. None where only the files tell them, as the index then does.
-    classes: ClassVar[tuple[str, ...] | None] = ("normal", "tumour")
+    # Every source has `classes`, their names; a label is an index into them. None where only the files tell them.
 
     @property
     def implementation(self) -> str:
@@ -89,12 +90,16 @@ class Source(Model):
 class PhantomSource(Source):
     """The embedded data set: procedural H&E tissue patches, positive if tumour lies in the centre third."""
 
+    classes: ClassVar[tuple[str, ...]] = TUMOUR
+
     source: Literal["phantom"] = Field(description="The data set; `phantom` is made on the spot, without a download.")
     size: int = Field(32, ge=16, le=512, description="Side of an image in pixels (PCam has 96).")
 
 
 class PcamSource(Source):
     """PatchCamelyon's files, or other data in the same format."""
+
+    classes: ClassVar[tuple[str, ...]] = TUMOUR
 
     source: Literal["pcam"] = Field(
         description="PatchCamelyon as published: six `.h5.gz` files, and two `_meta.csv` files for the slides."
@@ -134,6 +139,8 @@ class PcamSource(Source):
 
 class KaggleSource(Source):
     """Kaggle's edition of PCam, without duplicates, or other data in the same format."""
+
+    classes: ClassVar[tuple[str, ...]] = TUMOUR
 
     source: Literal["kaggle"] = Field(description="Kaggle's edition of PCam: `train/<id>.tif` and `train_labels.csv`.")
     size: int = Field(96, ge=16, le=512, description="Side of an image in pixels.")
@@ -185,9 +192,7 @@ class PythonSource(Brought, Source):
 
     source: Literal["python"] = Field(description="A module of your own, see README.md.")
     size: int = Field(ge=16, le=1024, description="Side of an image in pixels.")
-    classes: tuple[ClassName, ...] = Field(
-        min_length=2, description="The classes' names; a label is a place among them."
-    )
+    classes: tuple[ClassName, ...] = Field(min_length=2, description="The classes' names; a label is their index.")
 
 
 AnySource = Annotated[
@@ -301,10 +306,9 @@ class FolderImages(FolderSource, _Configured):
         return max(1, self.expected - others)
 
     def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
-        if split != "train":
-            return {}
-        same_part = {other for other in counts if other != split and self.part(other) == self.part(split)}
-        return {other: count for other, count in counts.items() if other in same_part and count}
+        """The counts of the splits that are drawn first from the same part: a class may have few images there."""
+        first = ROLES[: ROLES.index(split)]
+        return {other: counts[other] for other in first if counts.get(other) and self.part(other) == self.part(split)}
 
 
 class PythonImages(PythonSource, _Configured):
