@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.data.opening import open_images
-from assay.files import MANIFEST, AssayError
+from assay.files import MANIFEST, AssayError, read_manifest
 from assay.modules import load
-from assay.stacks import Images
+from assay.stacks import Images, read_stack
 from assay.study.needs import LOADERS
 from assay.study.selection import SIGMA, read_sigma
 
@@ -66,6 +65,12 @@ class Inputs:
     def sigma(self) -> float:
         """The sigma that the study's selection chose."""
         return read_sigma(self.folder(SELECTED) / SIGMA)
+
+
+def open_images(folder: Path) -> Images:
+    """The images of a split: a stack, or training images that are read from the data set's own files."""
+    kind = read_manifest(folder)["kind"]
+    return load(LOADERS[kind]).read_images(folder) if kind in LOADERS else read_stack(folder)
 
 
 def parse_inputs(text: str) -> Inputs:

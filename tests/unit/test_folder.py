@@ -275,7 +275,7 @@ def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path, fol
     assert train.rows([3]).shape == (1, SIZE, SIZE, 3)
     folder.rename(tmp_path / "elsewhere")
     fault = refusal(lambda: Inputs({"images": tmp_path / "train"}).images())
-    assert fault == f"{folder}: not found; the images that {tmp_path / 'train'} lists were there, put them back"
+    assert fault == f"{folder}: not found; put the images that {tmp_path / 'train'} lists back there"
 
 
 def test_a_truncated_archive_is_refused(tmp_path: Path, folder: Path) -> None:

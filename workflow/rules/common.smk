@@ -17,6 +17,7 @@ from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_o
 from assay.planning.locks import clear_stale_locks
 from assay.planning.resources import GPU_STAGES, JobNeeds
 from assay.planning.sources import source_input
+from assay.study.images import STACK_FILES
 
 if not workflow.overwrite_configfiles:
 
@@ -73,9 +74,9 @@ def files_of(artifact, role):
     return {role: artifact.stands, f"{role}_files": [ancient(file) for file in artifact.files]}
 
 
-def stack_output(folder):
-    """A stack as output."""
-    return {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
+def stack_output(folder, files=STACK_FILES):
+    """A stack as output: its manifest and its files."""
+    return {"manifest": manifest(folder)} | {name.split(".")[0]: f"{folder}/{name}" for name in files}
 
 
 def network_output(kind, *files):

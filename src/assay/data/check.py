@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from assay.data.opening import open_images
 from assay.data.roles import KEYS
 from assay.files import AssayError, write_json
+from assay.inputs import open_images
 from assay.progress import track
 from assay.stacks import Images, Stack, pixel_hashes
 

@@ -56,7 +56,7 @@ def read_images(folder: Path) -> ListedImages:
     manifest = check(folder, "file list")
     root = Path(manifest["facts"]["folder"])
     if not root.exists():
-        raise AssayError(f"{root}: not found; the images that {folder} lists were there, put them back")
+        raise AssayError(f"{root}: not found; put the images that {folder} lists back there")
     return ListedImages(read_table(folder / TABLE, ("id", "label", "pixels", "content")), manifest, root)
 
 

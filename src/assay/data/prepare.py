@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,11 @@ import pandas as pd
 from assay.data.roles import count_classes
 from assay.data.scratch import scratch_beside
 from assay.files import AssayError, artifact, read_manifest
+from assay.inputs import Inputs
 from assay.modules import load, own_model
 from assay.program import provenance
 from assay.stacks import IMAGES, pixel_hashes, write_images, write_table
 from assay.study.images import ImagesSpec
-
-if TYPE_CHECKING:
-    from assay.inputs import Inputs
 
 
 def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folder: Path | None = None) -> None:
