@@ -14,7 +14,7 @@ from assay.files import AssayError, artifact, read_manifest
 from assay.inputs import Inputs
 from assay.modules import load, own_model
 from assay.program import provenance
-from assay.stacks import IMAGES, pixel_hashes, write_images, write_table
+from assay.stacks import IMAGES, MASKS, pixel_hashes, write_images, write_masks, write_table
 from assay.study.images import ImagesSpec
 
 
@@ -22,7 +22,7 @@ def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folde
     """Write the images of a split to the stack `out`; or, where the source says so, a list of the files they lie in.
 
     A source with files has them in `folder`, and an input `index` that says where each image lies. The table's column
-    `pixels` is what identical images share.
+    `pixels` is what identical images share. A source whose images are masked opens their masks too.
     """
     source = load(spec.images.implementation)
     index = inputs.folder("index") if "index" in inputs else None
@@ -38,6 +38,8 @@ def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folde
             if is_stack:
                 hashes: list[str] = []
                 write_images(draft, _checked(chunks, spec, len(table), hashes), len(table))
+                if MASKS in spec.images.stack_files(spec.split):
+                    write_masks(draft, source.open_masks(spec), len(table))
                 if "pixels" in table and (changed := table["id"][table["pixels"] != hashes]).any():
                     raise AssayError(
                         f"{folder}: {changed.iloc[0]} is not the image that it was when {index} was made; "

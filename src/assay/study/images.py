@@ -17,6 +17,8 @@ Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s/][^/\n]*$")]
 PartName = Annotated[str, StringConstraints(pattern=r"^[^\s/.][^\s/]*$")]
 
+TUMOUR = ("normal", "tumour")  # the classes of PCam, and of the phantom that is like it
+
 # PCam's published files by part (test, valid, train) and content (x: images, y: labels): SHA-256 and bytes.
 PCAM_FILES = {
     "camelyonpatch_level_2_split_test_x.h5.gz": (
@@ -49,10 +51,26 @@ PCAM_SLIDES = {
     "camelyonpatch_level_2_split_test_meta.csv": "3455fd69135b66734e1008f3af684566",
     "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
 }
-TUMOUR = ("normal", "tumour")  # the classes of all three
 WHOLE = "all"  # the one part of files that are not parted
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
+# The phantom's classes by task; those of tissue are NCT-CRC-HE's, in its order (Kather et al. 2018).
+PHANTOM_CLASSES: dict[str, tuple[str, ...]] = {
+    "tumour": TUMOUR,
+    "tissue": (
+        "adipose",
+        "background",
+        "debris",
+        "lymphocytes",
+        "mucus",
+        "smooth muscle",
+        "normal mucosa",
+        "stroma",
+        "tumour epithelium",
+    ),
+    "lesion": ("normal", "lesion"),
+}
+PHANTOM_TISSUE_SIZE = 32  # pixels at which its structures can still be seen
 
 
 def pcam_file(part: str, content: str) -> str:
@@ -66,6 +84,7 @@ def pcam_slides_file(part: str) -> str:
 
 
 STACK_FILES = ("images.tif", "table.csv")  # of a stack, beside its manifest
+MASKS_FILE = "masks.tif"  # of a stack whose images' classes are decided in a known place
 LIST_FILES = ("table.csv",)  # of images that are read from the data set's own files
 
 
@@ -88,12 +107,37 @@ class Source(Model):
 
 
 class PhantomSource(Source):
-    """The embedded data set: procedural H&E tissue patches, positive if tumour lies in the centre third."""
-
-    classes: ClassVar[tuple[str, ...]] = TUMOUR
+    """The embedded data set: procedural patches of H&E tissue, of one of three tasks."""
 
     source: Literal["phantom"] = Field(description="The data set; `phantom` is made on the spot, without a download.")
-    size: int = Field(32, ge=16, le=512, description="Side of an image in pixels (PCam has 96).")
+    task: Literal["tumour", "tissue", "lesion"] = Field(
+        "tumour",
+        description="What the classes are: tumour in the centre third or not, nine kinds of tissue, or normal tissue "
+        "with and without one nest of tumour, whose mask and area are kept.",
+    )
+    size: int = Field(
+        32, ge=16, le=512, description="Side of an image in pixels (PCam has 96); 32 or more for `tissue` and `lesion`."
+    )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the task's classes; a label is a place among them."""
+        return PHANTOM_CLASSES[self.task]
+
+    @property
+    def implementation(self) -> str:
+        """The module of the task, so that none depends on another's code."""
+        return f"assay.data.phantom.{self.task}"
+
+    def stack_files(self, split: Split) -> tuple[str, ...]:
+        """A lesion's stack has a mask of what decides each image, too."""
+        return (*STACK_FILES, *([MASKS_FILE] if self.task == "lesion" else []))
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> PhantomSource:
+        if self.task != "tumour" and self.size < PHANTOM_TISSUE_SIZE:
+            raise ValueError(f"size: must be at least {PHANTOM_TISSUE_SIZE} for task {self.task}, got {self.size}")
+        return self
 
 
 class PcamSource(Source):
