@@ -75,12 +75,12 @@ class Measured:
     def white_box(self) -> bool:
         """Whether the attack followed the exact gradient of what it is judged against here."""
         follows = self.attack is not None and self.attack.passes[0] > 0
-        return follows and self.direct and self.attack.threat in ("transfer", "adaptive", "locked")
+        return follows and self.direct and self.attack.threat.exact
 
     @property
     def control(self) -> bool:
-        """Whether the attack is the random one, blind to the victim."""
-        return self.attack is not None and self.attack.method == "random_sign"
+        """Whether the attack is a control, which does not search."""
+        return self.attack is not None and self.attack.control
 
     @property
     def chance(self) -> float:
@@ -161,5 +161,5 @@ def manifest_of(evidence: Evidence, place: str) -> Path:
 
 def _probabilities(logits: np.ndarray) -> float:
     rows = logits.reshape(-1, logits.shape[-1])
-    alike = (np.abs(rows.sum(axis=1) - 1) <= TOLERANCE) & (rows >= 0).all(axis=1) & (rows <= 1).all(axis=1)
+    alike = (np.abs(rows.sum(axis=1, dtype=float) - 1) <= TOLERANCE) & (rows.min(axis=1) >= 0) & (rows.max(axis=1) <= 1)
     return float(alike.mean())
