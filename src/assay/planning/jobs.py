@@ -134,20 +134,20 @@ class Jobs:
     def train_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]
         spec = ClassifierSpec(classifier=described, seed=self.study.seed)
-        adversarial = ("assay.training.objectives.adversarial",) if described.adversarial else ()
-        return Job("train_classifier", spec, self._to_train(described.needs), adversarial)
+        modules = (described.implementation, described.objective.implementation)
+        return Job("train_classifier", spec, self._to_train(described.needs), modules)
 
     def import_classifier(self, classifier: str) -> Job:
-        spec = PublishedClassifierSpec(classifier=self.study.classifiers[classifier])
-        return Job("import_classifier", spec, {"validation": self.images("validation")})
+        described = self.study.classifiers[classifier]
+        inputs = {"validation": self.images("validation")}
+        return Job(
+            "import_classifier", PublishedClassifierSpec(classifier=described), inputs, (described.implementation,)
+        )
 
     def train_diffusion(self, diffusion: str) -> Job:
         described = self.study.diffusions[diffusion]
-        return Job(
-            "train_diffusion",
-            DiffusionSpec(diffusion=described, seed=self.study.seed),
-            self._to_train(described.needs),
-        )
+        spec = DiffusionSpec(diffusion=described, seed=self.study.seed)
+        return Job("train_diffusion", spec, self._to_train(described.needs), (described.objective.implementation,))
 
     def import_diffusion(self, diffusion: str) -> Job:
         spec = PublishedDiffusionSpec(diffusion=self.study.diffusions[diffusion], seed=self.study.seed)
