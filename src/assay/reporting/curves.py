@@ -1,187 +1,168 @@
-"""Accuracy against eps and against sigma: one small panel a defence, so that any study can be read on a phone."""
+"""Accuracy against eps and against sigma: one small figure for each purifier."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from assay.reporting.families import TRANSFER, Family, families
-from assay.reporting.figures import (
-    RAMP,
-    Level,
-    Line,
-    Panel,
-    accuracy_against_eps,
-    accuracy_against_sigma,
-    ramp,
-    threat_key,
-)
+from assay.planning.cells import sigma_token
+from assay.reporting.charts.drawing import RAMP, ramp
+from assay.reporting.charts.legend import Key, legend
+from assay.reporting.charts.plot import Axis, Line, Point, Rule, plot, shares, values
+from assay.reporting.ladder import style_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked
-from assay.reporting.words import count, eps_label, sigma_label
+from assay.reporting.words import count, eps_label, percent
+from assay.study.model import Study
 
 MAX_PANELS = 12
 MAX_FAMILIES = 6
-SHIFT = 0.008  # of the axis, between neighbouring lines
+SHIFT = 0.01  # of the axis, between neighbouring lines
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The panels of one classifier and family of attacks, against eps or against sigma."""
+    """The figures of one classifier and family of attacks (same method and norm), against eps or against sigma."""
 
     title: str
-    against: str
-    legend: list[tuple[str, str]]
-    threats: list[tuple[str, Markup]]
+    legend: Markup
     panels: list[tuple[str, Markup]]
     notes: list[str]
 
 
-def curves(summary: pd.DataFrame, config: dict[str, Any], checked: Checked) -> tuple[list[Curves], list[str]]:
-    """All curves of a study, and what was left out of them."""
+def curves(summary: pd.DataFrame, study: Study, checked: Checked) -> tuple[list[Curves], list[str]]:
+    """All curves of a study, and what was left out; `summary` as `with_knowledge` returns it."""
+    attacked = summary[summary["attack"] != "none"]
+    families = attacked[["family", "norm"]].drop_duplicates().itertuples(index=False, name=None)
+    drawer = _Drawer(style_of(study), checked)
     found, notes = [], []
-    summary = summary.assign(doubted=[checked([scores]).failed for scores in summary["scores"]])
-    known = families(summary, config.get("attacks", {}))
-    for classifier in summary["classifier"].unique():
-        rows = pick(summary, classifier=classifier)
-        for family in known[:MAX_FAMILIES]:
-            if not family.rows(rows).empty:
-                found += [_against_eps(classifier, family, rows), _against_sigma(classifier, family, rows)]
-    if len(known) > MAX_FAMILIES:
-        left = ", ".join(family.title for family in known[MAX_FAMILIES:])
-        notes.append(f"Curves are drawn for {MAX_FAMILIES} attacks; the grid above has the others too ({left}).")
+    for index, (family, norm) in enumerate(families):
+        if index == MAX_FAMILIES:
+            notes.append(f"Curves are drawn for {MAX_FAMILIES} attack methods; the grid has the others too.")
+            break
+        for classifier in summary["classifier"].unique():
+            rows = pick(attacked, classifier=classifier, family=family, norm=norm)
+            clean = pick(summary, classifier=classifier, attack="none")
+            if not rows.empty:
+                names = ", ".join(rows["attack"].unique())
+                found += drawer.draw(f"{classifier}, {names} ({norm})", rows, clean)
     return [curve for curve in found if curve.panels], notes
 
 
-def _against_eps(classifier: str, family: Family, rows: pd.DataFrame) -> Curves:
-    attacked, clean = family.rows(rows), pick(rows, attack="none")
-    everything = pd.concat([clean, attacked])
-    defended = attacked[attacked["defence"] != "none"]
-    sigmas, sigma_note = _levels(defended["sigma"], "sigma")
-    names, panel_note = _names(defended)
-    bare = _with_clean(attacked, clean, threat=TRANSFER, defence="none")
+@dataclass(frozen=True)
+class _Drawer:
+    styles: dict[str, int]
+    checked: Checked
 
-    key = f"eps-{classifier}-{family.key}"
+    def draw(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> list[Curves]:
+        return [self._against_eps(title, attacked, clean), self._against_sigma(title, attacked, clean)]
 
-    def panel(name: str) -> Panel:
-        lines = [_line(bare, "eps", reference=True)]
-        for position, sigma in enumerate(sigmas):
-            for threat in family.attacks:
-                found = _with_clean(attacked, clean, threat=threat, defence=name, sigma=sigma)
-                if not pick(attacked, threat=threat, defence=name, sigma=sigma).empty:
-                    lines.append(_line(found, "eps", ramp(position, len(sigmas)), threat, position, len(sigmas)))
-        return Panel(name, _shifted(lines, everything["eps"].max()))
+    def _against_eps(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
+        defended = attacked[attacked["defence"] != "none"]
+        sigmas, left_out = _levels(defended["sigma"], "sigma")
+        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", rank=0)])
+        axis = values("eps (pixel units)", [(0.0, "0"), *((eps, eps_label(eps)) for eps in attacked["eps"])])
 
-    if not names and len(bare) > 2:
-        panels = [Panel("no defence", [_line(bare, "eps", "s0", TRANSFER)])]
-    else:
-        panels = [panel(name) for name in names]
-    return Curves(
-        title=f"{classifier}, {family.title} ({family.norm}): accuracy against eps",
-        against="eps",
-        legend=[(f"sigma {sigma_label(sigma)}", ramp(i, len(sigmas))) for i, sigma in enumerate(sigmas)],
-        threats=_threat_keys(family, key),
-        panels=_drawn(panels, accuracy_against_eps, key),
-        notes=[note for note in (sigma_note, panel_note, _doubt(panels)) if note],
-    )
+        def panel(name: str) -> Markup:
+            lines = [self._line(bare, "eps", faint=True)]
+            for place, sigma in enumerate(sigmas):
+                own = pick(defended, defence=name, sigma=sigma)
+                control = pick(clean, defence=name, sigma=sigma)
+                for threat in own["threat"].unique():
+                    rows = pd.concat([control, pick(own, threat=threat)])
+                    shift = SHIFT * (place - (len(sigmas) - 1) / 2)
+                    lines.append(self._line(rows, "eps", ramp(place, len(sigmas)), threat, shift, axis))
+            return plot(f"{title}, {name}: accuracy against eps", lines, axis, shares())
 
+        keys = [Key(f"sigma {sigma_token(sigma)}", ramp(i, len(sigmas))) for i, sigma in enumerate(sigmas)]
+        panels, note = _panels(list(defended["defence"].unique()), panel)
+        if defended.empty and len(bare) > 2:
+            panels = [("no defence", plot(f"{title}: accuracy against eps", [self._line(bare, "eps")], axis, shares()))]
+        keys += self._threat_keys(defended) + ([Key("no defence", "soft", 0, True)] if not defended.empty else [])
+        return Curves(f"{title}: accuracy against eps", legend(keys), panels, self._notes(attacked, left_out, note))
 
-def _against_sigma(classifier: str, family: Family, rows: pd.DataFrame) -> Curves:
-    attacked = family.rows(rows)
-    everything = pd.concat([pick(rows, attack="none"), attacked])
-    defended = attacked[attacked["defence"] != "none"]
-    epses, eps_note = _levels(defended["eps"], "eps")
-    colours = {0.0: "ink"} | {eps: ramp(i, len(epses)) for i, eps in enumerate(epses)}
-    several = defended.groupby("defence", sort=False)["sigma"].transform("nunique") > 1
-    names, panel_note = _names(defended[several])
+    def _against_sigma(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
+        defended = attacked[attacked["defence"] != "none"]
+        epses, left_out = _levels(defended["eps"], "eps")
+        several = defended.groupby("defence", sort=False)["sigma"].transform("nunique") > 1
+        shown = defended[several.astype(bool)]
+        if shown.empty:
+            return Curves(title, Markup(), [], [])
+        axis = values("sigma (pixel units)", [(sigma, sigma_token(sigma)) for sigma in shown["sigma"]])
+        colours = {0.0: "ink"} | {eps: ramp(place, len(epses)) for place, eps in enumerate(epses)}
+        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", rank=0)])
+        rules = [
+            Rule(self.checked.label(row), y=row.accuracy, colour=colours[row.eps])
+            for row in bare.itertuples()
+            if row.eps in colours
+        ]
 
-    key = f"sigma-{classifier}-{family.key}"
+        def panel(name: str) -> Markup:
+            lines = [self._line(pick(clean, defence=name), "sigma", "ink", "none")]
+            for place, eps in enumerate(epses):
+                own = pick(shown, defence=name, eps=eps)
+                for threat in own["threat"].unique():
+                    shift = SHIFT * (place + 1 - len(epses) / 2)
+                    rows = pick(own, threat=threat)
+                    lines.append(self._line(rows, "sigma", colours[eps], threat, shift, axis))
+            return plot(f"{title}, {name}: accuracy against sigma", lines, axis, shares(), rules)
 
-    def panel(name: str) -> Panel:
-        lines, levels = [], []
-        for position, (eps, colour) in enumerate(colours.items()):
-            bare = everything[everything["threat"].isin([TRANSFER, "none"])]
-            levels += [Level(row.accuracy, colour) for row in pick(bare, defence="none", eps=eps).itertuples()]
-            for threat in family.attacks:
-                found = pick(everything, defence=name, eps=eps, threat=threat if eps else "none").sort_values("sigma")
-                if not found.empty and (eps or threat == next(iter(family.attacks))):
-                    shown = threat if eps else TRANSFER
-                    lines.append(_line(found, "sigma", colour, shown, position, len(colours)))
-        return Panel(name, _shifted(lines, defended["sigma"].max()), levels)
+        keys = [Key(f"eps {eps_label(eps)}" if eps else "clean images", colour) for eps, colour in colours.items()]
+        panels, note = _panels(list(shown["defence"].unique()), panel)
+        keys = legend(keys + self._threat_keys(shown))
+        notes = ["Dotted lines: no defence.", *self._notes(shown, left_out, note)]
+        return Curves(f"{title}: accuracy against sigma", keys, panels, notes)
 
-    panels = [panel(name) for name in names]
-    return Curves(
-        title=f"{classifier}, {family.title} ({family.norm}): accuracy against sigma",
-        against="sigma",
-        legend=[(f"eps {eps_label(eps)}" if eps else "clean", colour) for eps, colour in colours.items()],
-        threats=_threat_keys(family, key),
-        panels=_drawn(panels, accuracy_against_sigma, key),
-        notes=[note for note in (eps_note, panel_note, _doubt(panels)) if note],
-    )
+    def _line(
+        self, rows: pd.DataFrame, x: str, colour: str = "soft", threat: str = "none", shift: float = 0.0,
+        axis: Axis | None = None, faint: bool = False,
+    ) -> Line:  # fmt: skip
+        """The rows along x; moved sideways by a share of the axis, so that intervals do not hide each other."""
+        aside = shift * (axis.high - axis.low) if axis else 0.0
+        points = [
+            Point(getattr(row, x) + aside, row.accuracy, self.checked.label(row), row.ci_low, row.ci_high,
+                  self.checked([row.scores]).failed)
+            for row in rows.sort_values(x, kind="stable").itertuples()
+        ]  # fmt: skip
+        return Line(points, colour, self.styles.get(threat, 0), faint)
 
+    def _threat_keys(self, rows: pd.DataFrame) -> list[Key]:
+        return [Key(f"{threat} attack", "ink", self.styles[threat], True) for threat in rows["threat"].unique()]
 
-def _with_clean(attacked: pd.DataFrame, clean: pd.DataFrame, threat: str, **where: Any) -> pd.DataFrame:
-    """The rows along eps, from the clean images on."""
-    return pd.concat([pick(clean, **where), pick(attacked, threat=threat, **where)]).sort_values("eps")
-
-
-def _line(
-    rows: pd.DataFrame,
-    x: str,
-    colour: str = "s0",
-    threat: str = TRANSFER,
-    position: int = 0,
-    of: int = 1,
-    reference: bool = False,
-) -> Line:
-    return Line(
-        x=rows[x].tolist(),
-        y=rows["accuracy"].tolist(),
-        low=rows["ci_low"].tolist(),
-        high=rows["ci_high"].tolist(),
-        colour=colour,
-        threat=threat,
-        shift=position - (of - 1) / 2,
-        reference=reference,
-        doubted=rows["doubted"].tolist(),
-    )
+    def _notes(self, rows: pd.DataFrame, *notes: str | None) -> list[str]:
+        doubted = any(self.checked([scores]).failed for scores in rows["scores"])
+        return [note for note in (*notes, "Hollow grey points failed a check." if doubted else None) if note]
 
 
-def _shifted(lines: list[Line], span: float) -> list[Line]:
-    """Lines moved sideways a little, so that their intervals do not hide each other."""
-    return [Line(**{**vars(line), "shift": line.shift * SHIFT * span}) for line in lines]
-
-
-def _doubt(panels: list[Panel]) -> str | None:
-    doubted = any(any(line.doubted) for panel in panels for line in panel.lines if not line.reference)
-    return "Hollow grey points failed a check." if doubted else None
-
-
-def _levels(values: pd.Series, name: str) -> tuple[list[float], str | None]:
+def _levels(found: pd.Series, name: str) -> tuple[list[float], str | None]:
     """At most as many values as there are colours, evenly chosen, the outer ones among them."""
-    every = sorted(values.unique())
+    every = sorted(found.unique())
     if len(every) <= RAMP:
         return every, None
     kept = [every[round(i * (len(every) - 1) / (RAMP - 1))] for i in range(RAMP)]
-    return kept, f"{RAMP} of {len(every)} {name}s are drawn; the grid above has them all."
+    return kept, f"{RAMP} of {len(every)} {name}s are drawn; the grid has them all."
 
 
-def _names(defended: pd.DataFrame) -> tuple[list[str], str | None]:
-    every = list(defended["defence"].unique())
-    if len(every) <= MAX_PANELS:
-        return every, None
-    return every[
-        :MAX_PANELS
-    ], f"{MAX_PANELS} of {count(len(every), 'purifier')} are drawn; the grid above has them all."
+def _panels(names: list[str], panel: Callable[[str], Markup]) -> tuple[list[tuple[str, Markup]], str | None]:
+    note = f"{MAX_PANELS} of {count(len(names), 'purifier')} are drawn; the grid has them all."
+    return [(name, panel(name)) for name in names[:MAX_PANELS]], note if len(names) > MAX_PANELS else None
 
 
-def _threat_keys(family: Family, key: str) -> list[tuple[str, Markup]]:
-    return [(threat, threat_key(threat, f"{key}-{threat}")) for threat in family.attacks]
-
-
-def _drawn(panels: list[Panel], draw: Callable[[Panel, str], Markup], key: str) -> list[tuple[str, Markup]]:
-    return [(panel.title, draw(panel, f"{key}-{i}")) for i, panel in enumerate(panels)]
+def noise_levels(sweep: pd.DataFrame) -> Markup:
+    """Accuracy against the sigmas that a study's selection tried, on its own images; the chosen one is marked."""
+    axis = values("sigma (pixel units)", [(sigma, f"{sigma:.3g}") for sigma in sweep["sigma"]], log=True)
+    lines = [
+        Line([
+            Point(row.sigma, getattr(row, f"{kind}_accuracy"),
+                  f"sigma {row.sigma:.3g}, {name} images: {percent(getattr(row, f'{kind}_accuracy'))}",
+                  getattr(row, f"{kind}_low"), getattr(row, f"{kind}_high"))
+            for row in sweep.sort_values("sigma").itertuples()
+        ], colour, style)
+        for kind, name, colour, style in (("clean", "clean", "c1", 0), ("robust", "attacked", "c2", 1))
+    ]  # fmt: skip
+    (chosen,) = sweep.loc[sweep["chosen"] == 1, "sigma"]
+    rule = Rule(f"chosen sigma: {chosen:.3g}", x=float(chosen), colour="ink")
+    return plot("accuracy against sigma, on the selection images", lines, axis, shares(), [rule])

@@ -24,6 +24,8 @@ TABLE = ["classifier", "attack", "threat", "norm", "eps"]
 PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
 WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "ci_low", "ci_high", "majority"]
 WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
+CELL = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
+PER_CLASS = ["class", "images", "accuracy", "ci_low", "ci_high"]
 FINDINGS = ["family", "check", "status", "meaning"]
 
 
@@ -82,6 +84,18 @@ def read_checks(path: Path) -> pd.DataFrame:
     return _require(table, table[FINDINGS].notna().all(axis=1) & table["status"].isin(SEVERITY), path)
 
 
+def read_per_class(results: Path) -> pd.DataFrame | None:
+    """Accuracy by cell and class; None where the study has no such table."""
+    path = results / "per_class.csv"
+    return read_whole(path, [*CELL, *PER_CLASS]) if path.is_file() else None
+
+
+def read_confusion(results: Path) -> pd.DataFrame | None:
+    """The shares of the answers by cell and true class; None where the study has no such table."""
+    path = results / "confusion.csv"
+    return read_whole(path, [*CELL, "label", "predicted", "share"]) if path.is_file() else None
+
+
 def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:
     """The table, if all of its rows are whole."""
     if not whole.all():
@@ -116,7 +130,7 @@ def read_artifacts(results: Path) -> list[Artifact]:
 def read_benchmarks(folder: Path) -> pd.DataFrame:
     """Seconds and peak memory (MB) of every job that Snakemake timed, with its rule.
 
-    The report's own job is left out: what is known of it is of an earlier run.
+    The report's own job is left out: its times are those of an earlier run.
     """
     columns = ["s", "max_rss"]
     tables = []
@@ -137,6 +151,12 @@ def read_probabilities(folder: Path) -> pd.DataFrame | None:
     logits = scores.logits[:, 0].astype(float)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return pd.DataFrame(odds / odds.sum(axis=1, keepdims=True), index=scores.ids).assign(label=scores.labels)
+
+
+def read_classes(results: Path) -> list[str]:
+    """The names of the classes, as the test images have them."""
+    names = read_manifest(results / "images/test")["facts"].get("classes", 2)
+    return names if isinstance(names, list) else [f"class {index}" for index in range(names)]
 
 
 def read_images(folder: Path, ids: list[str]) -> np.ndarray | None:

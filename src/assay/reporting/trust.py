@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, SEVERITY, WARN
+from assay.reporting.words import attack_name, defence_label, eps_label, with_interval
 
 EVERY_CELL = "images/test"  # as a subject
 MARKS = {PASS: ("✓", "pass"), WARN: ("!", "warn"), FAIL: ("✗", "fail"), NOT_RUN: ("–", "not run")}
@@ -61,11 +62,18 @@ class Checked:
         meanings = dict.fromkeys(self._findings[index][1] for index in found if self._findings[index][0] == status)
         return Verdict(status, list(meanings))
 
+    def label(self, row: Any) -> str:
+        """All that is to be said of a row of the summary: what was measured, the number, and why it is in doubt."""
+        under = "clean images" if row.attack == "none" else f"{attack_name(row)} at eps {eps_label(row.eps)}"
+        verdict = self([row.scores])
+        doubt = f"\n✗ {verdict.why}" if verdict.failed else ""
+        return f"{defence_label(row.defence, row.sigma)}, {under}: {with_interval(row)}{doubt}"
+
 
 def places_of(scores: str) -> list[str]:
     """The places that a cell's number rests on: its scores, its adversarial stack if it has one, the test images.
 
-    Scores lie at classifier/stack/purifier/sigma, so that the stack is known by its place.
+    Scores are stored at classifier/stack/purifier/sigma, so the stack follows from the place.
     """
     stack = "/".join(scores.split("/")[1:-2])
     return [f"scores/{scores}", f"adversarial/{stack}", EVERY_CELL]

@@ -70,7 +70,7 @@ def balls(worst_cases: pd.DataFrame, summary: pd.DataFrame, checked: Checked) ->
 def worst(
     worst_cases: pd.DataFrame, summary: pd.DataFrame, checked: Checked, speaks_of: list[tuple[str, float]]
 ) -> dict[str, list[Ball]]:
-    """The tables that stand open, `first`, and the `others`.
+    """The tables that are open, `first`, and the `others`.
 
     Open is of each classifier the ball of the eps that the answer speaks of, or else its largest.
     """
