@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,8 +19,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 
-# noise(step) -> standard normal values, shaped like the images that it was made for
-StepNoise = Callable[[int], Tensor]
+BLOCK_BITS, STEP_BITS, DRAW_BITS = 20, 12, 32  # of the counter: block and step share a word, the draw has its own
 
 
 def derive_seed(seed: int, *purpose: object) -> int:
@@ -56,16 +56,16 @@ def normal(
 ) -> Tensor:
     """Standard normal values, float32 (images, *shape); row i depends on (seed, keys[i], draws[i], step) alone.
 
-    The counter is (block, key low, key high, draw and step), 16 bits each for draw and step.
+    The counter is (step * 2^20 + block, draw, key low, key high): a block is four values, and an image has up to 2^22
+    of them, a draw less than 2^32 others beside it, each of less than 2^12 steps.
     """
     keys = torch.as_tensor(keys, dtype=torch.int64, device=device)[:, None]
     draws = torch.as_tensor(draws, dtype=torch.int64, device=device)[:, None]
-    if not 0 <= step < 1 << 16 or (len(draws) and not 0 <= int(draws.min()) <= int(draws.max()) < 1 << 16):
-        raise ValueError(f"draws and steps must lie in 0..65535, found step {step}, draws up to {int(draws.max())}")
     count = math.prod(shape)
+    _check_bounds(draws, step, count)
     blocks = torch.arange((count + 3) // 4, dtype=torch.int64, device=device)[None]
-    counter = (blocks, keys & MASK, (keys >> 32) & MASK, (draws << 16) | step)
-    words = philox(tuple(torch.broadcast_tensors(*counter)), (seed & MASK, (seed >> 32) & MASK))
+    counter = (step << BLOCK_BITS | blocks, draws, keys & MASK, (keys >> 32) & MASK)
+    words = philox(counter, (seed & MASK, (seed >> 32) & MASK))
     # Box-Muller in float64: log and cosine then agree across devices once rounded to float32.
     values = []
     for first, second in (words[:2], words[2:]):
@@ -75,10 +75,36 @@ def normal(
     return torch.stack(values, dim=-1).flatten(1)[:, :count].float().reshape(-1, *shape)
 
 
+def _check_bounds(draws: Tensor, step: int, count: int) -> None:
+    """Refuse what the counter's words cannot hold: it would be the noise of another draw or step."""
+    if not 0 <= step < 1 << STEP_BITS:
+        raise ValueError(f"step {step} lies outside 0..{(1 << STEP_BITS) - 1}")
+    if len(draws) and not 0 <= int(draws.min()) <= int(draws.max()) < 1 << DRAW_BITS:
+        raise ValueError(f"draws {int(draws.min())} to {int(draws.max())} lie outside 0..{(1 << DRAW_BITS) - 1}")
+    if count > 4 << BLOCK_BITS:
+        raise ValueError(f"an image has {count} values; the noise has {4 << BLOCK_BITS} at most")
+
+
+@dataclass(frozen=True)
+class StepNoise:
+    """The noise of one realisation of a stochastic defence: a function of the step, for images of one shape."""
+
+    seed: int
+    keys: Tensor | Sequence[int]
+    draws: Tensor | Sequence[int]
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, step: int) -> Tensor:
+        """Standard normal values (images, *shape) of a step; 0 is the forward noise, k that of the k-th step down."""
+        return normal(self.seed, self.keys, self.draws, step, self.shape, self.device).to(self.dtype)
+
+    def like(self, images: Tensor) -> StepNoise:
+        """The noise of the same realisation for images of another size; shape, type and place of `images`."""
+        return replace(self, shape=images.shape[1:], dtype=images.dtype, device=images.device)
+
+
 def step_noise(seed: int, keys: Tensor | Sequence[int], draws: Tensor | Sequence[int], like: Tensor) -> StepNoise:
-    """The noise of one realisation of a stochastic defence: a function of the step; shape, type, place of `like`."""
-
-    def noise(step: int) -> Tensor:
-        return normal(seed, keys, draws, step, like.shape[1:], like.device).to(like.dtype)
-
-    return noise
+    """The noise of one realisation of a stochastic defence, of the shape, type and place of the images `like`."""
+    return StepNoise(seed, keys, draws, like.shape[1:], like.dtype, like.device)

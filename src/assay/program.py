@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from assay.files import NO_SPACE, AssayError
-from assay.study.fields import Model
 
-Spec = TypeVar("Spec", bound=Model)
+Spec = TypeVar("Spec", bound=BaseModel)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -40,6 +39,7 @@ def stage_parser(description: str) -> argparse.ArgumentParser:
     """The options of every stage."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, help="the job's spec: JSON, as the workflow passes it")
+    parser.add_argument("--inputs", default="{}", help="the artifacts that the job reads: JSON, folders by role")
     parser.add_argument("--code", default="", help="fingerprint of the stage's code, for the manifest")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="folder of the artifact")

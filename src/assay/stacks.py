@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,15 @@ class Stack:
     @property
     def labels(self) -> np.ndarray:
         return self.table["label"].to_numpy()
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes; a label is a place in this list."""
+        return self.manifest["facts"]["classes"]
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The stored images (n, height, width, 3) at these rows."""
+        return self.images[np.asarray(indices)]
 
     def pixels(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Images start..stop as float32 (n, 3, height, width) in [0,1]."""

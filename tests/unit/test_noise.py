@@ -24,6 +24,17 @@ def test_philox_gives_the_known_answer_for_the_digits_of_pi() -> None:
     assert found == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
 
 
+def test_the_counter_is_step_and_block_draw_and_key() -> None:
+    seed, key, draw, step, shape = 0xA4093822_299F31D0, 0x13198A2E_03707344, 0xFFFFFFFE, 0xABC, (3, 4, 4)
+    blocks = torch.arange(12)
+    counter = ((step << 20) + blocks, *(torch.full((12,), word) for word in (draw, 0x03707344, 0x13198A2E)))
+    uniform = [(word.double() + 0.5) / 2**32 for word in philox(counter, (0x299F31D0, 0xA4093822))]
+    radius = [(-2 * value.log()).sqrt() for value in uniform[::2]]
+    angle = [2 * torch.pi * value for value in uniform[1::2]]
+    values = [f(angle[i]) * radius[i] for i in (0, 1) for f in (torch.cos, torch.sin)]
+    assert torch.allclose(normal(seed, [key], [draw], step, shape).double(), torch.stack(values, 1).view(1, *shape))
+
+
 def test_noise_is_standard_normal() -> None:
     from scipy.stats import kstest
 
@@ -33,7 +44,19 @@ def test_noise_is_standard_normal() -> None:
     assert abs(values.std() - 1) < 4 / (2 * len(values)) ** 0.5
 
 
-@pytest.mark.parametrize("other", [{"seed": 2}, {"keys": [8]}, {"draws": [1]}, {"step": 1}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 2},
+        {"keys": [8]},
+        {"keys": [7 + (1 << 32)]},
+        {"draws": [1]},
+        {"draws": [1 << 16]},
+        {"draws": [(1 << 32) - 1]},
+        {"step": 1},
+        {"step": 4095},
+    ],
+)
 def test_noise_is_independent_across_seeds_images_draws_and_steps(other: dict) -> None:
     place = {"seed": 1, "keys": [7], "draws": [0], "step": 0, "shape": (3, 64, 64)}
     pair = torch.stack([normal(**place).flatten(), normal(**(place | other)).flatten()])
@@ -47,7 +70,7 @@ def test_values_within_an_image_are_uncorrelated() -> None:
 
 
 def test_noise_does_not_depend_on_batch_or_order() -> None:
-    keys, draws = [3, 1, 4, 15, 9], [0, 2, 1, 0, 65535]
+    keys, draws = [3, 1, 4, 15, 9], [0, 2, 1, 0, 4294967295]
     together = normal(11, keys, draws, 3, SHAPE)
     for place in (4, 0, 2, 1, 3):
         assert torch.equal(together[place], normal(11, [keys[place]], [draws[place]], 3, SHAPE)[0])
@@ -62,17 +85,32 @@ def test_noise_is_the_same_on_the_gpu() -> None:
     assert torch.equal(normal(1, [1, 2], [0, 1], 0, SHAPE, "cuda").cpu(), normal(1, [1, 2], [0, 1], 0, SHAPE))
 
 
-def test_draws_and_steps_beyond_their_bits_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"0\.\.65535"):
-        normal(1, [1], [65536], 0, SHAPE)
-    with pytest.raises(ValueError, match=r"0\.\.65535"):
-        normal(1, [1], [0], 65536, SHAPE)
+def test_what_the_counter_cannot_hold_is_refused() -> None:
+    for draw in (1 << 32, -1):
+        with pytest.raises(ValueError, match=r"outside 0\.\.4294967295"):
+            normal(1, [1, 2], [0, draw], 0, SHAPE)
+    for step in (1 << 12, -1):
+        with pytest.raises(ValueError, match=r"outside 0\.\.4095"):
+            normal(1, [1], [0], step, SHAPE)
+    with pytest.raises(ValueError, match="4194304 at most"):
+        normal(1, [1], [0], 0, (3, 1183, 1183))
+
+
+def test_no_images_have_no_noise() -> None:
+    assert normal(1, [], [], 0, SHAPE).shape == (0, *SHAPE)
 
 
 def test_step_noise_is_shaped_like_the_images() -> None:
     noise = step_noise(1, [1, 2], [0, 0], torch.zeros(2, 3, 8, 8))
     assert noise(0).shape == (2, 3, 8, 8)
     assert not torch.equal(noise(0), noise(1))
+
+
+def test_step_noise_at_another_size_is_of_the_same_realisation() -> None:
+    noise = step_noise(1, [1, 2], [0, 5], torch.zeros(2, 3, 8, 8))
+    other = noise.like(torch.zeros(2, 3, 12, 12, dtype=torch.float64))(3)
+    assert torch.equal(other, normal(1, [1, 2], [0, 5], 3, (3, 12, 12)).double())
+    assert torch.equal(noise(3), normal(1, [1, 2], [0, 5], 3, (3, 8, 8)))
 
 
 def test_purposes_and_ids_have_their_own_seeds_and_keys() -> None:

@@ -5,15 +5,7 @@
 rule probe:
     """Probe an attack on a few images: its gradients, its convergence, and an image that is known to be there."""
     input:
-        images=manifest(f"{RESULTS}/images/test"),
-        images_files=stack_files(f"{RESULTS}/images/test"),
-        attacked=manifest(f"{RESULTS}/adversarial/{{attacked_path}}"),
-        attacked_files=stack_files(f"{RESULTS}/adversarial/{{attacked_path}}"),
-        classifier=lambda wildcards: manifest(classifier_folder(SPECS.classifier_of_attack(wildcards.attacked_path))),
-        classifier_files=lambda wildcards: classifier_files(SPECS.classifier_of_attack(wildcards.attacked_path)),
-        diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of_attack(wildcards.attacked_path)),
-        diffusion_files=lambda wildcards: diffusion_files(SPECS.diffusion_of_attack(wildcards.attacked_path)),
-        selected=lambda wildcards: selected_files(SPECS.sigma_of_attack(wildcards.attacked_path)),
+        unpack(inputs_of("probe")),
     output:
         manifest=f"{RESULTS}/probes/{{attacked_path}}/manifest.json",
         probe=f"{RESULTS}/probes/{{attacked_path}}/probe.json",
@@ -25,49 +17,24 @@ rule probe:
     container:
         IMAGES["torch"]
     resources:
-        gpu=1,
-        mem_mb=lambda wildcards, attempt: NEEDS.probe(wildcards.attacked_path, attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.probe(wildcards.attacked_path, attempt).runtime,
+        **resources_of("probe"),
     params:
-        spec=lambda wildcards: SPECS.probe(wildcards.attacked_path),
-        code=lambda wildcards: SPECS.code_of_probe(wildcards.attacked_path),
-        diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of_attack(wildcards.attacked_path)),
-        selected=lambda wildcards: selected_option(SPECS.sigma_of_attack(wildcards.attacked_path)),
+        **params_of("probe"),
     shell:
-        "python workflow/stages/probe.py"
-        " --images $(dirname {input.images})"
-        " --attacked $(dirname {input.attacked})"
-        " --classifier $(dirname {input.classifier})"
-        " {params.diffusion}"
-        " {params.selected}"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --threads {threads}"
-        " --out $(dirname {output.manifest})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/probe.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 rule check:
-    """Hold the attacks and the scores against what must be true of them: one row a check and what it is about."""
+    """Hold the attacks and the scores against what must be true of them: one row per check and what it is about."""
     input:
-        manifests=[f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells],
-        scores=[ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells],
-        stacks=[manifest(f"{RESULTS}/adversarial/{attacked.path}") for attacked in SPECS.attacked],
-        stacks_files=[stack_files(f"{RESULTS}/adversarial/{attacked.path}") for attacked in SPECS.attacked],
-        images=manifest(f"{RESULTS}/images/test"),
-        images_files=stack_files(f"{RESULTS}/images/test"),
-        roles=roles(),
+        **scores_of(JOBS.cells),
+        **check_inputs(),
         worst_case=f"{RESULTS}/worst_case.csv",
-        probes=[manifest(f"{RESULTS}/probes/{attacked.path}") for attacked in SPECS.probed],
-        probes_files=[ancient(f"{RESULTS}/probes/{attacked.path}/probe.json") for attacked in SPECS.probed],
-        selected=selected_files("selected" if STUDY.selection else ""),
+        roles=ROLES,
+        selected=SELECTED,
     output:
-        report(
-            f"{RESULTS}/checks.csv",
-            category="Results",
-            labels={"what": "checks"},
-            caption="../report/checks.rst",
-        ),
+        result("checks", "checks"),
     log:
         f"{RESULTS}/logs/check.log",
     benchmark:
@@ -75,16 +42,9 @@ rule check:
     container:
         IMAGES["report"]
     resources:
-        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
+        **resources_of("check"),
     params:
-        spec=SPECS.whole(),
-        code=SPECS.code("check"),
-        selected=selected_option("selected" if STUDY.selection else ""),
+        **params_of("check"),
     shell:
-        "python workflow/stages/check.py"
-        " --results $(dirname {output})"
-        " {params.selected}"
-        " --spec {params.spec:q}"
-        " --out {output}"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/check.py --results $(dirname {output}) --inputs {params.inputs:q}"
+        " --spec {params.spec:q} --out {output} 2>&1 | tee {log}"

@@ -4,14 +4,7 @@
 rule classify:
     """Classify a stack: logits per image and draw."""
     input:
-        images=lambda wildcards: manifest(
-            scored_folder(wildcards.role, wildcards.attacked, wildcards.purifier, wildcards.sigma)
-        ),
-        images_files=lambda wildcards: stack_files(
-            scored_folder(wildcards.role, wildcards.attacked, wildcards.purifier, wildcards.sigma)
-        ),
-        classifier=lambda wildcards: manifest(classifier_folder(wildcards.classifier)),
-        classifier_files=lambda wildcards: classifier_files(wildcards.classifier),
+        unpack(inputs_of("classify")),
     output:
         manifest=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
         scores=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
@@ -22,50 +15,25 @@ rule classify:
     container:
         IMAGES["torch"]
     resources:
-        gpu=1,
-        mem_mb=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt, wildcards.role).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.classify(wildcards.classifier, attempt, wildcards.role).runtime,
+        **resources_of("classify"),
     params:
-        spec=SPECS.classify(),
-        code=SPECS.code("classify"),
+        **params_of("classify"),
     shell:
-        "python workflow/stages/classify.py"
-        " --images $(dirname {input.images})"
-        " --classifier $(dirname {input.classifier})"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --threads {threads}"
-        " --out $(dirname {output.manifest})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/classify.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 rule summarise:
-    """One row a cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case."""
+    """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case."""
     input:
-        manifests=[f"{RESULTS}/scores/{cell.path}/manifest.json" for cell in SPECS.cells],
-        scores=[ancient(f"{RESULTS}/scores/{cell.path}/scores.csv") for cell in SPECS.cells],
-        images=manifest(f"{RESULTS}/images/test"),
+        **scores_of(JOBS.cells),
+        images=JOBS.images("test").stands,
         table=ancient(f"{RESULTS}/images/test/table.csv"),
-        selected=selected_files("selected" if STUDY.selection else ""),
+        selected=SELECTED,
     output:
-        summary=report(
-            f"{RESULTS}/summary.csv",
-            category="Results",
-            labels={"what": "summary"},
-            caption="../report/summary.rst",
-        ),
-        comparisons=report(
-            f"{RESULTS}/comparisons.csv",
-            category="Results",
-            labels={"what": "who beats whom"},
-            caption="../report/comparisons.rst",
-        ),
-        worst_case=report(
-            f"{RESULTS}/worst_case.csv",
-            category="Results",
-            labels={"what": "worst case"},
-            caption="../report/worst_case.rst",
-        ),
+        summary=result("summary", "summary"),
+        comparisons=result("comparisons", "who beats whom"),
+        worst_case=result("worst_case", "worst case"),
     log:
         f"{RESULTS}/logs/summarise.log",
     benchmark:
@@ -73,17 +41,9 @@ rule summarise:
     container:
         IMAGES["report"]
     resources:
-        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
+        **resources_of("summarise"),
     params:
-        spec=SPECS.whole(),
-        code=SPECS.code("summarise"),
-        selected=selected_option("selected" if STUDY.selection else ""),
+        **params_of("summarise"),
     shell:
-        "python workflow/stages/summarise.py"
-        " --scores $(dirname {output.summary})/scores"
-        " --images $(dirname {input.images})"
-        " {params.selected}"
-        " --spec {params.spec:q}"
-        " --out {output.summary}"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/summarise.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        " --out {output.summary} 2>&1 | tee {log}"

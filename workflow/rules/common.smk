@@ -1,19 +1,22 @@
 # The study, its specs, and the places of its artifacts. What the other rules files share.
 
 import os
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+from assay.planning.bring import plan_study
 from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
+from assay.planning.fingerprint import fingerprint
 from assay.planning.interpreter import provide_python
 from assay.planning.locks import clear_stale_locks
-from assay.study.parse import parse_study
-from assay.planning.resources import JobNeeds
+from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_of
+from assay.planning.locks import clear_stale_locks
+from assay.planning.resources import GPU_STAGES, JobNeeds
 from assay.planning.sources import source_input
-from assay.planning.specs import Specs, split_of
 
 if not workflow.overwrite_configfiles:
 
@@ -23,7 +26,7 @@ if not workflow.overwrite_configfiles:
 IN_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 try:
-    STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
+    STUDY = plan_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
     clear_stale_locks(Path(".snakemake"))
     if IN_CONTAINERS:
         require_images()
@@ -31,7 +34,7 @@ except AssayError as error:
     raise WorkflowError(str(error))
 
 provide_python(in_containers=IN_CONTAINERS)
-SPECS = Specs(STUDY)
+JOBS = Jobs(STUDY)
 NEEDS = JobNeeds(STUDY)
 RESULTS = f"results/{STUDY.study}"
 # Relative where it can be: Snakemake looks an image up in the working directory.
@@ -65,117 +68,148 @@ def manifest(folder):
     return f"{folder}/manifest.json"
 
 
-def stack_files(folder):
-    """The other files of a stack, as input."""
-    return [ancient(f"{folder}/images.tif"), ancient(f"{folder}/table.csv")]
+def files_of(artifact, role):
+    """An artifact as input, under the name of its role."""
+    return {role: artifact.stands, f"{role}_files": [ancient(file) for file in artifact.files]}
 
 
 def stack_output(folder):
     """A stack as output."""
+    return {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
+
+
+def network_output(kind, *files):
+    """A network as output: its manifest and its files."""
+    folder = f"{RESULTS}/{kind}s/{{{kind}}}"
+    return {"manifest": manifest(folder)} | {name.split(".")[0]: f"{folder}/{name}" for name in files}
+
+
+def _shown(kind, file, what):
+    """A file of a network that a Snakemake report shows."""
+    labels = {"network": f"{{{kind}}}", "kind": what}
+    path = f"{RESULTS}/{kind}s/{{{kind}}}/{file}"
+    return report(path, category="Training", labels=labels, caption=f"../report/{file.split('.')[0]}.rst")
+
+
+def history_of(kind):
+    """A training's history as output."""
+    return _shown(kind, "history.csv", kind)
+
+
+def samples_of(kind):
+    """What a diffusion makes of images, as output."""
+    return _shown(kind, "samples.png", "samples")
+
+
+# What a rule asks of its job: each of these gives a function of the wildcards.
+
+
+def job_of(stage, wildcards):
+    """The job of a stage; the number of a part is no part of it."""
+    return JOBS.job(stage, **{name: value for name, value in wildcards.items() if name != "part"})
+
+
+def inputs_of(stage):
+    """The artifacts that a job reads."""
+
+    def inputs(wildcards):
+        found = job_of(stage, wildcards).inputs
+        return {name: file for role, artifact in found.items() for name, file in files_of(artifact, role).items()}
+
+    return inputs
+
+
+def ancient_inputs_of(stage):
+    """The same, of any age: all that can change those artifacts is in the spec and the code of the job."""
+
+    def inputs(wildcards):
+        found = job_of(stage, wildcards).inputs
+        return {
+            role: [ancient(file) for file in (artifact.stands, *artifact.files)] for role, artifact in found.items()
+        }
+
+    return inputs
+
+
+def params_of(stage):
+    """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders by role."""
     return {
-        "manifest": manifest(folder),
-        "images": f"{folder}/images.tif",
-        "table": f"{folder}/table.csv",
+        "spec": lambda wildcards: job_of(stage, wildcards).text,
+        "code": lambda wildcards: job_of(stage, wildcards).code,
+        "inputs": lambda wildcards: job_of(stage, wildcards).folders,
     }
 
 
-def roles():
-    """That no image plays two roles. Ancient: that it was looked at again changes no artifact."""
-    return ancient(f"{RESULTS}/images/roles.json")
+def resources_of(stage):
+    """What a job asks a cluster for; each attempt after the first asks for twice."""
+
+    def ask(what):
+        return lambda wildcards, attempt: getattr(NEEDS.of(stage, attempt, **dict(wildcards.items())), what)
+
+    return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {})
+
+
+def part_option(wildcards):
+    """The option of a stage that computes one part of a stack."""
+    return f"--part {wildcards.part}"
+
+
+def part_marks(place):
+    """The marks of the parts that a stack is put together from; none where one job computes it whole."""
+
+    def marks(wildcards):
+        parts = STUDY.evaluation.parts(STUDY.counts[split_of(wildcards.role)])
+        return [f"{RESULTS}/{place}.part-{part}".format(**dict(wildcards.items())) for part in parts]
+
+    return marks
+
+
+# What is read of a whole study.
+
+
+def scores_of(cells, role=""):
+    """The scores of cells, as input."""
+    folders = [f"{RESULTS}/{role}scores/{cell.path}" for cell in cells]
+    return {
+        "manifests": [manifest(folder) for folder in folders],
+        "scores": [ancient(f"{folder}/scores.csv") for folder in folders],
+    }
+
+
+def check_inputs():
+    """The stacks and probes that checks look at, as input."""
+    stacks = [JOBS.images("test"), *(JOBS.stack("", attacked.path) for attacked in JOBS.attacked)]
+    probes = [f"{RESULTS}/probes/{attacked.path}" for attacked in JOBS.probed]
+    return {
+        "stacks": [stack.stands for stack in stacks],
+        "stacks_files": [ancient(file) for stack in stacks for file in stack.files],
+        "probes": [manifest(probe) for probe in probes],
+        "probes_files": [ancient(f"{probe}/probe.json") for probe in probes],
+    }
+
+
+def result(table, what):
+    """A table of results as output, in a Snakemake report too."""
+    path = f"{RESULTS}/{table}.csv"
+    return report(path, category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
+
+
+SELECTED = [JOBS.selection().stands] if STUDY.selection else []
+
+
+# That no image plays two roles. Ancient: that it was looked at again changes no artifact.
+ROLES = ancient(f"{RESULTS}/images/roles.json")
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.
 
 
-def index_files():
-    """The index that images are drawn from, as input; nothing for a data set without files.
-
-    Ancient: all that can change it is in the spec and the code fingerprint of what reads it.
-    """
-    files = [f"{RESULTS}/images/index/manifest.json", f"{RESULTS}/images/index/table.csv"]
-    return [ancient(file) for file in files] if STUDY.images.folder else []
+def source_option():
+    """The option that names the folder of the data set's files to a stage, if it has files."""
+    return f"--folder {shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
 
 
-def source_options():
-    """The options that name the index, and the folder of the data set's files, to a stage."""
-    folder = STUDY.images.folder
-    return f"--index {RESULTS}/images/index --folder {folder}" if folder else ""
-
-
-def classifier_folder(name):
-    """The folder of a classifier."""
-    return f"{RESULTS}/classifiers/{name}"
-
-
-def classifier_files(name):
-    """The other files of a classifier, as input."""
-    return [ancient(f"{classifier_folder(name)}/model.safetensors")]
-
-
-def diffusion_folder(name):
-    """The folder of a diffusion."""
-    return f"{RESULTS}/diffusions/{name}"
-
-
-def diffusion_manifest(name):
-    """The manifest of a diffusion; nothing where there is none."""
-    return [manifest(diffusion_folder(name))] if name else []
-
-
-def diffusion_files(name):
-    """The other files of a diffusion, as input; none where there is no diffusion."""
-    files = ["diffusion_pytorch_model.safetensors", "config.json"]
-    return [ancient(f"{diffusion_folder(name)}/{file}") for file in files] if name else []
-
-
-def diffusion_option(name):
-    """The option that names a diffusion's folder to a stage; empty where there is none."""
-    return f"--diffusion {diffusion_folder(name)}" if name else ""
-
-
-def classifier_source(name):
-    """The local files that a published classifier is imported from."""
-    published, code = STUDY.classifiers[name].published, SPECS.code("import_classifier")
-    return source_input(published, classifier_folder(name), SPECS.classifier(name), code)
-
-
-def diffusion_source(name):
-    """The local files that a published diffusion is imported from."""
-    published, code = STUDY.diffusions[name].published, SPECS.code("import_diffusion")
-    return source_input(published, diffusion_folder(name), SPECS.diffusion(name), code)
-
-
-# Test images and the images that sigma is chosen on go through the same rules; `role` tells them apart: it is empty
-# for the former, and `selection/` for the latter, whose artifacts lie below a folder of that name.
-
-
-def clean_folder(role):
-    """The folder of the clean images of a role."""
-    return f"{RESULTS}/images/{split_of(role)}"
-
-
-def part_marks(role, prefix):
-    """The marks of the parts that a stack is put together from; none where one job computes it whole."""
-    return [f"{prefix}{part}" for part in STUDY.evaluation.parts(STUDY.counts[split_of(role)])]
-
-
-def images_folder(role, attacked):
-    """The folder of a stack by its path below adversarial/, or of the clean images."""
-    return clean_folder(role) if attacked == "clean" else f"{RESULTS}/{role}adversarial/{attacked}"
-
-
-def scored_folder(role, attacked, purifier, sigma):
-    """The folder of the stack that a cell's classifier sees."""
-    if purifier == "none":
-        return images_folder(role, attacked)
-    return f"{RESULTS}/{role}purified/{attacked}/{purifier}/sigma-{sigma}"
-
-
-def selected_files(sigma):
-    """The file of the selected sigma, where that is the sigma."""
-    return [f"{RESULTS}/selection/sigma.json"] if sigma == "selected" else []
-
-
-def selected_option(sigma):
-    """The option that names the file of the selected sigma to a stage, where that is the sigma."""
-    return f"--selected {selected_files(sigma)[0]}" if sigma == "selected" else ""
+def source_files(kind, name):
+    """The local files that a published network is imported from."""
+    job, folder = JOBS.job(f"import_{kind}", **{kind: name}), f"{RESULTS}/{kind}s/{name}"
+    return source_input(getattr(STUDY, f"{kind}s")[name].published, folder, job.text, job.code)

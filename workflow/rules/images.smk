@@ -5,7 +5,7 @@
 rule prepare_images:
     """Make one split of the study's images."""
     input:
-        index=index_files(),
+        unpack(ancient_inputs_of("prepare_images")),
         files=lambda wildcards: [ancient(file) for file in STUDY.images.files_of(wildcards.split)],
     output:
         **stack_output(f"{RESULTS}/images/{{split}}"),
@@ -16,26 +16,20 @@ rule prepare_images:
     container:
         IMAGES["data"]
     resources:
-        source=source_options(),
-        mem_mb=lambda wildcards, attempt: NEEDS.images(wildcards.split, attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.images(wildcards.split, attempt).runtime,
+        **resources_of("prepare_images"),
+        source=source_option(),
     params:
-        spec=lambda wildcards: SPECS.images(wildcards.split),
-        code=SPECS.code_of_images(),
+        **params_of("prepare_images"),
     shell:
-        "python workflow/stages/prepare_images.py"
-        " {resources.source}"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --out $(dirname {output.manifest})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/prepare_images.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
 
 
 rule check_images:
     """Refuse a study in which an image plays two roles."""
     input:
-        images=[manifest(f"{RESULTS}/images/{split}") for split in STUDY.counts],
-        images_files=[stack_files(f"{RESULTS}/images/{split}") for split in STUDY.counts],
+        images=[JOBS.images(split).stands for split in STUDY.counts],
+        images_files=[ancient(file) for split in STUDY.counts for file in JOBS.images(split).files],
     output:
         update(f"{RESULTS}/images/roles.json"),
     log:
@@ -45,12 +39,8 @@ rule check_images:
     container:
         IMAGES["data"]
     resources:
-        mem_mb=lambda wildcards, attempt: NEEDS.check(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.check(attempt).runtime,
+        **resources_of("check_images"),
     params:
-        code=SPECS.code("check_images"),
+        code=fingerprint("workflow/stages/check_images.py"),
     shell:
-        "python workflow/stages/check_images.py"
-        " --images $(dirname {input.images})"
-        " --out {output}"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/check_images.py --images $(dirname {input.images}) --out {output} 2>&1 | tee {log}"

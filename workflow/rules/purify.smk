@@ -1,57 +1,11 @@
-# Needs a stack and, for a purifier that denoises, a diffusion; makes results/<study>/purified/<path>.
-
-
-rule purify_part:
-    """Compute one part of a purified stack that is too large for one job."""
-    input:
-        images=lambda wildcards: manifest(images_folder(wildcards.role, wildcards.attacked)),
-        images_files=lambda wildcards: stack_files(images_folder(wildcards.role, wildcards.attacked)),
-        diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of(wildcards.purifier)),
-        diffusion_files=lambda wildcards: diffusion_files(SPECS.diffusion_of(wildcards.purifier)),
-        selected=lambda wildcards: selected_files(wildcards.sigma),
-    output:
-        temp(touch(f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/.sigma-{{sigma}}.part-{{part}}")),
-    log:
-        f"{RESULTS}/logs/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.tsv"
-    container:
-        IMAGES["torch"]
-    resources:
-        gpu=1,
-        mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).runtime,
-    params:
-        out=lambda wildcards: f"{RESULTS}/{wildcards.role}purified/{wildcards.attacked}/{wildcards.purifier}/sigma-{wildcards.sigma}",
-        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma, wildcards.role),
-        code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
-        diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
-        selected=lambda wildcards: selected_option(wildcards.sigma),
-    shell:
-        "python workflow/stages/purify.py"
-        " --images $(dirname {input.images})"
-        " {params.diffusion}"
-        " {params.selected}"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --threads {threads}"
-        " --part {wildcards.part}"
-        " --out {params.out}"
-        " 2>&1 | tee {log}"
+# Needs a stack and what the purifier needs; makes results/<study>/purified/<path>.
 
 
 rule purify:
-    """Purify a stack with one purifier at one sigma, once a draw."""
+    """Purify a stack with one purifier at one sigma, once per draw."""
     input:
-        images=lambda wildcards: manifest(images_folder(wildcards.role, wildcards.attacked)),
-        images_files=lambda wildcards: stack_files(images_folder(wildcards.role, wildcards.attacked)),
-        diffusion=lambda wildcards: diffusion_manifest(SPECS.diffusion_of(wildcards.purifier)),
-        diffusion_files=lambda wildcards: diffusion_files(SPECS.diffusion_of(wildcards.purifier)),
-        selected=lambda wildcards: selected_files(wildcards.sigma),
-        parts=lambda wildcards: part_marks(
-            wildcards.role,
-            f"{RESULTS}/{wildcards.role}purified/{wildcards.attacked}/{wildcards.purifier}/.sigma-{wildcards.sigma}.part-",
-        ),
+        unpack(inputs_of("purify")),
+        parts=part_marks("{role}purified/{attacked}/{purifier}/.sigma-{sigma}"),
     output:
         **stack_output(f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}"),
     log:
@@ -61,21 +15,26 @@ rule purify:
     container:
         IMAGES["torch"]
     resources:
-        gpu=1,
-        mem_mb=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.purify(wildcards.purifier, attempt, wildcards.role).runtime,
+        **resources_of("purify"),
     params:
-        spec=lambda wildcards: SPECS.purify(wildcards.attacked, wildcards.purifier, wildcards.sigma, wildcards.role),
-        code=lambda wildcards: SPECS.code_of_purify(wildcards.purifier),
-        diffusion=lambda wildcards: diffusion_option(SPECS.diffusion_of(wildcards.purifier)),
-        selected=lambda wildcards: selected_option(wildcards.sigma),
+        **params_of("purify"),
+        out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
+        part="",
     shell:
-        "python workflow/stages/purify.py"
-        " --images $(dirname {input.images})"
-        " {params.diffusion}"
-        " {params.selected}"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --threads {threads}"
-        " --out $(dirname {output.manifest})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/purify.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
+
+
+use rule purify as purify_part with:
+    input:
+        unpack(inputs_of("purify")),
+    output:
+        temp(touch(f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/.sigma-{{sigma}}.part-{{part}}")),
+    log:
+        f"{RESULTS}/logs/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.tsv"
+    params:
+        **params_of("purify"),
+        out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
+        part=part_option,

@@ -4,17 +4,9 @@
 rule report:
     """The report: one self-contained page."""
     input:
-        summary=f"{RESULTS}/summary.csv",
-        comparisons=f"{RESULTS}/comparisons.csv",
-        worst_case=f"{RESULTS}/worst_case.csv",
-        checks=f"{RESULTS}/checks.csv",
+        [f"{RESULTS}/{table}.csv" for table in ("summary", "comparisons", "worst_case", "checks")],
     output:
-        report(
-            f"{RESULTS}/report.html",
-            category="Results",
-            labels={"what": "report"},
-            caption="../report/report.rst",
-        ),
+        report(f"{RESULTS}/report.html", category="Results", labels={"what": "report"}, caption="../report/report.rst"),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -22,14 +14,9 @@ rule report:
     container:
         IMAGES["report"]
     resources:
-        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
+        **resources_of("report"),
     params:
-        spec=SPECS.whole(),
-        code=SPECS.code("report"),
+        **params_of("report"),
     shell:
-        "python workflow/stages/report.py"
-        " --results $(dirname {output})"
-        " --spec {params.spec:q}"
-        " --out {output}"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/report.py --results $(dirname {output}) --spec {params.spec:q}"
+        " --out {output} 2>&1 | tee {log}"

@@ -5,10 +5,9 @@
 rule choose_sigma:
     """Choose the smallest sigma whose robust accuracy is not significantly below the best one's."""
     input:
-        manifests=[f"{RESULTS}/selection/scores/{cell.path}/manifest.json" for cell in SPECS.sweep.cells],
-        scores=[ancient(f"{RESULTS}/selection/scores/{cell.path}/scores.csv") for cell in SPECS.sweep.cells],
-        images=manifest(clean_folder("selection/")),
-        images_files=stack_files(clean_folder("selection/")),
+        **scores_of(JOBS.sweep.cells, "selection/"),
+        images=JOBS.images("selection").stands,
+        images_files=[ancient(file) for file in JOBS.images("selection").files],
     output:
         sigma=f"{RESULTS}/selection/sigma.json",
         sweep=f"{RESULTS}/selection/sweep.csv",
@@ -19,15 +18,9 @@ rule choose_sigma:
     container:
         IMAGES["report"]
     resources:
-        mem_mb=lambda wildcards, attempt: NEEDS.whole(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.whole(attempt).runtime,
+        **resources_of("choose_sigma"),
     params:
-        spec=SPECS.choose_sigma(),
-        code=SPECS.code("choose_sigma"),
+        **params_of("choose_sigma"),
     shell:
-        "python workflow/stages/choose_sigma.py"
-        " --scores $(dirname {output.sigma})/scores"
-        " --images $(dirname {input.images})"
-        " --spec {params.spec:q}"
-        " --out $(dirname {output.sigma})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/choose_sigma.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        " --out $(dirname {output.sigma}) 2>&1 | tee {log}"

@@ -16,13 +16,10 @@ rule fetch_images:
     resources:
         mirrors=" ".join(getattr(STUDY.images, "mirrors", [])),
     params:
-        spec=lambda wildcards: SPECS.fetch(wildcards.file),
+        spec=params_of("fetch_images")["spec"],
     shell:
-        "python workflow/stages/fetch_images.py"
-        " --mirrors {resources.mirrors:q}"
-        " --spec {params.spec:q}"
-        " --out $(dirname {output})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
+        " --out $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 rule index_images:
@@ -39,16 +36,10 @@ rule index_images:
     container:
         IMAGES["data"]
     resources:
-        folder=STUDY.images.folder,
-        mem_mb=lambda wildcards, attempt: NEEDS.index(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: NEEDS.index(attempt).runtime,
+        **resources_of("index_images"),
+        source=source_option(),
     params:
-        spec=SPECS.index(),
-        code=SPECS.code_of_index(),
+        **params_of("index_images"),
     shell:
-        "python workflow/stages/index_images.py"
-        " --folder {resources.folder:q}"
-        " --spec {params.spec:q}"
-        " --code {params.code}"
-        " --out $(dirname {output.manifest})"
-        " 2>&1 | tee {log}"
+        "python workflow/stages/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
+        " --out $(dirname {output.manifest}) 2>&1 | tee {log}"

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from assay.data.prepare import prepare_images
+from assay.inputs import parse_inputs
 from assay.program import parse_spec, run, stage_parser
 from assay.study.images import ImagesSpec
 
 
 def main() -> None:
     parser = stage_parser(__doc__)
-    parser.add_argument("--index", type=Path, help="folder of the index, for a data set that has files")
-    parser.add_argument("--folder", type=Path, help="folder of those files")
+    parser.add_argument("--folder", type=Path, help="folder of the data set's files, if it has files")
     arguments = parser.parse_args()
-    if (arguments.index is None) != (arguments.folder is None):
-        parser.error("--index and --folder go together")
+    inputs = parse_inputs(arguments.inputs)
+    if ("index" in inputs) != bool(arguments.folder):
+        parser.error("an index among --inputs and --folder go together")
     spec = parse_spec(ImagesSpec, arguments.spec)
-    prepare_images(spec, arguments.code, arguments.out, arguments.index, arguments.folder)
+    prepare_images(spec, arguments.code, inputs, arguments.out, arguments.folder)
 
 
 if __name__ == "__main__":

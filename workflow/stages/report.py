@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     study = parse_spec(Study, arguments.spec)
     versions = provenance(LIBRARIES)["versions"]
-    write_report(arguments.results, study.model_dump(mode="json", exclude={"threads"}), arguments.out, versions)
+    write_report(arguments.results, study.model_dump(mode="json"), arguments.out, versions)
 
 
 if __name__ == "__main__":

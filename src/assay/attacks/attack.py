@@ -15,27 +15,23 @@ from assay.attacks.methods.method import Search, build_search
 from assay.attacks.threats.victim import Victim, build_victim
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError, artifact
+from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import read_stack, to_pixels, write_images, write_table
+from assay.stacks import to_pixels, write_images, write_table
 from assay.study.attacks import AttackSpec
-from assay.study.fields import SELECTED
-from assay.study.selection import read_sigma, require_selected
 
 
 def attack_stack(
     spec: AttackSpec,
     code: str,
-    images: Path,
-    classifier: Path,
-    diffusion: Path | None,
+    inputs: Inputs,
     out: Path,
     threads: int,
     part: Part | None = None,
-    selected: Path | None = None,
 ) -> None:
-    """Attack every image of the stack `images`; the stack `out` has the same ids and labels in the same order.
+    """Attack every image of the input `images`; the stack `out` has the same ids and labels in the same order.
 
     The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation (pixel
     units), for an L-infinity ball the share of its values at the `boundary` (on the ball's wall, or at 0 or 1), the
@@ -43,26 +39,18 @@ def attack_stack(
     (margin below 0). The fact `queries` counts how often an image went through the victim, with and without gradient,
     in the mean.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
-    `selected` is the file of the study's selected sigma, for a victim whose defence has it.
     """
     device = devices.prepare(threads)
-    stack = read_stack(images)
-    inputs = {"images": images / "manifest.json", "classifier": classifier / "manifest.json"}
-    if diffusion:
-        inputs["diffusion"] = diffusion / "manifest.json"
-    facts, known = {}, spec
-    if spec.purifier and spec.purifier["sigmas"] == [SELECTED]:
-        inputs["sigma"] = require_selected(selected)
-        facts["sigma"] = read_sigma(inputs["sigma"])
-        known = spec.model_copy(update={"purifier": spec.purifier | {"sigmas": [facts["sigma"]]}})
+    inputs = inputs.on(device)
+    stack = inputs.images()
     norm, eps = spec.attack.ball, spec.attack.radius
     libraries = ("torch", "torchattacks", "numpy", "tifffile")
 
     @functools.cache
     def load() -> tuple[Victim, Search]:
-        victim = build_victim(known, classifier, diffusion, device).to(device).eval().requires_grad_(False)
+        victim = build_victim(spec, inputs).to(device).eval().requires_grad_(False)
         seed = derive_seed(spec.seed, "attack", "search")
-        return victim, build_search(spec.attack, victim, stack.manifest["facts"]["classes"], seed)
+        return victim, build_search(spec.attack, victim, len(stack.classes), seed)
 
     def attack_batch(index: int) -> Arrays:
         victim, search = load()
@@ -89,7 +77,7 @@ def attack_stack(
         measured = {"linf": linf, "l2": l2, "margin": verdict, "queries": queries}
         return {"images": stored} | measured | wall | {"device": np.array(devices.name(device))}
 
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     label = f"attack {folder_name(out, 4)}"
     count = batch_count(stack, spec.batch_size)
     results = [
@@ -103,13 +91,12 @@ def attack_stack(
         table[column] = np.concatenate([result[column] for result in results])
     table.insert(2, "perturbed", (table["linf"] > 0).astype(int))
     table["fooled"] = (table["margin"] < 0).astype(int)
-    with artifact(
-        out, "stack", spec.model_dump(mode="json"), code, inputs, provenance(libraries, devices.names(results))
-    ) as draft:
+    made_by = provenance(libraries, devices.names(results))
+    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
-        draft.facts |= facts | {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from assay.data.roles import sort_out
 from assay.data.scratch import scratch_beside
 from assay.files import artifact
+from assay.modules import load
 from assay.program import provenance
 from assay.stacks import write_table
 from assay.study.images import IndexSpec
@@ -19,7 +19,7 @@ def index_images(spec: IndexSpec, code: str, folder: Path, out: Path) -> None:
     Its table has one row an image: id, label, the file and the row where it stands, its pixels' hash, and its status.
     Who plays which role is no part of it: `prepare_images` draws, so that other counts do not make the index anew.
     """
-    source = importlib.import_module(f"assay.data.{spec.images.source}")
+    source = load(spec.images.implementation)
     with scratch_beside(out) as scratch:
         table, facts = sort_out(source.catalogue(spec.images, folder, scratch))
     made_by = provenance(("numpy", *source.LIBRARIES))

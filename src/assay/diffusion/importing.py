@@ -9,12 +9,13 @@ from assay.diffusion.denoiser import Denoiser
 from assay.diffusion.schedule import Schedule
 from assay.diffusion.validation import denoising_error, validate, write_sheet
 from assay.files import artifact
+from assay.inputs import Inputs
 from assay.networks.published import Source, note
 from assay.networks.published_unet import read_published
 from assay.networks.unet import LIBRARIES, check_size, write_diffusion
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.stacks import Stack, read_stack
+from assay.stacks import Stack
 from assay.study.diffusions import PublishedDiffusion, PublishedDiffusionSpec
 
 JUDGED_SIGMA = 0.1  # where the other data range is tried too
@@ -22,10 +23,10 @@ SHEET_SIGMA = 0.4  # the highest that is shown; a published schedule goes on to 
 OTHER_RANGE = {(0.0, 1.0): (-1.0, 1.0), (-1.0, 1.0): (0.0, 1.0)}
 
 
-def import_diffusion(spec: PublishedDiffusionSpec, code: str, validation: Path, out: Path, threads: int) -> None:
-    """Import the diffusion of a spec, judged by the stack `validation`; `UNet2DModel.from_pretrained(out)` loads it."""
+def import_diffusion(spec: PublishedDiffusionSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
+    """Import the diffusion of a spec, judged by the input `validation`; `UNet2DModel.from_pretrained(out)` loads it."""
     device = devices.prepare(threads)
-    held_out = read_stack(validation)
+    held_out = inputs.images("validation")
     source = Source(spec.diffusion.published, spec.diffusion.revision)
     published = read_published(spec.diffusion, source)
     network, schedule = published.network.to(device), published.schedule
@@ -35,9 +36,8 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, validation: Path, 
     warnings = _warnings(spec.diffusion, denoiser, held_out, seed)
     for warning in warnings:
         note(f"{source.published}: {warning}")
-    inputs = {"validation": validation / "manifest.json"}
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         write_diffusion(draft, network, schedule)
         draft.facts |= {
             "published_sha256": published.sha256,

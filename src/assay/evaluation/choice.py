@@ -12,9 +12,8 @@ from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import paired_difference
 from assay.files import atomic, write_json
 from assay.noise import derive_seed
-from assay.study.selection import ChooseSpec
+from assay.study.selection import SIGMA, ChooseSpec
 
-SIGMA = "sigma.json"
 SWEEP = "sweep.csv"
 
 

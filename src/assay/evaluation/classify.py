@@ -11,21 +11,19 @@ import torch
 from assay import device as devices
 from assay.batches import batch_count, folder_name, load_batch
 from assay.files import artifact
-from assay.networks.classifier import load_classifier
+from assay.inputs import Inputs
 from assay.program import provenance
 from assay.progress import track
-from assay.stacks import read_stack
 from assay.study.evaluation import ClassifySpec
 
 SCORES = "scores.csv"
 
 
-def classify_stack(spec: ClassifySpec, code: str, images: Path, classifier: Path, out: Path, threads: int) -> None:
+def classify_stack(spec: ClassifySpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Write `scores.csv`: id, label, draw and the logits of every image of a stack."""
     device = devices.prepare(threads)
-    stack = read_stack(images)
-    model = load_classifier(classifier, device)
-    inputs = {"images": images / "manifest.json", "classifier": classifier / "manifest.json"}
+    inputs = inputs.on(device)
+    stack, model = inputs.images(), inputs.classifier()
     count = batch_count(stack, spec.batch_size)
     logits = []
     with torch.inference_mode():
@@ -37,5 +35,5 @@ def classify_stack(spec: ClassifySpec, code: str, images: Path, classifier: Path
     table["draw"] = stack.table.get("draw", 0)
     table = pd.concat([table, pd.DataFrame(scores, columns=[f"logit_{k}" for k in range(scores.shape[1])])], axis=1)
     made_by = provenance(("torch", "numpy", "pandas"), devices.name(device))
-    with artifact(out, "scores", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+    with artifact(out, "scores", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         table.to_csv(draft.path(SCORES), index=False, lineterminator="\n", float_format="%.9g")

@@ -52,7 +52,7 @@ def build_classifier(described: Network, classes: int) -> Normalised:
     return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 
 
-def write_classifier(draft: Draft, model: Normalised, described: Network, classes: int) -> None:
+def write_classifier(draft: Draft, model: Normalised, described: Network, classes: list[str]) -> None:
     """Write a classifier's weights into its artifact, and what `load_classifier` builds it from into the manifest."""
     keys = set(Network.model_fields)
     draft.facts |= {
@@ -66,7 +66,7 @@ def write_classifier(draft: Draft, model: Normalised, described: Network, classe
 def load_classifier(folder: Path, device: torch.device) -> Normalised:
     """The classifier of a folder, trained or published, frozen and in evaluation mode."""
     facts = check(folder, "classifier")["facts"]
-    model = build_classifier(Network.model_validate(facts["network"]), facts["classes"])
+    model = build_classifier(Network.model_validate(facts["network"]), len(facts["classes"]))
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.to(device).eval().requires_grad_(False)
 

@@ -10,37 +10,38 @@ from torch import Tensor
 
 from assay import device as devices
 from assay.files import AssayError, artifact
+from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, build_classifier, write_classifier
 from assay.networks.published import Source, load_state, note
 from assay.networks.published_classifier import Published, read_published
 from assay.networks.validation import check_logits, logits_of
 from assay.program import provenance
-from assay.stacks import Stack, read_stack
+from assay.stacks import Stack
 from assay.study.classifiers import PublishedClassifierSpec
 
 
-def import_classifier(spec: PublishedClassifierSpec, code: str, validation: Path, out: Path, threads: int) -> None:
-    """Import the classifier of a spec, judged by the stack `validation`; weights and manifest go to `out`."""
+def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
+    """Import the classifier of a spec, judged by the input `validation`; weights and manifest go to `out`."""
     device = devices.prepare(threads)
-    held_out = read_stack(validation)
+    held_out = inputs.images("validation")
     source = Source(spec.classifier.published, spec.classifier.revision)
     published = read_published(spec.classifier, source)
-    classes = held_out.manifest["facts"]["classes"]
-    if published.classes != classes:
+    classes = held_out.classes
+    if published.classes != len(classes):
         raise AssayError(
-            f"{source.published}: tells {published.classes} classes apart, the images have {classes}; choose another"
+            f"{source.published}: tells {published.classes} classes apart, the images have {len(classes)}; "
+            "choose another"
         )
-    model = build_classifier(published.network, classes)
+    model = build_classifier(published.network, len(classes))
     load_state(model.network, published.state, source.published, published.network.network)
     model = model.to(device)
-    check_logits(model, held_out, classes, published.network.network, device)
+    check_logits(model, held_out, len(classes), published.network.network, device)
     logits = logits_of(model, held_out, device).cpu()
     warnings = _warnings(published, logits, held_out)
     for warning in warnings:
         note(f"{source.published}: {warning}")
-    inputs = {"validation": validation / "manifest.json"}
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         write_classifier(draft, model, published.network, classes)
         draft.facts |= {
             "published_sha256": published.sha256,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from assay.study.attacks import Attack
 from assay.study.fields import SELECTED, Level
@@ -162,3 +163,28 @@ def _only(values: list[Level], wanted: list[Level] | None) -> list[Level]:
     if wanted is None:
         return values
     return [value for value in values if any(same_level(value, other) for other in wanted)]
+
+
+def rows(study: Study) -> list[dict[str, Any]]:
+    """What the summary says of each cell beside its scores, and the place of its scores."""
+    return [_row(study, cell) | {"scores": cell.path} for cell in cells(study)]
+
+
+def _row(study: Study, cell: Cell) -> dict[str, Any]:
+    attacked = cell.attacked
+    attack = study.attacks[attacked.attack] if attacked else None
+    return {
+        "classifier": cell.classifier,
+        "attack": _attack_name(cell) if attacked else "none",
+        "threat": attack.threat if attack else "none",
+        "norm": attack.ball if attack else "none",
+        "eps": attacked.eps if attacked else 0.0,
+        "defence": cell.defence.name,
+        "sigma": cell.defence.sigma,
+    }
+
+
+def _attack_name(cell: Cell) -> str:
+    """The attack's name in the summary: `pgd`, or `pgd@resnet` on a classifier that it was not made on."""
+    attacked = cell.attacked
+    return attacked.attack if attacked.classifier == cell.classifier else f"{attacked.attack}@{attacked.classifier}"

@@ -1,5 +1,7 @@
 """A fingerprint of the code that a stage runs: its program and the `assay` modules that it imports, transitively.
 
+A module that a user brings counts with its neighbours: the files beside it that it imports.
+
 Taken over the syntax trees, so comments, docstrings and formatting do not count. Snakemake does not see imported
 modules change; this is how it learns of it.
 """
@@ -11,14 +13,16 @@ import functools
 import hashlib
 from pathlib import Path
 
+from assay.files import AssayError
+
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent.parent
 
 
 @functools.cache
 def fingerprint(*entries: str) -> str:
-    """The fingerprint of programs (`workflow/stages/purify.py`) and modules (`assay.data.pcam`), and all they import."""
-    parts = sorted(f"{path.relative_to(ROOT).as_posix()} {_tree_hash(path)}" for path in reachable(*entries))
+    """The fingerprint of programs (`workflow/stages/purify.py`) and modules (`assay.data.pcam`) with their imports."""
+    parts = sorted(f"{_name(path)} {_tree_hash(path)}" for path in reachable(*entries))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -26,11 +30,11 @@ def fingerprint(*entries: str) -> str:
 def reachable(*entries: str) -> frozenset[Path]:
     """The source files of the entries and of every `assay` module that they import, at any depth."""
     found: set[Path] = set()
-    waiting = [ROOT / entry if entry.endswith(".py") else module_file(entry) for entry in entries]
+    waiting = [(ROOT / entry).resolve() if entry.endswith(".py") else module_file(entry) for entry in entries]
     while waiting:
         path = waiting.pop()
-        if path is None:
-            raise ModuleNotFoundError(f"no such module among {entries}")
+        if path is None or not path.is_file():
+            raise AssayError(f"module: {' or '.join(entries)} not found; give a path from the folder of the Snakefile")
         if path not in found:
             found.add(path)
             waiting.extend(_imports(path))
@@ -55,8 +59,19 @@ def _imports(path: Path) -> tuple[Path, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     parents = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
-    own = [module_file(name) for name in sorted(parents) if name.split(".")[0] == "assay"]
+    own = [module_file(name) if name.split(".")[0] == "assay" else _neighbour(path, name) for name in sorted(parents)]
     return tuple(file for file in own if file)
+
+
+def _neighbour(path: Path, name: str) -> Path | None:
+    """The file beside a user's module that an import of this name finds."""
+    found = path.parent.joinpath(*name.split(".")).with_suffix(".py")
+    return found if not path.is_relative_to(PACKAGE) and found.is_file() else None
+
+
+def _name(path: Path) -> str:
+    """A file's name in a fingerprint, which does not depend on where the checkout lies."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
 @functools.cache

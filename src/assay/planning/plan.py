@@ -142,20 +142,20 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Job], Study | None]:
 @contextlib.contextmanager
 def _noting_studies() -> Iterator[list[Study]]:
     """The studies that are parsed meanwhile: the Snakefile shares this process, and it alone knows the whole config."""
-    from assay.study import parse
+    from assay.planning import bring
 
     noted: list[Study] = []
-    parse_study = parse.parse_study
+    plan_study = bring.plan_study
 
-    def parse_and_note(config: dict[str, Any], source: str) -> Study:
-        noted.append(parse_study(config, source))
+    def plan_and_note(config: dict[str, Any], source: str) -> Study:
+        noted.append(plan_study(config, source))
         return noted[-1]
 
-    parse.parse_study = parse_and_note
+    bring.plan_study = plan_and_note
     try:
         yield noted
     finally:
-        parse.parse_study = parse_study
+        bring.plan_study = plan_study
 
 
 def _spec(command: str) -> dict[str, Any] | None:

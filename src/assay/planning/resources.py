@@ -52,6 +52,30 @@ class JobNeeds:
         swept = [cell.attacked for cell in sweep(study).attacked]
         self._attacked = {attacked.path: attacked for attacked in [*attacked_stacks(study), *swept]}
 
+    def of(self, stage: str, attempt: int, **wildcards: str) -> Needs:
+        """Of a stage's job, by the rules' wildcards."""
+        role = wildcards.get("role", "")
+        match stage:
+            case "prepare_images":
+                return self.images(wildcards["split"], attempt)
+            case "index_images":
+                return self.index(attempt)
+            case "check_images":
+                return self.check(attempt)
+            case "train_classifier" | "import_classifier":
+                return self.classifier(wildcards["classifier"], attempt)
+            case "train_diffusion" | "import_diffusion":
+                return self.diffusion(wildcards["diffusion"], attempt)
+            case "attack":
+                return self.attack(wildcards["attacked_path"], attempt, role)
+            case "probe":
+                return self.probe(wildcards["attacked_path"], attempt)
+            case "purify":
+                return self.purify(wildcards["purifier"], attempt, role)
+            case "classify":
+                return self.classify(wildcards["classifier"], attempt, role)
+        return self.whole(attempt)
+
     def images(self, split: str, attempt: int = 1) -> Needs:
         return self._read_images(self._counts[split], attempt)
 

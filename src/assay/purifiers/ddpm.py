@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
 from assay.diffusion import samplers
-from assay.diffusion.denoiser import load_denoiser
+from assay.inputs import Inputs
 from assay.purifiers.purifier import Purify, sampled
 from assay.study.purifiers import DdpmPurifier
 
 
-def build(spec: DdpmPurifier, diffusion: Path, device: torch.device) -> Purify:
+def build(spec: DdpmPurifier, inputs: Inputs) -> Purify:
     """x -> posterior samples given x + sigma n."""
-    denoiser = load_denoiser(diffusion, device)
+    denoiser = inputs.denoiser("diffusion")
     return sampled(denoiser, samplers.ddpm, denoiser.schedule.ladder(spec.sigma, spec.steps))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
 from torch import Tensor
 
+from assay.inputs import Inputs
 from assay.noise import StepNoise
 from assay.purifiers.purifier import Purify
 from assay.study.purifiers import NoisePurifier
 
 
-def build(spec: NoisePurifier, diffusion: Path | None, device: torch.device) -> Purify:
+def build(spec: NoisePurifier, inputs: Inputs) -> Purify:
     """x -> clip(x + sigma n)."""
 
     def purify(x: Tensor, noise: StepNoise) -> Tensor:

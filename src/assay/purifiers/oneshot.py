@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
 from assay.diffusion import samplers
-from assay.diffusion.denoiser import load_denoiser
+from assay.inputs import Inputs
 from assay.purifiers.purifier import Purify, sampled
 from assay.study.purifiers import OneshotPurifier
 
 
-def build(spec: OneshotPurifier, diffusion: Path, device: torch.device) -> Purify:
+def build(spec: OneshotPurifier, inputs: Inputs) -> Purify:
     """x -> D(x + sigma n, sigma)."""
-    denoiser = load_denoiser(diffusion, device)
+    denoiser = inputs.denoiser("diffusion")
     return sampled(denoiser, samplers.ddim, denoiser.schedule.ladder(spec.sigma, 1))

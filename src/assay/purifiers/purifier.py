@@ -1,29 +1,34 @@
 """What every purifier is: images in [0,1] to images in [0,1], given the noise of one draw an image.
 
-Each method is one module, `assay.purifiers.<method>`, with `build(spec, diffusion, device)`; it is found by name, so
-that the code fingerprint of a job holds just the method that the job runs.
+Each method is one module, `assay.purifiers.<method>` or a user's own, with `build(spec, inputs)`; it is found by name,
+so that the code fingerprint of a job holds just the method that the job runs.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from assay.diffusion.samplers import Denoise, Sampler
+from assay.inputs import Inputs
+from assay.modules import build
 from assay.noise import StepNoise, derive_seed, step_noise
+from assay.study.fields import SELECTED
 from assay.study.purifiers import Purifier
 
 # purify(x, noise): x (n, 3, h, w) in [0,1]; noise(0) is the forward noise, noise(k) that of the k-th step down
 Purify = Callable[[Tensor, StepNoise], Tensor]
 
 
-def build_purifier(spec: Purifier, diffusion: Path | None, device: torch.device) -> Purify:
-    """The purifier of a spec; `diffusion` is the folder of its diffusion, where it has one."""
-    return importlib.import_module(f"assay.purifiers.{spec.method}").build(spec, diffusion, device)
+def build_purifier(spec: Purifier, inputs: Inputs) -> Purify:
+    """The purifier of a spec, from the artifacts that it needs; a `selected` sigma is the one of the inputs."""
+    return build(spec.at(sigma_of(spec, inputs)), inputs)
+
+
+def sigma_of(spec: Purifier, inputs: Inputs) -> float:
+    """The sigma of a spec as a number."""
+    return inputs.sigma() if spec.sigma == SELECTED else spec.sigma
 
 
 def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNoise:

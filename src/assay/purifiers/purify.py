@@ -11,13 +11,12 @@ import torch
 from assay import device as devices
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import artifact
+from assay.inputs import Inputs
 from assay.program import provenance
-from assay.purifiers.purifier import build_purifier, evaluation_noise
+from assay.purifiers.purifier import build_purifier, evaluation_noise, sigma_of
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import read_stack, to_stored, write_images, write_table
-from assay.study.fields import SELECTED
+from assay.stacks import to_stored, write_images, write_table
 from assay.study.purifiers import PurifySpec
-from assay.study.selection import read_sigma, require_selected
 
 BITS = 16  # fine enough that storing does not change a prediction; an 8-bit image passes through unchanged
 
@@ -25,29 +24,21 @@ BITS = 16  # fine enough that storing does not change a prediction; an 8-bit ima
 def purify_stack(
     spec: PurifySpec,
     code: str,
-    images: Path,
-    diffusion: Path | None,
+    inputs: Inputs,
     out: Path,
     threads: int,
     part: Part | None = None,
-    selected: Path | None = None,
 ) -> None:
-    """Purify the stack in folder `images` to the stack `out`: rows by image, then draw.
+    """Purify the stack that is the input `images` to the stack `out`: rows by image, then draw.
 
     The noise depends on the seed, the image's id, the draw and the step alone, so all purifiers, sigmas and stacks
     share it: comparisons between cells are paired in their noise too. Given a `part`, only its batches are computed;
-    they are kept for the job that puts the stack together. `selected` is the file of the study's selected sigma.
+    they are kept for the job that puts the stack together.
     """
     device = devices.prepare(threads)
-    stack = read_stack(images)
-    inputs = {"images": images / "manifest.json"} | ({"diffusion": diffusion / "manifest.json"} if diffusion else {})
-    facts = {}
-    purifier = spec.purifier
-    if purifier.sigma == SELECTED:
-        inputs["sigma"] = require_selected(selected)
-        facts["sigma"] = read_sigma(inputs["sigma"])
-        purifier = purifier.at(facts["sigma"])
-    load = functools.cache(lambda: build_purifier(purifier, diffusion, device))
+    inputs = inputs.on(device)
+    stack = inputs.images()
+    load = functools.cache(lambda: build_purifier(spec.purifier, inputs))
 
     def purify_batch(index: int) -> Arrays:
         batch, purify = load_batch(stack, index, spec.batch_size, device), load()
@@ -59,7 +50,7 @@ def purify_stack(
         stored = np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])
         return {"images": stored, "device": np.array(devices.name(device))}
 
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     count = batch_count(stack, spec.batch_size)
     batches = part.batches(count) if part else range(count)
     label = f"purify {folder_name(out, 2)}"
@@ -68,10 +59,10 @@ def purify_stack(
         return
     table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
     table["draw"] = np.tile(np.arange(spec.draws), len(stack.table))
-    libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if diffusion else ())
+    libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if spec.purifier.needs else ())
     made_by = provenance(libraries, devices.names(results))
-    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
-        draft.facts |= facts
+    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+        draft.facts["sigma"] = sigma_of(spec.purifier, inputs)
         write_images(draft, (resume.batch(index, purify_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
     resume.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,8 @@ from pydantic import (
     StringConstraints,
     Tag,
 )
+
+from assay.study.needs import Need, Needs
 
 
 def parse_number(value: Any) -> Any:
@@ -45,9 +47,11 @@ def told_by(key: str, present: str, absent: str) -> Callable[[Any], str]:
     return kind
 
 
+MODULE_PATTERN = r"^[^\s'\"{}*?$`;&|<>()]+\.py$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+ModuleFile = Annotated[str, StringConstraints(pattern=MODULE_PATTERN)]
 Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
 UnitRange = Annotated[tuple[float, float], AfterValidator(check_unit_range)]
@@ -68,3 +72,30 @@ class Model(BaseModel):
     """A part of the config. Unknown keys are refused; every key has a description, which makes the documentation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def needs(self) -> Needs:
+        """The artifacts that whatever this describes reads, by role."""
+        return {}
+
+
+class Brought(Model):
+    """What every part has whose code is a module of the user's own. Its further keys are the module's model's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    entry: ClassVar[str] = "build"  # the function that the module must have
+
+    module: ModuleFile = Field(description="The Python file with the code, from the folder that the study runs in.")
+    uses: dict[Name, Need] = Field(
+        {}, description="Artifacts that the module asks for, by role: `{diffusion: [diffusion, NAME]}`."
+    )
+
+    @property
+    def needs(self) -> Needs:
+        return self.uses
+
+    @property
+    def implementation(self) -> str:
+        """The file of the module."""
+        return self.module

@@ -63,14 +63,25 @@ def pcam_slides_file(part: str) -> str:
 # What a source's images are, without where they lie and how many are used: all that a stack depends on.
 
 
-class PhantomSource(Model):
+class Source(Model):
+    """What every data set has."""
+
+    classes: ClassVar[tuple[str, ...]] = ("normal", "tumour")  # names; a label is a place among them
+
+    @property
+    def implementation(self) -> str:
+        """The module that reads it."""
+        return f"assay.data.{self.source}"
+
+
+class PhantomSource(Source):
     """The embedded data set: procedural H&E tissue patches, positive if tumour lies in the centre third."""
 
     source: Literal["phantom"] = Field(description="The data set; `phantom` is made on the spot, without a download.")
     size: int = Field(32, ge=16, le=512, description="Side of an image in pixels (PCam has 96).")
 
 
-class PcamSource(Model):
+class PcamSource(Source):
     """PatchCamelyon's files, or other data in the same format."""
 
     source: Literal["pcam"] = Field(
@@ -109,7 +120,7 @@ class PcamSource(Model):
         return self
 
 
-class KaggleSource(Model):
+class KaggleSource(Source):
     """Kaggle's edition of PCam, without duplicates, or other data in the same format."""
 
     source: Literal["kaggle"] = Field(description="Kaggle's edition of PCam: `train/<id>.tif` and `train_labels.csv`.")
@@ -126,7 +137,6 @@ class _Configured(Model):
     """What the rules ask of any `images` of a config, beside its `folder` (None where there are no files)."""
 
     total: ClassVar[int] = 0  # images in the files
-    classes: ClassVar[int] = 2
 
     @property
     def files(self) -> list[str]:

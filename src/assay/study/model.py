@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import graphlib
 import math
 from typing import Any
 
@@ -17,6 +18,8 @@ from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
 from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
+
+RESERVED_ROLES = ("images", "classifier", "train", "validation", "attacked", "selected", "index")  # of the stages
 
 
 class Crossing(Model):
@@ -39,7 +42,9 @@ class Study(Model):
 
     study: Name = Field(description="The study's name, and its folder's under `results/`.")
     seed: int = Field(0, ge=0, description="Seed of everything random.")
-    threads: PositiveInt = Field(2, description="CPU threads of a training stage (last bits may depend on it).")
+    threads: PositiveInt = Field(
+        2, exclude=True, description="CPU threads of a training stage (last bits may depend on it)."
+    )
     images: Images = Field(description="The data set.")
     classifiers: dict[Name, AnyClassifier] = Field(min_length=1, description="Classifiers by name.")
     diffusions: dict[Name, AnyDiffusion] = Field({}, description="Diffusions by name.")
@@ -66,12 +71,12 @@ class Study(Model):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
+        self._check_needs()
         for name, purifier in self.purifiers.items():
-            diffusion = getattr(purifier, "diffusion", None)
             if name == "none":
                 raise ValueError("purifiers.none: the name stands for the undefended classifier; choose another")
-            if diffusion is not None:
-                _require(f"purifiers.{name}.diffusion", diffusion, self.diffusions)
+            if "diffusion" in purifier.needs:
+                diffusion = purifier.needs["diffusion"].name
                 self._require_trained(f"purifiers.{name}.sigmas", purifier.sigmas, diffusion)
                 if SELECTED in purifier.sigmas and self.selection:
                     self._require_trained("selection.sigmas", self.selection.sigmas, diffusion)
@@ -81,10 +86,10 @@ class Study(Model):
         for name, attack in self.attacks.items():
             if name in ("none", "clean"):
                 raise ValueError(f"attacks.{name}: the name stands for images without attack; choose another")
-            if getattr(attack, "loss", None) == "dlr" and self.images.classes < 3:
+            if getattr(attack, "loss", None) == "dlr" and len(self.images.classes) < 3:
                 raise ValueError(
-                    f"attacks.{name}.loss: dlr needs three classes or more, and the images have {self.images.classes}; "
-                    "set loss: margin"
+                    f"attacks.{name}.loss: dlr needs three classes or more, and the images have "
+                    f"{len(self.images.classes)}; set loss: margin"
                 )
             _require_distinct(f"attacks.{name}.eps", attack.eps)
         if self.selection:
@@ -106,6 +111,23 @@ class Study(Model):
             _require_known(f"cross.{index}.sigmas", block.sigmas, self._sigmas_of(block))
             _require_known(f"cross.{index}.eps", block.eps, self._eps_of(block))
         return self
+
+    def _check_needs(self) -> None:
+        """Every artifact that another one needs exists, and none needs itself, however indirectly."""
+        known = {"classifier": self.classifiers, "diffusion": self.diffusions}
+        graph = {}
+        for section in ("classifiers", "diffusions", "purifiers", "attacks"):
+            for name, part in getattr(self, section).items():
+                for role, need in part.needs.items():
+                    if role in RESERVED_ROLES:
+                        raise ValueError(f"{section}.{name}: the role '{role}' is taken; name it otherwise")
+                    _require(f"{section}.{name}.{role}", need.name, known[need.kind])
+                graph[section.removesuffix("s"), name] = [tuple(need) for need in part.needs.values()]
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            circle = " needs ".join(f"{kind}s.{name}" for kind, name in reversed(error.args[1]))
+            raise ValueError(f"{circle}: nothing can be made first; break the circle") from None
 
     def _require_fewer_steps(self, key: str, attack: str, purifiers: list[str] | None) -> None:
         """A surrogate is the same purifier with fewer steps: each purifier that it meets must have more."""
@@ -138,9 +160,9 @@ class Study(Model):
         self._require_fewer_steps("selection.purifier", selection.attack, [selection.purifier])
         _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
         _require_distinct("selection.sigmas", selection.sigmas)
-        diffusion = getattr(self.purifiers[selection.purifier], "diffusion", None)
-        if diffusion is not None:
-            self._require_trained("selection.sigmas", selection.sigmas, diffusion)
+        needs = self.purifiers[selection.purifier].needs
+        if "diffusion" in needs:
+            self._require_trained("selection.sigmas", selection.sigmas, needs["diffusion"].name)
 
     def _sigmas_of(self, block: Crossing) -> set[Level]:
         names = self.purifiers if block.purifiers is None else block.purifiers

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assay.study.fields import Level, Model, Name, PositiveInt
+from assay.study.fields import Brought, Level, Model, Name, PositiveInt
+from assay.study.needs import Need, Needs
 
 
 class Purifier(Model):
@@ -23,6 +24,11 @@ class Purifier(Model):
         (sigma,) = self.sigmas
         return sigma
 
+    @property
+    def implementation(self) -> str:
+        """The module that builds it."""
+        return f"assay.purifiers.{self.method}"
+
     def at(self, sigma: Level) -> Purifier:
         """This purifier at one sigma."""
         return self.model_copy(update={"sigmas": [sigma]})
@@ -34,33 +40,46 @@ class NoisePurifier(Purifier):
     method: Literal["noise"] = Field(description="Add noise of level sigma and stop there.")
 
 
-class OneshotPurifier(Purifier):
+class DiffusionPurifier(Purifier):
+    """What every purifier has that denoises."""
+
+    diffusion: Name = Field(description="The diffusion that denoises.")
+
+    @property
+    def needs(self) -> Needs:
+        return {"diffusion": Need("diffusion", self.diffusion)}
+
+
+class OneshotPurifier(DiffusionPurifier):
     """One call of the denoiser: diffusion denoised smoothing's purifier (Carlini et al. 2023)."""
 
     method: Literal["oneshot"] = Field(
         description="Add noise of level sigma; the denoiser's one estimate is the image."
     )
-    diffusion: Name = Field(description="The diffusion that denoises.")
 
 
-class DdpmPurifier(Purifier):
+class DdpmPurifier(DiffusionPurifier):
     """Posterior sampling (Ho et al. 2020)."""
 
     method: Literal["ddpm"] = Field(description="Add noise of level sigma; sample the posterior down to zero.")
-    diffusion: Name = Field(description="The diffusion that denoises.")
     steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
 
 
-class DdimPurifier(Purifier):
+class DdimPurifier(DiffusionPurifier):
     """Deterministic sampling (Song et al. 2021)."""
 
     method: Literal["ddim"] = Field(description="Add noise of level sigma; go down without new noise.")
-    diffusion: Name = Field(description="The diffusion that denoises.")
     steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
 
 
+class PythonPurifier(Brought, Purifier):
+    """A purifier of your own: a module with `build(spec, inputs)`, which returns `purify(x, noise)`."""
+
+    method: Literal["python"] = Field(description="A module of your own, see README.md.")
+
+
 AnyPurifier = Annotated[
-    NoisePurifier | OneshotPurifier | DdpmPurifier | DdimPurifier,
+    NoisePurifier | OneshotPurifier | DdpmPurifier | DdimPurifier | PythonPurifier,
     Field(discriminator="method"),
 ]
 

@@ -10,6 +10,8 @@ from pydantic import Field
 from assay.files import AssayError, read_json
 from assay.study.fields import Model, Name, Number, PositiveInt, Sigma
 
+SIGMA = "sigma.json"
+
 
 class Selection(Model):
     """The choice of sigma on images of its own, which no network was trained on and no cell is measured on.
@@ -43,10 +45,3 @@ def read_sigma(path: Path) -> float:
     if not isinstance(sigma, float | int) or not math.isfinite(sigma):
         raise AssayError(f"{path}: holds no sigma; delete it and run again")
     return float(sigma)
-
-
-def require_selected(path: Path | None) -> Path:
-    """The file of the selected sigma that a job was given."""
-    if path is None:
-        raise AssayError("--selected: missing; name the file of the selected sigma")
-    return path

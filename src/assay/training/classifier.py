@@ -11,40 +11,39 @@ import torch.nn.functional as F
 
 from assay import device as devices
 from assay.files import artifact
+from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, Normalised, build_classifier, write_classifier
 from assay.networks.validation import check_logits, validate
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.resume import Resume, resume_key
-from assay.stacks import FLOAT_FORMAT, Stack, read_stack, to_pixels
+from assay.stacks import FLOAT_FORMAT, Stack, to_pixels
 from assay.study.classifiers import Classifier, ClassifierSpec
 from assay.training.ranks import Ranks, join_ranks
 from assay.training.regime import Regime
 from assay.training.steps import Checkpoints, cosine_rate, flip, flip_coins, one_cycle_rate, step_rows
 
 
-def train_classifier(spec: ClassifierSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
-    """Train the classifier of a spec on the stack `train`; weights, history and manifest go to `out`."""
+def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
+    """Train the classifier of a spec on the input `train`; weights, history and manifest go to `out`."""
     device = devices.prepare(threads)
     ranks = join_ranks(spec.classifier.batch_size, device)
-    inputs = {"train": train / "manifest.json", "validation": validation / "manifest.json"}
-    training, held_out = read_stack(train), read_stack(validation)
-    classes = training.manifest["facts"]["classes"]
+    training, held_out = inputs.images("train"), inputs.images("validation")
+    classes = training.classes
     seed = derive_seed(spec.seed, "classifier", spec.classifier.seed)
     torch.manual_seed(seed >> 1)
-    model = build_classifier(spec.classifier, classes).to(device)
-    check_logits(model, training, classes, spec.classifier.network, device)
+    model = build_classifier(spec.classifier, len(classes)).to(device)
+    check_logits(model, training, len(classes), spec.classifier.network, device)
     regime = _regime(spec.classifier, held_out, seed, ranks)
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
     history = _fit(model, spec.classifier, regime, training, held_out, seed, device, checkpoints, ranks)
     ranks.close()
     if not ranks.first:
         return
-    with artifact(
-        out, "classifier", spec.model_dump(mode="json"), code, inputs, provenance(LIBRARIES, devices.name(device))
-    ) as draft:
+    made_by = provenance(LIBRARIES, devices.name(device))
+    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         write_classifier(draft, model, spec.classifier, classes)
         draft.facts |= regime.facts(history)
         pd.DataFrame(history).to_csv(

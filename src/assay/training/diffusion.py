@@ -14,37 +14,37 @@ from assay.diffusion.denoiser import Denoiser
 from assay.diffusion.schedule import Schedule
 from assay.diffusion.validation import data, noise_loss, validate, write_sheet
 from assay.files import artifact
+from assay.inputs import Inputs
 from assay.networks.libraries import import_library
 from assay.networks.unet import LIBRARIES, build_network, write_diffusion
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.resume import Resume, resume_key
-from assay.stacks import FLOAT_FORMAT, Stack, read_stack
+from assay.stacks import FLOAT_FORMAT, Stack
 from assay.study.diffusions import Diffusion, DiffusionSpec
 from assay.training.ranks import Ranks, join_ranks
 from assay.training.steps import Checkpoints, cosine_rate, flip, flip_coins, generator, step_rows
 
 
-def train_diffusion(spec: DiffusionSpec, code: str, train: Path, validation: Path, out: Path, threads: int) -> None:
-    """Train the diffusion of a spec on the stack `train`; `UNet2DModel.from_pretrained(out)` loads the result."""
+def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
+    """Train the diffusion of a spec on the input `train`; `UNet2DModel.from_pretrained(out)` loads the result."""
     device = devices.prepare(threads)
     ranks = join_ranks(spec.diffusion.batch_size, device)
-    inputs = {"train": train / "manifest.json", "validation": validation / "manifest.json"}
-    training, held_out = read_stack(train), read_stack(validation)
+    training, held_out = inputs.images("train"), inputs.images("validation")
     diffusion = spec.diffusion
     schedule = Schedule(diffusion.schedule, diffusion.time_steps, diffusion.data_range)
     seed = derive_seed(spec.seed, "diffusion", diffusion.seed)
     torch.manual_seed(seed >> 1)
     network = build_network(diffusion, training.images.shape[1]).to(device)
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs))
+    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
     history = _fit(network, diffusion, schedule, training, held_out, seed, device, checkpoints, ranks)
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs, made_by) as draft:
+    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         write_diffusion(draft, network, schedule)
         draft.facts["validation_loss"] = history[-1]["validation_loss"]
         pd.DataFrame(history).to_csv(

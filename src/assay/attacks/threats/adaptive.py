@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
 from assay.attacks.threats.defended import Expected, expected, load_purify
+from assay.inputs import Inputs
 from assay.study.attacks import AttackSpec
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Expected:
-    purify = load_purify(spec, diffusion, device)
-    return expected(spec, classifier, purify, purify, device)
+def build(spec: AttackSpec, inputs: Inputs) -> Expected:
+    purify = load_purify(spec, inputs)
+    return expected(spec, inputs, purify, purify)

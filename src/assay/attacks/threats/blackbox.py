@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from assay.attacks.threats.defended import Expected, expected, load_purify
+from assay.inputs import Inputs
 from assay.noise import StepNoise
 from assay.purifiers.purifier import Purify
 from assay.study.attacks import AttackSpec
@@ -23,6 +22,6 @@ def without_gradient(purify: Purify) -> Purify:
     return answer
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Expected:
-    purify = load_purify(spec, diffusion, device)
-    return expected(spec, classifier, without_gradient(purify), purify, device)
+def build(spec: AttackSpec, inputs: Inputs) -> Expected:
+    purify = load_purify(spec, inputs)
+    return expected(spec, inputs, without_gradient(purify), purify)

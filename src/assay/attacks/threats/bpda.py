@@ -5,12 +5,11 @@ It finds the way past a purifier whose own gradient is masked: zero, or of no us
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from assay.attacks.threats.defended import Expected, expected, load_purify
+from assay.inputs import Inputs
 from assay.noise import StepNoise
 from assay.purifiers.purifier import Purify
 from assay.study.attacks import AttackSpec
@@ -27,6 +26,6 @@ def straight_through(purify: Purify) -> Purify:
     return through
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Expected:
-    purify = load_purify(spec, diffusion, device)
-    return expected(spec, classifier, straight_through(purify), purify, device)
+def build(spec: AttackSpec, inputs: Inputs) -> Expected:
+    purify = load_purify(spec, inputs)
+    return expected(spec, inputs, straight_through(purify), purify)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from assay.attacks.threats.victim import Victim
 from assay.defended import Defended
-from assay.networks.classifier import load_classifier
+from assay.inputs import Inputs
 from assay.noise import derive_seed, step_noise
 from assay.purifiers.purifier import Purify, build_purifier
 from assay.study.attacks import MOST_DRAWS, AttackSpec
@@ -72,13 +71,13 @@ def purifier_of(spec: AttackSpec) -> Purifier:
     return TypeAdapter(AnyPurifier).validate_python(spec.purifier)
 
 
-def load_purify(spec: AttackSpec, diffusion: Path | None, device: torch.device) -> Purify:
+def load_purify(spec: AttackSpec, inputs: Inputs) -> Purify:
     """The purifier of the defence, ready to run."""
-    return build_purifier(purifier_of(spec), diffusion, device)
+    return build_purifier(purifier_of(spec), inputs)
 
 
-def expected(spec: AttackSpec, classifier: Path, attacked: Purify, judged: Purify, device: torch.device) -> Expected:
+def expected(spec: AttackSpec, inputs: Inputs, attacked: Purify, judged: Purify) -> Expected:
     """The victim whose queries go through one purifier and that is judged on another, before one classifier."""
-    network = load_classifier(classifier, device)
+    network = inputs.classifier()
     seed = derive_seed(spec.seed, "attack")
     return Expected(Defended(attacked, network), Defended(judged, network), spec.attack.draws, seed)

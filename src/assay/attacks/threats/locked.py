@@ -6,7 +6,6 @@ The noise is the evaluation's own draw 0, on which alone the attacked stack is t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from assay.attacks.threats.defended import load_purify
 from assay.attacks.threats.victim import Victim
 from assay.defended import Defended
-from assay.networks.classifier import load_classifier
+from assay.inputs import Inputs
 from assay.purifiers.purifier import evaluation_noise
 from assay.study.attacks import AttackSpec
 
@@ -36,5 +35,5 @@ class Locked(Victim):
         return torch.cat(list(self.query(x)), dim=1)
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Locked:
-    return Locked(Defended(load_purify(spec, diffusion, device), load_classifier(classifier, device)), spec.seed)
+def build(spec: AttackSpec, inputs: Inputs) -> Locked:
+    return Locked(Defended(load_purify(spec, inputs), inputs.classifier()), spec.seed)

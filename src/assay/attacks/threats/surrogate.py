@@ -5,16 +5,13 @@ The attack follows the surrogate, and is judged on the true purifier.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
 from assay.attacks.threats.defended import Expected, expected, load_purify, purifier_of
+from assay.inputs import Inputs
 from assay.purifiers.purifier import build_purifier
 from assay.study.attacks import AttackSpec
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Expected:
+def build(spec: AttackSpec, inputs: Inputs) -> Expected:
     cheaper = purifier_of(spec).model_copy(update={"steps": spec.attack.surrogate_steps})
-    attacked = build_purifier(cheaper, diffusion, device)
-    return expected(spec, classifier, attacked, load_purify(spec, diffusion, device), device)
+    attacked = build_purifier(cheaper, inputs)
+    return expected(spec, inputs, attacked, load_purify(spec, inputs))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from assay.attacks.threats.victim import Victim
-from assay.networks.classifier import load_classifier
+from assay.inputs import Inputs
 from assay.study.attacks import AttackSpec
 
 
@@ -32,5 +31,5 @@ class Bare(Victim):
         return self.classifier(x)[:, None]
 
 
-def build(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Bare:
-    return Bare(load_classifier(classifier, device))
+def build(spec: AttackSpec, inputs: Inputs) -> Bare:
+    return Bare(inputs.classifier())

@@ -1,18 +1,18 @@
 """What every victim is: images in [0,1] to logits, as the attacker sees and differentiates them.
 
-Each threat is one module, `assay.attacks.threats.<threat>`, with `build(spec, classifier, diffusion, device)`; it is
+Each threat is one module, `assay.attacks.threats.<threat>`, with `build(spec, inputs)`; it is
 found by name, so that the code fingerprint of a job holds just the threat that the job runs.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from assay.inputs import Inputs
+from assay.modules import load
 from assay.study.attacks import AttackSpec
 
 
@@ -60,7 +60,6 @@ class Victim(nn.Module):
             self.forward_queries += images
 
 
-def build_victim(spec: AttackSpec, classifier: Path, diffusion: Path | None, device: torch.device) -> Victim:
+def build_victim(spec: AttackSpec, inputs: Inputs) -> Victim:
     """The victim of a spec's threat."""
-    module = importlib.import_module(f"assay.attacks.threats.{spec.attack.threat}")
-    return module.build(spec, classifier, diffusion, device)
+    return load(f"assay.attacks.threats.{spec.attack.threat}").build(spec, inputs)

@@ -16,12 +16,10 @@ from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import Judged, judge_cell, read_whole
 from assay.evaluation.worst_case import GROUP
 from assay.files import MANIFEST, check, read_json
-from assay.planning.cells import Attacked, Cell, attacked_stacks
-from assay.planning.specs import Specs
+from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, rows
 from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack
 from assay.study.model import Study
-from assay.study.selection import read_sigma
 
 TOLERANCE = 1e-5  # by which the float sum of probabilities may miss 1
 
@@ -132,16 +130,14 @@ class Evidence:
         )
 
 
-def read_evidence(study: Study, results: Path, selected: Path | None = None) -> Evidence:
-    """The evidence in a study's folder; `selected` is the file of the study's selected sigma."""
+def read_evidence(study: Study, results: Path, selected: float | None = None) -> Evidence:
+    """The evidence in a study's folder; `selected` is the sigma that its selection chose."""
     results = Path(results)
-    specs = Specs(study)
-    sigma = read_sigma(selected) if selected else None
     slides = read_slides(results / "images/test")
     measured = []
-    for cell, row in zip(specs.cells, specs.rows(), strict=True):
+    for cell, row in zip(cells(study), rows(study), strict=True):
         scores = read_scores(results / "scores" / cell.path)
-        judged = judge_cell(row, scores, sigma, clusters_of(scores.ids, slides))
+        judged = judge_cell(row, scores, selected, clusters_of(scores.ids, slides))
         attack = study.attacks[cell.attacked.attack] if cell.attacked else None
         share = _probabilities(scores.logits)
         measured.append(Measured(cell, attack, judged, scores.ids, scores.labels, share))

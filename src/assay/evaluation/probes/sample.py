@@ -35,7 +35,7 @@ def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sam
     keys = torch.tensor([image_key(clean.ids[row]) for row in rows])
     images = (torch.from_numpy(to_pixels(stack.images[rows])).to(device) for stack in (clean, attacked))
     labels = torch.from_numpy(clean.labels[rows].astype("int64"))
-    return Sample(*images, labels.to(device), keys.to(device), clean.manifest["facts"]["classes"])
+    return Sample(*images, labels.to(device), keys.to(device), len(clean.classes))
 
 
 def spread(labels: np.ndarray, count: int) -> list[int]:
