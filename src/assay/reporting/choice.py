@@ -37,6 +37,11 @@ class Choice:
     strongest: tuple[Any, ...] = ()
 
     @property
+    def hardest(self) -> Any:
+        """The row that says what the defence is worth: the strongest attack through it, else by transfer."""
+        return self.through or self.known or self.transfer
+
+    @property
     def upper_bound(self) -> bool:
         """Whether the defence was attacked by transfer only, so that a better attack may leave less."""
         return self.chosen is not None and self.through is None and self.known is None

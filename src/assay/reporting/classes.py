@@ -14,7 +14,7 @@ from assay.reporting.charts.rows import Row, Value, rows
 from assay.reporting.choice import Choice
 from assay.reporting.read import CELL, pick
 from assay.reporting.trust import Checked
-from assay.reporting.words import bracket, defence_label, number, percent
+from assay.reporting.words import count, defence_label, number, percent, with_interval
 
 MOST = 20  # classes that are shown; of more, the worst
 WORST = 10
@@ -38,7 +38,7 @@ def classes(
 
     None where the study has no table of them.
     """
-    shown = choice.through or choice.known or choice.transfer
+    shown = choice.hardest
     named = [("no defence, clean images", choice.clean, "ink"), ("defence, clean images", choice.price, "c1")]
     attacked = choice.bare if shown is None else shown
     if attacked is not None:
@@ -47,11 +47,15 @@ def classes(
     if per_class is None or not cells:
         return None
     tables = [(name, cell, _of(per_class, cell), colour) for name, cell, colour in cells]
-    every = list(dict.fromkeys(tables[-1][2]["class"]))
+    every = list(dict.fromkeys(tables[-1][2]["name"]))
     kept = every
     if len(every) > MOST:
-        kept = tables[-1][2].sort_values("accuracy", kind="stable")["class"].head(WORST).tolist()
-    bars = [Row(name, [_value(table, name, cell, colour, checked) for _, cell, table, colour in tables]) for name in kept]
+        kept = tables[-1][2].sort_values("accuracy", kind="stable")["name"].head(WORST).tolist()
+    bars = [
+        Row(name, [_value(row, cell, colour, checked) for _, cell, table, colour in tables
+                   for row in pick(table, name=name).itertuples()])
+        for name in kept
+    ]  # fmt: skip
     note = f"The {WORST} worst of {len(every)} classes are shown." if len(every) > MOST else ""
     found = [] if confusion is None else [(name, _matrix(confusion, cell, kept, checked)) for name, cell, _ in cells]
     keys = legend([Key(name, colour) for name, _, colour in cells])
@@ -63,12 +67,10 @@ def _of(table: pd.DataFrame, cell: Any) -> pd.DataFrame:
     return pick(table, **{key: getattr(cell, key) for key in CELL})
 
 
-def _value(table: pd.DataFrame, name: str, cell: Any, colour: str, checked: Checked) -> Value | None:
-    row = next(pick(table, **{"class": name}).itertuples(), None)
-    if row is None:
-        return None
-    told = f"{percent(row.accuracy)} {bracket(row.ci_low, row.ci_high)}"
-    label = f"{name} ({row.images} images), {defence_label(cell.defence, cell.sigma)}, {cell.attack}: {told}"
+def _value(row: Any, cell: Any, colour: str, checked: Checked) -> Value:
+    """One class (a row of the table of classes) of a cell."""
+    images = count(row.images, "image")
+    label = f"{row.name} ({images}), {defence_label(cell.defence, cell.sigma)}, {cell.attack}: {with_interval(row)}"
     doubted = checked([cell.scores]).failed
     return Value(row.accuracy, label, number(row.accuracy), row.ci_low, row.ci_high, colour, doubted=doubted)
 

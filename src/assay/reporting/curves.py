@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +12,7 @@ from assay.reporting.charts.drawing import RAMP, ramp
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.plot import Axis, Line, Point, Rule, plot, shares, values
 from assay.reporting.ladder import style_of
+from assay.reporting.marks import label_of, point_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked
 from assay.reporting.words import count, eps_label, percent
@@ -20,7 +20,8 @@ from assay.study.model import Study
 
 MAX_PANELS = 12
 MAX_FAMILIES = 6
-SHIFT = 0.01  # of the axis, between neighbouring lines
+SHIFT = 0.01  # of the axis, between neighbouring lines, so that intervals do not hide each other
+NAMES = {"eps": eps_label, "sigma": sigma_token}
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,17 @@ class Curves:
 def curves(summary: pd.DataFrame, study: Study, checked: Checked) -> tuple[list[Curves], list[str]]:
     """All curves of a study, and what was left out; `summary` as `with_knowledge` returns it."""
     attacked = summary[summary["attack"] != "none"]
-    families = attacked[["family", "norm"]].drop_duplicates().itertuples(index=False, name=None)
+    families = list(attacked[["family", "norm"]].drop_duplicates().itertuples(index=False, name=None))
     drawer = _Drawer(style_of(study), checked)
-    found, notes = [], []
-    for index, (family, norm) in enumerate(families):
-        if index == MAX_FAMILIES:
-            notes.append(f"Curves are drawn for {MAX_FAMILIES} attack methods; the grid has the others too.")
-            break
+    found = []
+    for family, norm in families[:MAX_FAMILIES]:
         for classifier in summary["classifier"].unique():
             rows = pick(attacked, classifier=classifier, family=family, norm=norm)
             clean = pick(summary, classifier=classifier, attack="none")
-            if not rows.empty:
-                names = ", ".join(rows["attack"].unique())
-                found += drawer.draw(f"{classifier}, {names} ({norm})", rows, clean)
-    return [curve for curve in found if curve.panels], notes
+            title = f"{classifier}, {', '.join(rows['attack'].unique())} ({norm})"
+            found += [drawer.against(x, title, rows, clean) for x in NAMES]
+    left_out = f"Curves are drawn for {MAX_FAMILIES} of {len(families)} attack methods; the grid has the others too."
+    return [curve for curve in found if curve.panels], [left_out] if len(families) > MAX_FAMILIES else []
 
 
 @dataclass(frozen=True)
@@ -57,84 +55,60 @@ class _Drawer:
     styles: dict[str, int]
     checked: Checked
 
-    def draw(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> list[Curves]:
-        return [self._against_eps(title, attacked, clean), self._against_sigma(title, attacked, clean)]
-
-    def _against_eps(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
-        defended = attacked[attacked["defence"] != "none"]
-        sigmas, left_out = _levels(defended["sigma"], "sigma")
+    def against(self, x: str, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
+        """Accuracy against eps with a line for each sigma, or against sigma with a line for each eps."""
+        other, title = "sigma" if x == "eps" else "eps", f"{title}: accuracy against {x}"
         bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", rank=0)])
-        axis = values("eps (pixel units)", [(0.0, "0"), *((eps, eps_label(eps)) for eps in attacked["eps"])])
-
-        def panel(name: str) -> Markup:
-            lines = [self._line(bare, "eps", faint=True)]
-            for place, sigma in enumerate(sigmas):
-                own = pick(defended, defence=name, sigma=sigma)
-                control = pick(clean, defence=name, sigma=sigma)
-                for threat in own["threat"].unique():
-                    rows = pd.concat([control, pick(own, threat=threat)])
-                    shift = SHIFT * (place - (len(sigmas) - 1) / 2)
-                    lines.append(self._line(rows, "eps", ramp(place, len(sigmas)), threat, shift, axis))
-            return plot(f"{title}, {name}: accuracy against eps", lines, axis, shares())
-
-        keys = [Key(f"sigma {sigma_token(sigma)}", ramp(i, len(sigmas))) for i, sigma in enumerate(sigmas)]
-        panels, note = _panels(list(defended["defence"].unique()), panel)
-        if defended.empty and len(bare) > 2:
-            panels = [("no defence", plot(f"{title}: accuracy against eps", [self._line(bare, "eps")], axis, shares()))]
-        keys += self._threat_keys(defended) + ([Key("no defence", "soft", 0, True)] if not defended.empty else [])
-        return Curves(f"{title}: accuracy against eps", legend(keys), panels, self._notes(attacked, left_out, note))
-
-    def _against_sigma(self, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
-        defended = attacked[attacked["defence"] != "none"]
-        epses, left_out = _levels(defended["eps"], "eps")
-        several = defended.groupby("defence", sort=False)["sigma"].transform("nunique") > 1
-        shown = defended[several.astype(bool)]
-        if shown.empty:
+        shown = attacked[attacked["defence"] != "none"]
+        if x == "sigma":
+            shown = shown[shown.groupby("defence", sort=False)["sigma"].transform("nunique") > 1]
+        if shown.empty and (x == "sigma" or len(bare) < 3):
             return Curves(title, Markup(), [], [])
-        axis = values("sigma (pixel units)", [(sigma, sigma_token(sigma)) for sigma in shown["sigma"]])
-        colours = {0.0: "ink"} | {eps: ramp(place, len(epses)) for place, eps in enumerate(epses)}
-        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", rank=0)])
-        rules = [
-            Rule(self.checked.label(row), y=row.accuracy, colour=colours[row.eps])
-            for row in bare.itertuples()
-            if row.eps in colours
-        ]
-
-        def panel(name: str) -> Markup:
-            lines = [self._line(pick(clean, defence=name), "sigma", "ink", "none")]
-            for place, eps in enumerate(epses):
-                own = pick(shown, defence=name, eps=eps)
+        zero = [(0.0, "0")] if x == "eps" else []
+        axis = values(
+            f"{x} (pixel units)", [*zero, *((value, NAMES[x](value)) for value in (attacked if zero else shown)[x])]
+        )
+        levels, left_out = _levels(shown[other], other)
+        colours = {level: ramp(place, len(levels)) for place, level in enumerate(levels)}
+        keys = [Key(f"{other} {NAMES[other](level)}", colour) for level, colour in colours.items()]
+        keys += [Key(f"{threat} attack", "ink", self.styles[threat], True) for threat in shown["threat"].unique()]
+        rules = []
+        if x == "sigma":
+            keys.append(Key("clean images", "ink"))
+            bare = bare[bare["eps"].isin([0.0, *levels])]
+            rules = [Rule(label_of(row, self.checked), y=row.accuracy, colour=colours.get(row.eps, "ink"))
+                     for row in bare.itertuples()]  # fmt: skip
+        panels = []
+        for name in shown["defence"].unique()[:MAX_PANELS]:
+            own, control = pick(shown, defence=name), pick(clean, defence=name)
+            lines = [self._line(bare, x, axis, faint=True) if x == "eps" else self._line(control, x, axis, "ink")]
+            for place, (level, colour) in enumerate(colours.items()):
                 for threat in own["threat"].unique():
-                    shift = SHIFT * (place + 1 - len(epses) / 2)
-                    rows = pick(own, threat=threat)
-                    lines.append(self._line(rows, "sigma", colours[eps], threat, shift, axis))
-            return plot(f"{title}, {name}: accuracy against sigma", lines, axis, shares(), rules)
-
-        keys = [Key(f"eps {eps_label(eps)}" if eps else "clean images", colour) for eps, colour in colours.items()]
-        panels, note = _panels(list(shown["defence"].unique()), panel)
-        keys = legend(keys + self._threat_keys(shown))
-        notes = ["Dotted lines: no defence.", *self._notes(shown, left_out, note)]
-        return Curves(f"{title}: accuracy against sigma", keys, panels, notes)
+                    rows = pick(own, threat=threat, **{other: level})
+                    rows = pd.concat([pick(control, sigma=level), rows]) if x == "eps" and len(rows) else rows
+                    shift = SHIFT * (place - (len(levels) - 1) / 2)
+                    lines.append(self._line(rows, x, axis, colour, self.styles[threat], shift))
+            panels.append((name, plot(f"{name}, {title}", lines, axis, shares(), rules)))
+        if not panels:
+            panels = [("no defence", plot(title, [self._line(bare, x, axis)], axis, shares()))]
+        return Curves(title, legend(keys), panels, self._notes(x, attacked, shown, left_out))
 
     def _line(
-        self, rows: pd.DataFrame, x: str, colour: str = "soft", threat: str = "none", shift: float = 0.0,
-        axis: Axis | None = None, faint: bool = False,
+        self, rows: pd.DataFrame, x: str, axis: Axis, colour: str = "soft", style: int = 0, shift: float = 0.0,
+        faint: bool = False,
     ) -> Line:  # fmt: skip
-        """The rows along x; moved sideways by a share of the axis, so that intervals do not hide each other."""
-        aside = shift * (axis.high - axis.low) if axis else 0.0
-        points = [
-            Point(getattr(row, x) + aside, row.accuracy, self.checked.label(row), row.ci_low, row.ci_high,
-                  self.checked([row.scores]).failed)
-            for row in rows.sort_values(x, kind="stable").itertuples()
-        ]  # fmt: skip
-        return Line(points, colour, self.styles.get(threat, 0), faint)
+        aside = shift * (axis.high - axis.low)
+        found = rows.sort_values(x, kind="stable").itertuples()
+        return Line([point_of(row, getattr(row, x) + aside, self.checked) for row in found], colour, style, faint)
 
-    def _threat_keys(self, rows: pd.DataFrame) -> list[Key]:
-        return [Key(f"{threat} attack", "ink", self.styles[threat], True) for threat in rows["threat"].unique()]
-
-    def _notes(self, rows: pd.DataFrame, *notes: str | None) -> list[str]:
-        doubted = any(self.checked([scores]).failed for scores in rows["scores"])
-        return [note for note in (*notes, "Hollow grey points failed a check." if doubted else None) if note]
+    def _notes(self, x: str, attacked: pd.DataFrame, shown: pd.DataFrame, left_out: str | None) -> list[str]:
+        notes = ["Grey line: no defence." if x == "eps" else "Dotted lines: no defence.", left_out]
+        purifiers = shown["defence"].nunique()
+        if purifiers > MAX_PANELS:
+            notes.append(f"{MAX_PANELS} of {count(purifiers, 'purifier')} are drawn; the grid has them all.")
+        if any(self.checked([scores]).failed for scores in attacked["scores"]):
+            notes.append("Hollow grey points failed a check.")
+        return [note for note in notes if note]
 
 
 def _levels(found: pd.Series, name: str) -> tuple[list[float], str | None]:
@@ -146,23 +120,17 @@ def _levels(found: pd.Series, name: str) -> tuple[list[float], str | None]:
     return kept, f"{RAMP} of {len(every)} {name}s are drawn; the grid has them all."
 
 
-def _panels(names: list[str], panel: Callable[[str], Markup]) -> tuple[list[tuple[str, Markup]], str | None]:
-    note = f"{MAX_PANELS} of {count(len(names), 'purifier')} are drawn; the grid has them all."
-    return [(name, panel(name)) for name in names[:MAX_PANELS]], note if len(names) > MAX_PANELS else None
-
-
 def noise_levels(sweep: pd.DataFrame) -> Markup:
     """Accuracy against the sigmas that a study's selection tried, on its own images; the chosen one is marked."""
     axis = values("sigma (pixel units)", [(sigma, f"{sigma:.3g}") for sigma in sweep["sigma"]], log=True)
-    lines = [
-        Line([
-            Point(row.sigma, getattr(row, f"{kind}_accuracy"),
-                  f"sigma {row.sigma:.3g}, {name} images: {percent(getattr(row, f'{kind}_accuracy'))}",
-                  getattr(row, f"{kind}_low"), getattr(row, f"{kind}_high"))
-            for row in sweep.sort_values("sigma").itertuples()
-        ], colour, style)
-        for kind, name, colour, style in (("clean", "clean", "c1", 0), ("robust", "attacked", "c2", 1))
-    ]  # fmt: skip
+    lines = []
+    for style, (column, name) in enumerate((("clean", "clean"), ("robust", "attacked"))):
+        columns = ["sigma", f"{column}_accuracy", f"{column}_low", f"{column}_high"]
+        points = [
+            Point(sigma, share, f"sigma {sigma:.3g}, {name} images: {percent(share)}", low, high)
+            for sigma, share, low, high in sweep.sort_values("sigma")[columns].itertuples(index=False)
+        ]
+        lines.append(Line(points, f"c{style + 1}", style))
     (chosen,) = sweep.loc[sweep["chosen"] == 1, "sigma"]
     rule = Rule(f"chosen sigma: {chosen:.3g}", x=float(chosen), colour="ink")
     return plot("accuracy against sigma, on the selection images", lines, axis, shares(), [rule])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
@@ -12,6 +11,7 @@ from markupsafe import Markup
 
 from assay.evaluation.summary import read_whole
 from assay.files import write_text
+from assay.planning.cells import sigma_token
 from assay.reporting import words
 from assay.reporting.answer import answer
 from assay.reporting.beats import beats
@@ -19,11 +19,12 @@ from assay.reporting.checks import families_of, totals
 from assay.reporting.choice import choices
 from assay.reporting.classes import classes
 from assay.reporting.curves import curves, noise_levels
-from assay.reporting.grid import heat_maps, lines
+from assay.reporting.grid import heat_maps
 from assay.reporting.ladder import ladder, with_knowledge
 from assay.reporting.papers import beside, read_papers
 from assay.reporting.pictures import picture_panels
 from assay.reporting.read import (
+    OPTIONAL,
     read_artifacts,
     read_benchmarks,
     read_checks,
@@ -78,9 +79,8 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
     drawn, curve_notes = curves(summary, study, checked)
     pictures = [picture_panels(results, choice, study, checked) for choice in found]
     sweep = read_whole(results / "selection/sweep.csv", ("sigma", "chosen")) if study.selection else None
-    columns, cells = lines(summary)
     papers = [beside(paper, results, summary, found, study, checked, sweep) for paper in read_papers()]
-    config = study.model_dump(mode="json", exclude={"threads"})
+    config = study.model_dump(mode="json")
     return _environment(checked).get_template("page.html.j2").render(
         study=study.study,
         scale=_scale(summary, results),
@@ -88,8 +88,8 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
         answers=answers,
         totals=totals(checks),
         heat_maps=heat_maps(summary, checked),
-        columns=columns,
-        cells=cells,
+        columns=[column for column in OPTIONAL if summary[column].notna().any()],
+        cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],
         worst=worst(read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
         beats=beats(read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
@@ -128,6 +128,7 @@ def _environment(checked: Checked) -> jinja2.Environment:
         "percent": words.percent,
         "eps_label": words.eps_label,
         "defence_label": words.defence_label,
+        "sigma_token": sigma_token,
         "pct": lambda share: f"{100 * share:.2f}%",
         "text_of": lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8")),
     }

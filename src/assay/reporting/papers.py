@@ -21,9 +21,10 @@ from assay.evaluation.statistics.paired import paired_difference
 from assay.files import MANIFEST
 from assay.planning.cells import Attacked, Defence, defence_at
 from assay.reporting.charts.legend import Key, legend
-from assay.reporting.charts.rows import Row, Value, rows
+from assay.reporting.charts.rows import Row, rows
 from assay.reporting.choice import Choice, only, weakest
 from assay.reporting.ladder import noise_alone
+from assay.reporting.marks import value_of
 from assay.reporting.read import pick, read_known_slides
 from assay.reporting.trust import Checked
 from assay.reporting.words import bracket, defence_label, eps_label, number, percent, points, with_interval
@@ -311,9 +312,8 @@ def _figure(paper: Paper, rows_: dict[tuple[str, str], Any], checked: Checked) -
     for published in paper.numbers:
         cells = [(state, rows_.get((published.subject, state))) for state in STATES]
         values = [
-            Value(row.accuracy, f"{checked.label(row)}; published: {percent(getattr(published, state))}",
-                  number(row.accuracy), row.ci_low, row.ci_high, "c1" if state == "clean" else "c2",
-                  beside=getattr(published, state), doubted=checked([row.scores]).failed)
+            value_of(row, checked, number(row.accuracy), "c1" if state == "clean" else "c2",
+                     beside=getattr(published, state))
             for state, row in cells
             if row is not None and getattr(published, state) is not None and _same_place(published, row)
         ]  # fmt: skip

@@ -118,7 +118,9 @@ class _Way:
         ]  # fmt: skip
         against = "the bare classifier" if self.attacked.victim == Defence() else "the defended classifier"
         purified_by = defence_label(self.defence.name, row.sigma)
-        title = f"{row.attack} at eps {eps_label(row.eps)} against {against} ({row.classifier}); purified by {purified_by}"
+        title = (
+            f"{row.attack} at eps {eps_label(row.eps)} against {against} ({row.classifier}); purified by {purified_by}"
+        )
         return PicturePanel(title, list(columns), rows, notes)
 
     @staticmethod

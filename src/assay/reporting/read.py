@@ -85,9 +85,9 @@ def read_checks(path: Path) -> pd.DataFrame:
 
 
 def read_per_class(results: Path) -> pd.DataFrame | None:
-    """Accuracy by cell and class; None where the study has no such table."""
+    """Accuracy by cell and class, whose name is in `name`; None where the study has no such table."""
     path = results / "per_class.csv"
-    return read_whole(path, [*CELL, *PER_CLASS]) if path.is_file() else None
+    return read_whole(path, [*CELL, *PER_CLASS]).rename(columns={"class": "name"}) if path.is_file() else None
 
 
 def read_confusion(results: Path) -> pd.DataFrame | None:
@@ -155,8 +155,7 @@ def read_probabilities(folder: Path) -> pd.DataFrame | None:
 
 def read_classes(results: Path) -> list[str]:
     """The names of the classes, as the test images have them."""
-    names = read_manifest(results / "images/test")["facts"].get("classes", 2)
-    return names if isinstance(names, list) else [f"class {index}" for index in range(names)]
+    return read_manifest(results / "images/test")["facts"]["classes"]
 
 
 def read_images(folder: Path, ids: list[str]) -> np.ndarray | None:

@@ -11,7 +11,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, SEVERITY, WARN
-from assay.reporting.words import attack_name, defence_label, eps_label, with_interval
 
 EVERY_CELL = "images/test"  # as a subject
 MARKS = {PASS: ("✓", "pass"), WARN: ("!", "warn"), FAIL: ("✗", "fail"), NOT_RUN: ("–", "not run")}
@@ -61,13 +60,6 @@ class Checked:
         status = worst(self._findings[index][0] for index in found)
         meanings = dict.fromkeys(self._findings[index][1] for index in found if self._findings[index][0] == status)
         return Verdict(status, list(meanings))
-
-    def label(self, row: Any) -> str:
-        """All that is to be said of a row of the summary: what was measured, the number, and why it is in doubt."""
-        under = "clean images" if row.attack == "none" else f"{attack_name(row)} at eps {eps_label(row.eps)}"
-        verdict = self([row.scores])
-        doubt = f"\n✗ {verdict.why}" if verdict.failed else ""
-        return f"{defence_label(row.defence, row.sigma)}, {under}: {with_interval(row)}{doubt}"
 
 
 def places_of(scores: str) -> list[str]:

@@ -22,8 +22,6 @@ class Cell:
     doubted: bool = False
 
 
-def heat(
-    title: str, corner: str, columns: Sequence[str], found: Sequence[tuple[str, Sequence[Cell | None]]]
-) -> Markup:
+def heat(title: str, corner: str, columns: Sequence[str], found: Sequence[tuple[str, Sequence[Cell | None]]]) -> Markup:
     """Named rows of cells; a dot where nothing was measured."""
     return draw("heat.html.j2", title=title, corner=corner, columns=columns, rows=found, many=len(found) > MANY_ROWS)

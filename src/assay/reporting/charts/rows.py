@@ -35,13 +35,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Row:
-    """A name and its values, one below the other; a place may be empty."""
+    """A name and its values, one below the other."""
 
     name: str
-    values: Sequence[Value | None]
+    values: Sequence[Value]
     detail: str = ""
 
 
 def rows(title: str, found: Sequence[Row], label: str = "accuracy (%)") -> Markup:
     """The rows above one axis from 0 to 100%."""
-    return draw("rows.html.j2", title=title, rows=found, label=label, pitch=PITCH)
+    width = max((len(value.text) + 2 * value.doubted for row in found for value in row.values), default=0)
+    return draw("rows.html.j2", title=title, rows=found, label=label, pitch=PITCH, width=width)
