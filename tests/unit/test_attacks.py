@@ -7,13 +7,13 @@ import torchattacks
 from pydantic import TypeAdapter
 from torch import nn
 
-from assay.attacks.ball import on_grid, project, sizes, storage_bits
+from assay.attacks.ball import on_grid, project, sizes
 from assay.attacks.methods.method import MarginGradient, build_search, margin
 from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
 from assay.defended import Defended
 from assay.stacks import to_pixels, to_stored
-from assay.study.attacks import AnyAttack, Attack
+from assay.study.attacks import AnyAttack, Attack, storage_bits
 
 EPS = 8 / 255
 

@@ -12,7 +12,7 @@ import pytest
 
 from assay.files import AssayError
 from assay.planning import containers
-from assay.planning.fingerprint import reachable
+from assay.planning.fingerprint import reachable, running
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "containers"
@@ -81,7 +81,7 @@ def test_an_image_holds_all_that_its_stages_import(kind):
     ]
     names = set()
     for path in reachable(*(f"workflow/stages/{stage}.py" for stage in STAGES[kind]), *modules):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in running(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -127,9 +127,9 @@ def test_an_image_that_fails_to_build_leaves_nothing(recipes, tmp_path):
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nfor image; do :; done\nshift $(($# - 2))\necho half > "$1"\nexit 9\n')
     program.chmod(0o755)
-    (recipes.parent / "src" / "assay").mkdir(parents=True)
-    for name in ("__init__", "files", "containers"):
-        shutil.copy(ROOT / "src/assay" / f"{name}.py", recipes.parent / "src" / "assay")
+    (recipes.parent / "src/assay/planning").mkdir(parents=True)
+    for name in ("__init__", "files", "planning/__init__", "planning/containers"):
+        shutil.copy(ROOT / f"src/assay/{name}.py", recipes.parent / f"src/assay/{name}.py")
     path = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         [sys.executable, recipes / "build", "data"], env=os.environ | path, capture_output=True, text=True

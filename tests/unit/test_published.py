@@ -16,6 +16,7 @@ from assay.diffusion.importing import import_diffusion
 from assay.diffusion.schedule import Schedule
 from assay.diffusion.validation import noise_loss
 from assay.files import AssayError, read_manifest, sha256
+from assay.inputs import Inputs
 from assay.networks import importing
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier, is_softmax
@@ -24,9 +25,9 @@ from assay.networks.published import Source, read_weights
 from assay.networks.published_classifier import from_tiatoolbox, read_published
 from assay.networks.published_unet import OLD_ATTENTION, with_new_names
 from assay.networks.unet import build_network
+from assay.planning.jobs import Jobs
 from assay.planning.resources import JobNeeds
 from assay.planning.sources import source_input
-from assay.planning.specs import Specs
 from assay.planning.unet_size import unet_size
 from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
@@ -86,7 +87,10 @@ OLD_SCHEDULER = {
 def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images") / "validation"
     prepare_images(
-        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="validation", count=24, seed=0), "", folder
+        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="validation", count=24, seed=0),
+        "",
+        Inputs({}),
+        folder,
     )
     return folder
 
@@ -130,7 +134,7 @@ def cnn_model(network: nn.Module, backbone: str) -> nn.Module:
 
 def imported(validation: Path, out: Path, **keys: object) -> nn.Module:
     spec = PublishedClassifierSpec(classifier=keys)
-    import_classifier(spec, "code", validation, out, 1)
+    import_classifier(spec, "code", Inputs({"validation": validation}), out, 1)
     return load_classifier(out, CPU)
 
 
@@ -371,7 +375,7 @@ def write_pipeline(folder: Path, scheduler: dict = OLD_SCHEDULER, unet: dict = O
 def imported_diffusion(validation: Path, out: Path, published: Path, **keys: object) -> None:
     keys = {"data_range": (0, 1), "channels": [8, 16], "layers_per_block": 1, "attention_levels": [1]} | keys
     spec = PublishedDiffusionSpec(diffusion={"published": str(published), **keys}, seed=0)
-    import_diffusion(spec, "code", validation, out, 1)
+    import_diffusion(spec, "code", Inputs({"validation": validation}), out, 1)
 
 
 def test_an_old_pipeline_gives_its_own_networks_noise(validation: Path, tmp_path: Path) -> None:
@@ -405,7 +409,8 @@ def test_an_imported_diffusions_loss_is_the_networks(validation: Path, tmp_path:
 
 def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: Path, tmp_path: Path) -> None:
     diffusion = UNET | {"steps": 2, "batch_size": 4, "validate_every": 2, "data_range": (0, 1), "schedule": "cosine"}
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    inputs = Inputs({"train": validation, "validation": validation})
+    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", inputs, tmp_path / "own", 1)
     imported_diffusion(validation, tmp_path / "out", tmp_path / "own", schedule="cosine")
     weights = "diffusion_pytorch_model.safetensors"
     assert sha256(tmp_path / "own" / weights) == sha256(tmp_path / "out" / weights)
@@ -466,7 +471,8 @@ def test_a_wrong_data_range_and_other_sizes_are_warned_of(
 ) -> None:
     training = {"steps": 60, "batch_size": 8, "validate_every": 60, "learning_rate": 2e-3, "ema_decay": 0.9}
     diffusion = UNET | {"channels": [16, 32], "norm_groups": 8} | training
-    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", validation, validation, tmp_path / "own", 1)
+    inputs = Inputs({"train": validation, "validation": validation})
+    train_diffusion(DiffusionSpec(diffusion=diffusion, seed=0), "", inputs, tmp_path / "own", 1)
     capsys.readouterr()
     imported_diffusion(validation, tmp_path / "right", tmp_path / "own", data_range=(-1, 1), channels=[16, 32])
     assert "note" not in capsys.readouterr().err
@@ -546,26 +552,26 @@ def test_a_diffusion_must_say_its_range() -> None:
 
 
 def test_specs_and_wildcards_go_by_kind() -> None:
-    specs = Specs(study())
-    assert (specs.classifiers("trained"), specs.classifiers("published")) == (["resnet"], ["elsewhere"])
-    assert (specs.diffusions("trained"), specs.diffusions("published")) == ([], ["unet"])
-    PublishedClassifierSpec.model_validate_json(specs.classifier("elsewhere"))
-    PublishedDiffusionSpec.model_validate_json(specs.diffusion("unet"))
-    again = type(specs.study).model_validate_json(specs.whole())
-    assert again.model_copy(update={"threads": specs.study.threads}) == specs.study
+    jobs = Jobs(study())
+    assert (jobs.named("classifier", False), jobs.named("classifier", True)) == (["resnet"], ["elsewhere"])
+    assert (jobs.named("diffusion", False), jobs.named("diffusion", True)) == ([], ["unet"])
+    PublishedClassifierSpec.model_validate_json(jobs.import_classifier("elsewhere").text)
+    PublishedDiffusionSpec.model_validate_json(jobs.import_diffusion("unet").text)
+    again = type(jobs.study).model_validate_json(jobs.report().text)
+    assert again.model_copy(update={"threads": jobs.study.threads}) == jobs.study
 
 
 def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> None:
     made = study()
-    needs, specs = JobNeeds(made), Specs(made)
+    needs, jobs = JobNeeds(made), Jobs(made)
     for need in (needs.classifier("elsewhere"), needs.diffusion("unet"), needs.purify("ddpm")):
         assert need.runtime >= 30
     sizes = sizes_of_study(made)
-    found = work("import_classifier", "elsewhere", json.loads(specs.classifier("elsewhere")), sizes)
+    found = work("import_classifier", "elsewhere", json.loads(jobs.import_classifier("elsewhere").text), sizes)
     size = classifier_size(made.classifiers["elsewhere"], made.images.size)
     assert found.amount == made.images.validation * size.multiply_adds
     assert size.parameters == pytest.approx(42.5e6, rel=0.01)  # ResNet-101 with two classes
-    found = work("import_diffusion", "unet", json.loads(specs.diffusion("unet")), sizes)
+    found = work("import_diffusion", "unet", json.loads(jobs.import_diffusion("unet").text), sizes)
     assert found.bytes == pytest.approx(455e6, rel=0.01)
     assert classifier_size(PublishedClassifier(published="hf-hub:a/b", layout="timm"), 32) is None
 
@@ -573,7 +579,9 @@ def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> 
     keys = {"published": str(tmp_path / "published"), "layout": "timm"}
     imported(validation, tmp_path / "results/classifiers/elsewhere", **keys)
     images = tmp_path / "results/images/test"
-    prepare_images(ImagesSpec(images={"source": "phantom", "size": SIDE}, split="test", count=2, seed=0), "", images)
+    prepare_images(
+        ImagesSpec(images={"source": "phantom", "size": SIDE}, split="test", count=2, seed=0), "", Inputs({}), images
+    )
     known = sizes_of_results(tmp_path / "results").classifiers["elsewhere"]
     facts = read_manifest(tmp_path / "results/classifiers/elsewhere")["facts"]
     assert classifier_size(known, SIDE).parameters == facts["parameters"]

@@ -12,11 +12,13 @@ import yaml
 
 from assay.files import AssayError
 from assay.planning import fingerprint
-from assay.planning.cells import Attacked, Defence, attacked_stacks, cells, eps_token, sigma_token
-from assay.planning.specs import Specs
+from assay.planning import jobs as jobs_module
+from assay.planning.cells import Attacked, Defence, attacked_stacks, cells, eps_token, rows, sigma_token
+from assay.planning.jobs import Job, Jobs
 from assay.study import document
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study
+from assay.study.needs import LOADERS
 from assay.study.parse import parse_study, read_study
 
 ROOT = Path(__file__).parent.parent.parent
@@ -130,13 +132,13 @@ def test_schema_documentation_and_models_agree() -> None:
 def test_every_key_is_described() -> None:
     schema = json.loads(document.schema())
     for name, model in [*schema["$defs"].items(), ("Study", schema)]:
-        for key, field in model["properties"].items():
+        for key, field in model.get("properties", {}).items():
             assert field.get("description") or "$ref" in field, f"{name}.{key}"
 
 
-def with_images(test: int = 100, **images: object) -> Specs:
+def with_images(test: int = 100, **images: object) -> Jobs:
     config = changed(lambda c: c["evaluation"].update(images=test))
-    return Specs(parse_study(config | {"images": {"validation": 50, **images}}, "x"))
+    return Jobs(parse_study(config | {"images": {"validation": 50, **images}}, "x"))
 
 
 def test_where_a_data_set_s_files_lie_is_no_part_of_any_spec() -> None:
@@ -144,17 +146,22 @@ def test_where_a_data_set_s_files_lie_is_no_part_of_any_spec() -> None:
     there = with_images(source="pcam", folder="/scratch/pcam", mirrors=["https://else.where/"])
     assert there.study.images.files[0] == "/scratch/pcam/camelyonpatch_level_2_split_test_x.h5.gz"
     for spec in (
-        lambda s: s.index(),
-        lambda s: s.images("train"),
-        lambda s: s.fetch(Path(s.study.images.files[0]).name),
+        lambda jobs: jobs.index_images(),
+        lambda jobs: jobs.prepare_images("train"),
+        lambda jobs: jobs.fetch_images(Path(jobs.study.images.files[0]).name),
     ):
-        assert spec(here) == spec(there)
+        assert spec(here).text == spec(there).text
 
 
 def test_more_test_images_concern_no_other_split_unless_they_are_drawn_from_the_same() -> None:
     for source, concerned in (("phantom", {"test"}), ("pcam", {"test"}), ("kaggle", {"test", "train"})):
         few, many = (with_images(count, source=source, train=1000) for count in (100, 200))
-        assert {split for split in few.study.counts if few.images(split) != many.images(split)} == concerned
+        changed = {split for split in few.study.counts if spec_of(few, split) != spec_of(many, split)}
+        assert changed == concerned
+
+
+def spec_of(jobs: Jobs, split: str) -> str:
+    return jobs.prepare_images(split).text
 
 
 def test_without_a_count_all_that_is_left_is_trained_on() -> None:
@@ -186,15 +193,49 @@ def test_every_block_has_its_clean_and_undefended_cells() -> None:
 
 
 def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
-    base = Specs(parse_study(DEMO, "x"))
-    other = Specs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=77)), "x"))
-    attack = "resnet/pgd/eps-4_255/undefended"
-    assert base.purify("clean", "ddpm", "0.1") != other.purify("clean", "ddpm", "0.1")
-    assert base.purify("clean", "oneshot", "0.1") == other.purify("clean", "oneshot", "0.1")
-    assert base.attack(attack) == other.attack(attack)
-    more = Specs(parse_study(changed(lambda c: c["evaluation"].update(images=300)), "x"))
-    assert base.images("test") != more.images("test")
-    assert base.images("train") == more.images("train")
+    base = Jobs(parse_study(DEMO, "x"))
+    other = Jobs(parse_study(changed(lambda c: c["purifiers"]["ddpm"].update(steps=77)), "x"))
+    ddpm, oneshot = (("", "clean", purifier, "0.1") for purifier in ("ddpm", "oneshot"))
+    attack = ("", "resnet/pgd/eps-4_255/undefended")
+    assert base.purify(*ddpm).text != other.purify(*ddpm).text
+    assert base.purify(*oneshot).text == other.purify(*oneshot).text
+    assert base.attack(*attack).text == other.attack(*attack).text
+    more = Jobs(parse_study(changed(lambda c: c["evaluation"].update(images=300)), "x"))
+    assert spec_of(base, "test") != spec_of(more, "test")
+    assert spec_of(base, "train") == spec_of(more, "train")
+
+
+def test_what_a_job_reads_follows_from_what_its_parts_need() -> None:
+    jobs = Jobs(parse_study(DEMO, "x"))
+    purify = jobs.purify("", "clean", "oneshot", "0.1")
+    assert json.loads(purify.folders) == {
+        "images": "results/demo/images/test",
+        "diffusion": "results/demo/diffusions/unet",
+    }
+    assert purify.inputs["diffusion"].stands == "results/demo/diffusions/unet/manifest.json"
+    assert set(jobs.purify("", "clean", "noise", "0.1").inputs) == {"images"}
+    bare, defended = (
+        jobs.attack("", f"resnet/{place}")
+        for place in ("pgd/eps-4_255/undefended", "pgd-adaptive/eps-4_255/oneshot-0.1")
+    )
+    assert set(bare.inputs) == {"images", "classifier"}
+    assert set(defended.inputs) == {"images", "classifier", "diffusion"}
+    assert bare.code != defended.code
+
+
+def test_code_that_loads_a_network_counts_where_one_is_read_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries(job: Job) -> set[str]:
+        found = []
+        monkeypatch.setattr(jobs_module, "fingerprint", lambda *names: found.extend(names) or "")
+        assert job.code == ""
+        return set(found)
+
+    jobs = Jobs(parse_study(DEMO, "x"))
+    assert entries(jobs.purify("", "clean", "noise", "0.1")) == {"workflow/stages/purify.py", "assay.purifiers.noise"}
+    assert "assay.diffusion.denoiser" in entries(jobs.purify("", "clean", "oneshot", "0.1"))
+    attack = entries(jobs.attack("", "resnet/pgd/eps-4_255/undefended"))
+    assert "assay.networks.classifier" in attack
+    assert "assay.diffusion.denoiser" not in attack
 
 
 def test_swapped_numbers_change_the_spec_and_reordered_keys_do_not() -> None:
@@ -205,22 +246,25 @@ def test_swapped_numbers_change_the_spec_and_reordered_keys_do_not() -> None:
     def reorder(config: dict) -> None:
         config["classifiers"]["resnet"] = dict(reversed(config["classifiers"]["resnet"].items()))
 
-    base = Specs(parse_study(DEMO, "x")).classifier("resnet")
-    assert Specs(parse_study(changed(swap), "x")).classifier("resnet") != base
-    assert Specs(parse_study(changed(reorder), "x")).classifier("resnet") == base
+    def spec(config: dict) -> str:
+        return Jobs(parse_study(config, "x")).train_classifier("resnet").text
+
+    base = spec(DEMO)
+    assert spec(changed(swap)) != base
+    assert spec(changed(reorder)) == base
 
 
 def test_planning_imports_no_torch_and_no_pandas() -> None:
-    code = "import sys, assay.planning.specs, assay.study.parse, assay.planning.locks; print(*sys.modules)"
+    code = "import sys, assay.planning.jobs, assay.planning.bring, assay.planning.locks; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "pandas", "numpy", "matplotlib"} & set(modules)
+    assert not {"torch", "pandas", "matplotlib"} & set(modules)
 
 
 def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
     def names(*entries: str) -> set[str]:
         return {path.relative_to(ROOT).as_posix() for path in fingerprint.reachable(*entries)}
 
-    purify = names("workflow/stages/purify.py", "assay.purifiers.ddpm")
+    purify = names("workflow/stages/purify.py", "assay.purifiers.ddpm", LOADERS["diffusion"])
     assert {"src/assay/diffusion/samplers.py", "src/assay/noise.py", "src/assay/diffusion/denoiser.py"} <= purify
     assert not any("attacks" in name or "reporting" in name or "purifiers/noise" in name for name in purify)
     transfer = names("workflow/stages/attack.py", "assay.attacks.threats.transfer", "assay.attacks.methods.pgd")
@@ -261,7 +305,7 @@ def test_descriptions_of_keys_are_words_too(tmp_path: Path) -> None:
 
 def test_study_reads_back_from_the_spec_of_the_report() -> None:
     study = parse_study(DEMO, "x")
-    again = Study.model_validate_json(Specs(study).whole())
+    again = Study.model_validate_json(Jobs(study).report().text)
     assert again.model_copy(update={"threads": study.threads}) == study
 
 
@@ -276,9 +320,9 @@ def test_a_block_with_sources_judges_a_classifier_on_stacks_made_on_another() ->
     study = Study.model_validate(changed(cross))
     crossed = [cell for cell in cells(study) if cell.attacked and cell.attacked.classifier != cell.classifier]
     assert [cell.path for cell in crossed] == ["resnet/other/pgd/eps-4_255/undefended/none/sigma-0"]
-    rows = Specs(study).rows()
-    assert {row["attack"] for row in rows} == {"none", "pgd", "pgd@other"}
-    assert len({tuple(row.values()) for row in rows}) == len(cells(study)), "no two rows alike"
+    found = rows(study)
+    assert {row["attack"] for row in found} == {"none", "pgd", "pgd@other"}
+    assert len({tuple(row.values()) for row in found}) == len(cells(study)), "no two rows alike"
 
 
 def test_only_transfer_attacks_carry_over_to_other_classifiers() -> None:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from assay.attacks.methods.method import build_search
 from assay.attacks.threats.transfer import Bare
 from assay.files import read_manifest
+from assay.inputs import Inputs
 from assay.resume import Resume
 from assay.study.attacks import AnyAttack
 from assay.study.classifiers import ClassifierSpec
@@ -55,7 +56,8 @@ def train(kind, finished, out, **changes):
     manifest = read_manifest(finished.results / place)
     images = finished.results / "images"
     spec = model.model_validate(manifest["spec"] | changes)
-    function(spec, manifest["code"], images / "train", images / "validation", out, 2)
+    inputs = Inputs({"train": images / "train", "validation": images / "validation"})
+    function(spec, manifest["code"], inputs, out, 2)
     return finished.results / place
 
 

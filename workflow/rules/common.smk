@@ -101,7 +101,7 @@ def samples_of(kind):
     return _shown(kind, "samples.png", "samples")
 
 
-# What a rule asks of its job: each of these gives a function of the wildcards.
+# What the rules ask of a job: each of these gives a function of the wildcards.
 
 
 def job_of(stage, wildcards):

@@ -24,8 +24,9 @@ rule train_classifier:
         torch_threads=STUDY.threads,
     params:
         **params_of("train_classifier"),
+        stage="train_classifier",
     shell:
-        "ASSAY_MINUTES={resources.runtime} python workflow/stages/{rule}.py --inputs {params.inputs:q}"
+        "ASSAY_MINUTES={resources.runtime} python workflow/stages/{params.stage}.py --inputs {params.inputs:q}"
         " --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
@@ -49,6 +50,7 @@ use rule train_classifier as train_diffusion with:
         torch_threads=STUDY.threads,
     params:
         **params_of("train_diffusion"),
+        stage="train_diffusion",
 
 
 rule import_classifier:
@@ -70,8 +72,9 @@ rule import_classifier:
         **resources_of("import_classifier"),
     params:
         **params_of("import_classifier"),
+        stage="import_classifier",
     shell:
-        "python workflow/stages/{rule}.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python workflow/stages/{params.stage}.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
@@ -92,3 +95,4 @@ use rule import_classifier as import_diffusion with:
         **resources_of("import_diffusion"),
     params:
         **params_of("import_diffusion"),
+        stage="import_diffusion",

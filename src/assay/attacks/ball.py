@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from assay.stacks import to_stored
+from assay.study.attacks import storage_bits
 from assay.study.fields import Norm
-
-
-def storage_bits(norm: Norm, eps: float) -> int:
-    """8 bits where the L-infinity ball's walls lie on the 8-bit grid (255 eps is whole), else 16."""
-    return 8 if norm == "Linf" and abs(255 * eps - round(255 * eps)) < 1e-6 else 16
 
 
 def project(pixels: np.ndarray, clean: np.ndarray, norm: Norm, eps: float) -> np.ndarray:

@@ -7,24 +7,23 @@ sqrt((1 - abar_t) / abar_t), in the units of the network's data, is sigma once d
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from assay.files import AssayError
+from assay.study.diffusions import ScheduleKind
+from assay.study.schedules import noise_levels, signal_shares
 
 
 class Schedule:
     """Noise levels by time step (0-based), in pixel units, for a network trained on images in `data_range`."""
 
-    def __init__(
-        self, kind: Literal["linear", "cosine"], time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, kind: ScheduleKind, time_steps: int, data_range: tuple[float, float] = (-1.0, 1.0)) -> None:
         self.kind, self.time_steps = kind, time_steps
-        self.abar = np.cumprod(1 - _betas(kind, time_steps))
+        self.abar = signal_shares(kind, time_steps)
         self.data_range = data_range
         self.width = data_range[1] - data_range[0]
-        self.sigmas = np.sqrt((1 - self.abar) / self.abar) / self.width
+        self.sigmas = noise_levels(self.abar, data_range)
 
     def time_of(self, sigma: float) -> float:
         """The time step of a sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
@@ -47,15 +46,3 @@ class Schedule:
         times = np.linspace(time, 0, steps + 1)[1:-1]
         levels = np.exp(np.interp(times, np.arange(len(self.sigmas)), np.log(self.sigmas)))
         return [sigma, *levels.tolist(), 0.0]
-
-
-def _betas(kind: str, time_steps: int) -> np.ndarray:
-    """DDPM's linear schedule, or the cosine schedule of Nichol and Dhariwal (2021), eq. 17, as float64."""
-    if kind == "linear":
-        return np.linspace(1e-4, 0.02, time_steps)
-
-    def abar(time: np.ndarray) -> np.ndarray:
-        return np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    steps = np.arange(time_steps)
-    return np.minimum(1 - abar((steps + 1) / time_steps) / abar(steps / time_steps), 0.999)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from assay.files import AssayError
@@ -53,7 +54,7 @@ def module_file(module: str) -> Path | None:
 @functools.cache
 def _imports(path: Path) -> tuple[Path, ...]:
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in running(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -61,6 +62,14 @@ def _imports(path: Path) -> tuple[Path, ...]:
     parents = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
     own = [module_file(name) if name.split(".")[0] == "assay" else _neighbour(path, name) for name in sorted(parents)]
     return tuple(file for file in own if file)
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a syntax tree, without those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from running(child)
 
 
 def _neighbour(path: Path, name: str) -> Path | None:

@@ -16,15 +16,8 @@ from assay.reporting.ladder import ladder, noise_alone, threat_of
 from assay.reporting.marks import value_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked, Judge, Judged, Sentence, said
-from assay.reporting.words import (
-    attack_name,
-    count,
-    defence_label,
-    defence_name,
-    eps_label,
-    number,
-    percent,
-    with_interval,
+from assay.reporting.words import attack_name, defence_label, defence_name, eps_label, number, percent, with_interval
+from assay.words import count
 )  # fmt: skip
 from assay.study.model import Study
 
@@ -247,7 +240,7 @@ def _every_defence(
 
 
 def _ranked(rows_: pd.DataFrame, choice: Choice, attacked: pd.DataFrame) -> list[tuple[str, float]]:
-    """All defences: none, the chosen one, those attacked through, and the others by what the strongest attack leaves."""
+    """All defences: none, the chosen one, those attacked through, then by what the strongest attack leaves."""
     score = {(row.defence, row.sigma): row.accuracy for row in strongest(attacked).itertuples()}
     through = attacked.loc[attacked["rank"] >= 1, ["defence", "sigma"]].itertuples(index=False, name=None)
     first = [("none", 0.0), choice.chosen and (choice.chosen.defence, choice.chosen.sigma), *through]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.files import MANIFEST, AssayError, faults, read_manifest
 from assay.progress import track
-from assay.reporting.words import count
+from assay.words import count
 
 LEFTOVERS = {
     ".draft-*": "left by a stage that was killed; delete it unless a stage is running",

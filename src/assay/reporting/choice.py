@@ -59,7 +59,7 @@ def choices(summary: pd.DataFrame, study: Study) -> list[Choice]:
 
 
 def attacks_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows under attacks of the classifier itself, without controls: blind attacks, and eps that wipe images out."""
+    """The rows under attacks of the classifier itself, without controls: blind attacks and eps that wipe images."""
     attacked = rows[(rows["attack"] != "none") & ~rows["control"] & ~rows["attack"].str.contains(OTHER)]
     wiped = (attacked["norm"] == "Linf") & (attacked["eps"] >= WIPED)
     return attacked if wiped.all() else attacked[~wiped]

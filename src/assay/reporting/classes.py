@@ -14,7 +14,8 @@ from assay.reporting.charts.rows import Row, Value, rows
 from assay.reporting.choice import Choice
 from assay.reporting.read import CELL, pick
 from assay.reporting.trust import Checked
-from assay.reporting.words import count, defence_label, number, percent, with_interval
+from assay.reporting.words import defence_label, number, percent, with_interval
+from assay.words import count
 
 MOST = 20  # classes that are shown; of more, the worst
 WORST = 10

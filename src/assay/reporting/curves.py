@@ -15,7 +15,8 @@ from assay.reporting.ladder import style_of
 from assay.reporting.marks import label_of, point_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked
-from assay.reporting.words import count, eps_label, percent
+from assay.reporting.words import eps_label, percent
+from assay.words import count
 from assay.study.model import Study
 
 MAX_PANELS = 12

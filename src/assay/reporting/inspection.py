@@ -17,7 +17,7 @@ import pandas as pd
 
 from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError
-from assay.reporting.words import count
+from assay.words import count
 from assay.stacks import Stack, read_stack
 
 IMAGES, ADVERSARIAL, PURIFIED = "images", "adversarial", "purified"

@@ -39,6 +39,7 @@ from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.training import trainings
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
+from assay.words import count
 from assay.study.model import Study
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -141,10 +142,10 @@ def _scale(summary: pd.DataFrame, results: Path) -> str:
     attacks = summary.loc[summary["attack"] != "none", "attack"].nunique()
     defences = len(summary.loc[summary["defence"] != "none", ["defence", "sigma"]].drop_duplicates())
     parts = [
-        words.count(summary["classifier"].nunique(), "classifier"),
-        words.count(attacks, "attack"),
-        words.count(defences, "defence"),
-        f"{words.count(len(summary), 'cell')} on {words.count(int(summary['images'].max()), 'test image')}",
+        count(summary["classifier"].nunique(), "classifier"),
+        count(attacks, "attack"),
+        count(defences, "defence"),
+        f"{count(len(summary), 'cell')} on {count(int(summary['images'].max()), 'test image')}",
     ]
-    told = f" from {words.count(len(set(slides.values())), 'slide')}; intervals go by slide" if slides else ""
+    told = f" from {count(len(set(slides.values())), 'slide')}; intervals go by slide" if slides else ""
     return ", ".join(parts) + told + "."

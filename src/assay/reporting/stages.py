@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from assay.reporting.read import Artifact
-from assay.reporting.words import duration
+from assay.words import duration
 
 
 @dataclass(frozen=True)

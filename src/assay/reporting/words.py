@@ -55,23 +55,6 @@ def attack_name(row: Any) -> str:
     return row.attack if row.threat in row.attack else f"{row.attack} ({row.threat})"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the largest two units that matter."""
-    if math.isnan(seconds):
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def count(number: int, noun: str) -> str:
-    """How many: `1 image`, `2 images`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def readable_config(value: Any, key: str = "") -> Any:
     """The config with each eps as people write it, and without keys that are not set."""
     if isinstance(value, dict):

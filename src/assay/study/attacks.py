@@ -17,6 +17,11 @@ FEWEST_SELECTION_DRAWS = 4
 MOST_DRAWS = 256  # of the 65,536 that the noise has for a query's number and draw
 
 
+def storage_bits(norm: Norm, eps: float) -> int:
+    """The depth of attacked images: 8 bits where the L-infinity ball's bound lies on the 8-bit grid, else 16."""
+    return 8 if norm == "Linf" and abs(255 * eps - round(255 * eps)) < 1e-6 else 16
+
+
 class Attack(Model):
     """What every attack has."""
 

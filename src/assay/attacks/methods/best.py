@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.attacks.ball import project, storage_bits
+from assay.attacks.ball import project
 from assay.attacks.methods.method import margin
 from assay.attacks.threats.victim import Victim
 from assay.stacks import to_pixels, to_stored
-from assay.study.attacks import Attack
+from assay.study.attacks import Attack, storage_bits
 
 CLEAR = 2  # standard deviations of the draws' margins that the mean must lie below zero
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from assay.attacks.ball import boundary, on_grid, storage_bits
+from assay.attacks.ball import boundary, on_grid
 from assay.evaluation.checks.evidence import Evidence, manifest_of
 from assay.evaluation.checks.finding import FAIL, NAN, PASS, Finding, at_least, at_most, not_run
 from assay.files import AssayError, read_json, sha256
 from assay.planning.cells import Attacked
 from assay.stacks import Stack
-from assay.study.attacks import Attack
+from assay.study.attacks import Attack, storage_bits
 
 # An attack that gives the clean image back where it failed flatters every defence that is judged on its stack.
 PERTURBED_WARN, PERTURBED_FAIL = 0.99, 0.5
