@@ -3,9 +3,9 @@
 from typing import Any
 
 import pandas as pd
+from assay.reporting.headline import Headline, headline
 
 from assay.reporting.answer import answers
-from assay.reporting.headline import Headline, headline
 
 CONFIG: dict[str, Any] = {
     "purifiers": {

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from assay.reporting.paper import published
+from assay.reporting.paper.claims import FAILS, HOLDS, NOT_MEASURED, OPEN, Claim, claims
+from assay.reporting.paper.subjects import find_subjects
 
 from assay.evaluation.scores import read_scores
 from assay.evaluation.summary import measure
 from assay.files import AssayError, artifact
 from assay.reporting.answer import answers
 from assay.reporting.page import write_report
-from assay.reporting.paper import published
-from assay.reporting.paper.claims import FAILS, HOLDS, NOT_MEASURED, OPEN, Claim, claims
-from assay.reporting.paper.subjects import find_subjects
 from study_tables import write_tables
 
 IMAGES = 400

@@ -25,8 +25,7 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
-from assay.planning.cells import Cell, Defence, attacked_stacks, cells
-from assay.planning.specs import Specs
+from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
 from assay.stacks import write_stack
@@ -42,8 +41,8 @@ def demo() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
 
-def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int = 16, seed: int = 0) -> dict[str, Any]:
-    """Write a study's folder with made-up but plausible numbers; return the study as `write_report` takes it."""
+def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int = 16, seed: int = 0) -> Study:
+    """Write a study's folder with made-up but plausible numbers; return the study."""
     study = Study.model_validate(config)
     rng = np.random.default_rng(seed)
     chosen = [_fabricate_images(results, split, images, size) for split in ("train", "validation", "test")][-1]
@@ -63,7 +62,7 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
     for cell in cells(study):
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
-    judged = judge(Specs(study).rows(), results / "scores")
+    judged = judge(rows(study), results / "scores")
     compared, worst = compare_cells(study.study, judged), worst_cases(study.study, judged)
     write_tables(results, summarise(study.study, judged), comparisons=compared, worst_cases=worst)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
@@ -72,7 +71,7 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
         head, line = "s\th:m:s\tmax_rss\tcpu_time\n", f"{5 + 90 * index}.5\t0:01:00\t{400 + 60 * index}.1\t60\n"
         (folder / "b.tsv").write_text(head + line)
         (folder / "c.tsv").write_text(head + line.replace(f"{400 + 60 * index}.1", "-"))
-    return study.model_dump(mode="json", exclude={"threads"})
+    return study
 
 
 def _fabricate_images(results: Path, split: str, images: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,6 +91,7 @@ def _manifests(inputs: dict[str, Path]) -> dict[str, Path]:
 def _write_stack(folder: Path, images: np.ndarray, table: pd.DataFrame, inputs: dict[str, Path]) -> None:
     with artifact(folder, "stack", {"place": str(folder.name)}, "0" * 16, _manifests(inputs), MADE_BY) as draft:
         write_stack(draft, images, table)
+        draft.facts["classes"] = ["normal", "tumour"]
 
 
 def _fabricate_classifier(folder: Path, images: Path, rng: np.random.Generator) -> None:
@@ -185,13 +185,13 @@ def _plausible(cell: Cell, study: Study) -> float:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     results = tmp_path_factory.mktemp("results") / "demo"
     return results, fabricate(results, demo())
 
 
 @pytest.fixture(scope="module")
-def page(study: tuple[Path, dict[str, Any]]) -> str:
+def page(study: tuple[Path, Study]) -> str:
     return report(*study)
 
 
@@ -267,7 +267,7 @@ def test_page_is_self_contained(page: str):
     assert '<meta name="color-scheme" content="light dark">' in page
 
 
-def test_headline_numbers_are_the_summarys(study: tuple[Path, dict[str, Any]], page: str):
+def test_headline_numbers_are_the_summarys(study: tuple[Path, Study], page: str):
     summary = summary_of(study[0])
     said = text_of(page)
     clean = summary.query("attack == 'none' and defence == 'none'").iloc[0]
@@ -282,7 +282,7 @@ def test_headline_numbers_are_the_summarys(study: tuple[Path, dict[str, Any]], p
     assert f"The defence is the best of {len(defended)} by its accuracy under transfer on these same 16 images" in said
 
 
-def test_an_attack_through_the_best_defence_stands_in_the_headline(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+def test_an_attack_through_the_best_defence_stands_in_the_headline(tmp_path: Path, study: tuple[Path, Study]):
     summary = summary_of(study[0])
     summary.loc[summary.defence == "oneshot", "accuracy"] = 0.9375
     summary.loc[summary.threat == "adaptive", "accuracy"] = 0.125
@@ -293,7 +293,7 @@ def test_an_attack_through_the_best_defence_stands_in_the_headline(tmp_path: Pat
 
 
 def test_an_attack_through_a_defence_that_is_weaker_than_transfer_is_doubted(
-    tmp_path: Path, study: tuple[Path, dict[str, Any]]
+    tmp_path: Path, study: tuple[Path, Study]
 ):
     summary = summary_of(study[0])
     summary.loc[summary.threat == "adaptive", "accuracy"] = 1.0
@@ -307,7 +307,7 @@ def test_eps_is_written_as_people_write_it(eps: float, label: str):
     assert readable_config({"eps": [eps], "norm": None}) == {"eps": [label if "/" in label else eps]}
 
 
-def test_every_cell_stands_in_the_table(study: tuple[Path, dict[str, Any]], page: str):
+def test_every_cell_stands_in_the_table(study: tuple[Path, Study], page: str):
     body = re.search(r'<table class="sortable">.*?<tbody>(.*?)</tbody>', page, re.S).group(1)
     assert body.count("<tr>") == len(summary_of(study[0]))
 
@@ -317,7 +317,7 @@ def test_none_is_a_word(page: str):
     assert "no defence" in text_of(page)
 
 
-def test_same_input_same_bytes(study: tuple[Path, dict[str, Any]], page: str):
+def test_same_input_same_bytes(study: tuple[Path, Study], page: str):
     assert report(*study) == page
 
 
@@ -335,7 +335,7 @@ def test_pictures_show_probabilities_and_the_noised_image(page: str):
     assert re.search(r"✗ class [01]</span> <span>\d+\s%", pictures)
 
 
-def test_pictures_of_what_failed_a_check_say_so(tmp_path: Path, study: tuple[Path, dict[str, Any]], page: str):
+def test_pictures_of_what_failed_a_check_say_so(tmp_path: Path, study: tuple[Path, Study], page: str):
     results = Path(shutil.copytree(study[0], tmp_path / "results"))
     failed = finding("images/test", "FAIL", meaning="Two images are one.")
     write_table(pd.DataFrame([failed]).reindex(columns=CHECKS), results / "checks.csv")
@@ -387,13 +387,13 @@ def test_studies_that_lack_something_have_a_page(tmp_path: Path, config: dict[st
     assert says in text_of(html)
 
 
-def test_a_summary_alone_makes_a_page(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+def test_a_summary_alone_makes_a_page(tmp_path: Path, study: tuple[Path, Study]):
     said = text_of(report(with_summary(tmp_path, summary_of(study[0])), study[1]))
     assert "There is no panel" in said
     assert "There are no networks" in said
 
 
-def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, dict[str, Any]]):
+def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, Study]):
     summary = summary_of(study[0]).query("attack in ('none', 'pgd')")
     names = [f"purifier{index}" for index in range(14)]
     more = [summary.query("defence == 'ddpm'").assign(defence=name) for name in names]
@@ -403,7 +403,7 @@ def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, dict[str, A
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 60, 400])
-def test_a_truncated_summary_is_one_clear_line(tmp_path: Path, study: tuple[Path, dict[str, Any]], cut: int):
+def test_a_truncated_summary_is_one_clear_line(tmp_path: Path, study: tuple[Path, Study], cut: int):
     whole = (study[0] / "summary.csv").read_bytes()
     (tmp_path / "summary.csv").write_bytes(whole[: -cut or None][: None if cut else 0])
     with pytest.raises(AssayError, match=r"summary\.csv: .*delete it and run again") as caught:
@@ -412,7 +412,7 @@ def test_a_truncated_summary_is_one_clear_line(tmp_path: Path, study: tuple[Path
     assert not (tmp_path / "report.html").exists()
 
 
-def test_program_writes_the_report_and_imports_no_network_library(study: tuple[Path, dict[str, Any]], tmp_path: Path):
+def test_program_writes_the_report_and_imports_no_network_library(study: tuple[Path, Study], tmp_path: Path):
     script = (
         "import runpy, sys\n"
         "sys.argv = ['report.py', *sys.argv[1:]]\n"

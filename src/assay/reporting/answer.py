@@ -17,9 +17,8 @@ from assay.reporting.marks import value_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked, Judge, Judged, Sentence, said
 from assay.reporting.words import attack_name, defence_label, defence_name, eps_label, number, percent, with_interval
-from assay.words import count
-)  # fmt: skip
 from assay.study.model import Study
+from assay.words import count
 
 MAX_ROWS = 13
 
@@ -202,9 +201,9 @@ def _value(row: Any) -> Markup:
 def _rungs(choice: Choice, checked: Checked) -> Markup:
     """One row each: clean images, no defence, and the defence under the strongest attack of each threat model."""
     defence = choice.chosen and defence_name(choice.chosen.defence, choice.chosen.sigma)
-    found = [("Clean images", "no defence", choice.clean, "c1"), ("Clean images", defence, choice.price, "c1")]
-    found += [("Attacked", f"no defence, {choice.bare.attack}", choice.bare, "c2")] if choice.bare else []
-    found += [(f"{row.threat.capitalize()} attack", row.attack, row, "c2") for row in choice.strongest]
+    found = [("clean images", "no defence", choice.clean, "c1"), ("clean images", defence, choice.price, "c1")]
+    found += [("attacked", f"no defence, {choice.bare.attack}", choice.bare, "c2")] if choice.bare else []
+    found += [(f"{row.threat} attack", row.attack, row, "c2") for row in choice.strongest]
     shown = [
         Row(name, [value_of(row, checked, with_interval(row), colour)], detail)
         for name, detail, row, colour in found

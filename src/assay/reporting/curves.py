@@ -16,8 +16,8 @@ from assay.reporting.marks import label_of, point_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked
 from assay.reporting.words import eps_label, percent
-from assay.words import count
 from assay.study.model import Study
+from assay.words import count
 
 MAX_PANELS = 12
 MAX_FAMILIES = 6
@@ -65,10 +65,9 @@ class _Drawer:
             shown = shown[shown.groupby("defence", sort=False)["sigma"].transform("nunique") > 1]
         if shown.empty and (x == "sigma" or len(bare) < 3):
             return Curves(title, Markup(), [], [])
-        zero = [(0.0, "0")] if x == "eps" else []
-        axis = values(
-            f"{x} (pixel units)", [*zero, *((value, NAMES[x](value)) for value in (attacked if zero else shown)[x])]
-        )
+        ticks = {0.0: "0"} if x == "eps" else {}
+        ticks |= {value: NAMES[x](value) for value in (attacked if x == "eps" else shown)[x]}
+        axis = values(f"{x} (pixel units)", list(ticks.items()))
         levels, left_out = _levels(shown[other], other)
         colours = {level: ramp(place, len(levels)) for place, level in enumerate(levels)}
         keys = [Key(f"{other} {NAMES[other](level)}", colour) for level, colour in colours.items()]

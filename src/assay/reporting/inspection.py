@@ -17,8 +17,8 @@ import pandas as pd
 
 from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError
-from assay.words import count
 from assay.stacks import Stack, read_stack
+from assay.words import count
 
 IMAGES, ADVERSARIAL, PURIFIED = "images", "adversarial", "purified"
 CLEAN = "clean"

@@ -39,8 +39,8 @@ from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.training import trainings
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
-from assay.words import count
 from assay.study.model import Study
+from assay.words import count
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = {

@@ -153,11 +153,6 @@ def read_probabilities(folder: Path) -> pd.DataFrame | None:
     return pd.DataFrame(odds / odds.sum(axis=1, keepdims=True), index=scores.ids).assign(label=scores.labels)
 
 
-def read_classes(results: Path) -> list[str]:
-    """The names of the classes, as the test images have them."""
-    return read_manifest(results / "images/test")["facts"]["classes"]
-
-
 def read_images(folder: Path, ids: list[str]) -> np.ndarray | None:
     """Images of the given ids, float in [0,1], of draw 0 if there are draws; None where there is no such stack."""
     if not (folder / MANIFEST).is_file():

@@ -60,11 +60,10 @@ def worst(
     """
     found = balls(worst_cases, summary, checked)
     spoken = {eps for _, eps in speaks_of if eps}
-    by_classifier = {
-        ball.classifier: [other for other in found if other.classifier == ball.classifier] for ball in found
-    }
-    first = [max(own, key=lambda ball: (ball.eps in spoken, ball.eps)) for own in by_classifier.values()]
-    return {"first": first, "others": [ball for ball in found if not any(ball is other for other in first)]}
+    ranked = sorted(found, key=lambda ball: (ball.eps in spoken, ball.eps))
+    best = {ball.classifier: ball for ball in ranked}
+    first = [ball for ball in found if best[ball.classifier] is ball]
+    return {"first": first, "others": [ball for ball in found if best[ball.classifier] is not ball]}
 
 
 def _ball(
