@@ -1,8 +1,9 @@
-"""The tables that stand beside a study's summary, for the tests of what reads them."""
+"""Made-up studies and the tables beside their summaries, for the tests of what reads them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,33 @@ from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import COLUMNS as COMPARISONS
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
+from assay.study.model import Study
+
+
+def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddpm"), **parts: Any) -> Study:
+    """A study of the phantom with PGD under some `threats`, by the name of the attack, against some purifiers.
+
+    An attack of the threat `random` is the control. `parts` replace others.
+    """
+    diffusion = {"channels": [16], "norm_groups": 8, "max_sigma": 0.5, "steps": 1}
+    attacks = {
+        name: {"method": "random_sign", "eps": [0.1]} if threat == "random" else
+        {"method": "pgd", "threat": threat, "eps": [0.1]} | ({"surrogate_steps": 1} if threat == "surrogate" else {})
+        for name, threat in threats.items()
+    }  # fmt: skip
+    unet = {"diffusion": "unet"}
+    whole = {
+        "study": "made-up",
+        "images": {"source": "phantom", "size": 32, "train": 64, "validation": 64},
+        "classifiers": {"resnet": {"network": "timm/resnet18"}},
+        "diffusions": {"unet": diffusion},
+        "purifiers": {
+            name: {"method": name, "sigmas": [0.1], **({} if name == "noise" else unet)} for name in purifiers
+        },
+        "attacks": attacks,
+        "evaluation": {"images": 100},
+    }
+    return Study.model_validate(whole | parts)
 
 
 def finding(subject: str, status: str = "PASS", check: str = "budget used", family: str = "stored", **more) -> dict:

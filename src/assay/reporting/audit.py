@@ -1,4 +1,4 @@
-"""Is what lies on disk what the manifests say? Times of files cannot show corruption; hashes can."""
+"""Whether the files on disk are what their manifests say, by hash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEFTOVERS = {
     ".draft-*": "left by a stage that was killed; delete it unless a stage is running",
     "*.partial": "left by a stage that was killed; delete it unless a stage is running",
     ".*.scratch": "left by a stage that was killed; delete it unless a stage is running",
-    ".*.resume-*": "unfinished work, from which the stage goes on; delete it if it is not to go on",
+    ".*.resume-*": "unfinished work, from which the stage resumes; delete it to start from the beginning",
 }
 
 

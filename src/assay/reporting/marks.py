@@ -8,7 +8,7 @@ from assay.reporting.charts.heat import Cell
 from assay.reporting.charts.plot import Point
 from assay.reporting.charts.rows import Value
 from assay.reporting.trust import Checked
-from assay.reporting.words import attack_name, defence_label, eps_label, with_interval
+from assay.reporting.words import attack_name, defence_label, eps_label, percent, with_interval
 
 
 def label_of(row: Any, checked: Checked) -> str:
@@ -19,10 +19,11 @@ def label_of(row: Any, checked: Checked) -> str:
     return f"{defence_label(row.defence, row.sigma)}, {under}: {with_interval(row)}{doubt}"
 
 
-def value_of(row: Any, checked: Checked, text: str, colour: str, **more: Any) -> Value:
-    """The row as a bar or mark along a line."""
+def value_of(row: Any, checked: Checked, text: str, colour: str, beside: float | None = None, **more: Any) -> Value:
+    """The row as a bar or mark along a line; `beside` is what was published for the same."""
+    label = label_of(row, checked) + ("" if beside is None else f"; published: {percent(beside)}")
     doubted = checked([row.scores]).failed
-    return Value(row.accuracy, label_of(row, checked), text, row.ci_low, row.ci_high, colour, doubted=doubted, **more)
+    return Value(row.accuracy, label, text, row.ci_low, row.ci_high, colour, beside=beside, doubted=doubted, **more)
 
 
 def cell_of(row: Any, checked: Checked) -> Cell:

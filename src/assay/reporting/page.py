@@ -67,10 +67,10 @@ def write_report(results: Path, study: Study, out: Path, versions: dict[str, str
 
 
 def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
+    summary = with_knowledge(read_summary(results / "summary.csv"), study)
     checks = read_checks(results / "checks.csv")
     checked = Checked(checks)
     judge = Judge(checked)
-    summary = with_knowledge(read_summary(results / "summary.csv"), study)
     artifacts = read_artifacts(results)
     found = choices(summary, study)
     speaks_of = list(dict.fromkeys(cell for choice in found for cell in choice.speaks_of))

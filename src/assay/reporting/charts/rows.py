@@ -17,7 +17,7 @@ PITCH = 18  # between the values of one row, in pixels
 class Value:
     """One share with its interval, as a bar or a mark; `text` is printed beside it, `label` is all that is to be said.
 
-    `beside` is what somebody else found for the same, drawn as a hollow diamond. A value that a check failed is
+    `beside` is what somebody else found for the same, drawn as a dark diamond. A value that a check failed is
     `doubted`, and drawn hatched and grey.
     """
 
