@@ -154,5 +154,6 @@ def test_the_figure_has_a_row_for_the_strongest_attack_of_each_threat() -> None:
     figure = str(found([*BASE, *AWARE, row("locked", "locked", "ddpm", 0.24)]).rungs)
     names = re.findall(r'<div class="name">([a-z ]*)', figure)
     assert [name.strip() for name in names] == [
-        "clean images", "clean images", "attacked", "transfer attack", "bpda attack", "adaptive attack", "locked attack",
-    ]  # fmt: skip
+        *["clean images", "clean images", "attacked"],
+        *["transfer attack", "bpda attack", "adaptive attack", "locked attack"],
+    ]

@@ -342,7 +342,7 @@ def test_pictures_of_what_failed_a_check_say_so(tmp_path: Path, study: tuple[Pat
 
 
 def tables_of_classes(summary: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Accuracy and confusion by class of each cell: class k is right in (k + 1) of as many parts as there are classes."""
+    """Accuracy and confusion by class of each cell: of n classes, class k is right in k + 1 of n images."""
     cells = summary[["study", "classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]]
     shares = [(k + 1) / len(names) for k in range(len(names))]
     per_class = [

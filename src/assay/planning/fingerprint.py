@@ -58,8 +58,11 @@ def module_file(module: str) -> Path | None:
 
 @functools.cache
 def data_files(module: Path) -> tuple[Path, ...]:
-    """The files that are no code and lie beside a module that asks for its own place (`__file__`) and names them, or the
-    folder that they lie in, as a text of its own: `Path(__file__).parent / "templates"`."""
+    """The files, no code, that a module loads from beside itself.
+
+    Such a module has `__file__` in it, and the name of the file or of its folder as a text of its own:
+    `Path(__file__).parent / "templates"`.
+    """
     nodes = list(running(_tree(module)))
     if not any(isinstance(node, ast.Name) and node.id == "__file__" for node in nodes):
         return ()

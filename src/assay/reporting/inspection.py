@@ -102,8 +102,8 @@ def view(folder: Path, draw: int = 0, classifier: str | None = None) -> View:
             verdicts = attacked.table["fooled"].to_numpy()[rows] == 0
         stages["attacked"] = Stage(attacked, rows, verdicts)
     if place.kind == PURIFIED:
-        verdicts = _verdicts(place, ids, classifier, place.source, place.defence, draw)
-        stages["purified"] = Stage(stack, _rows(stack, ids, draw, place.path), verdicts)
+        rows = _rows(stack, ids, draw, place.path)
+        stages["purified"] = Stage(stack, rows, _verdicts(place, ids, classifier, place.source, place.defence, draw))
     return View(place, stack.table, ids, clean.labels, clean.classes, stages)
 
 

@@ -38,9 +38,7 @@ def _block(title: str, cells: pd.DataFrame, columns: list[str]) -> str:
         {
             "defence": [defence_label(row.defence, row.sigma) for row in cells.itertuples()],
             "column": columns,
-            "text": [
-                f"{100 * c.accuracy:.1f} [{100 * c.ci_low:.0f}, {100 * c.ci_high:.0f}]" for c in cells.itertuples()
-            ],
+            "text": [f"{number(row.accuracy)} {bracket(row.ci_low, row.ci_high)}" for row in cells.itertuples()],
         }
     )
     grid = table.pivot(index="defence", columns="column", values="text")
