@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from assay.files import AssayError
 from assay.program import run
 from assay.reporting.read import read_per_class, read_summary
 from assay.reporting.text import text_classes, text_grid
@@ -19,10 +18,7 @@ def main() -> None:
     if not arguments.classes:
         print(text_grid(read_summary(arguments.study / "summary.csv")))
         return
-    per_class = read_per_class(arguments.study)
-    if per_class is None:
-        raise AssayError(f"{arguments.study}: has no per_class.csv; run the workflow again")
-    print(text_classes(per_class))
+    print(text_classes(read_per_class(arguments.study / "per_class.csv")))
 
 
 if __name__ == "__main__":

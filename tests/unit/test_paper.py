@@ -11,14 +11,14 @@ import yaml
 from assay.diffusion.schedule import Schedule
 from assay.evaluation.scores import read_scores
 from assay.evaluation.summary import measure
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.reporting.choice import choices
 from assay.reporting.ladder import with_knowledge
 from assay.reporting.page import write_report
 from assay.reporting.papers import FAILS, HOLDS, NOT_COMPARED, NOT_MEASURED, OPEN, Beside, Claim, beside, read_papers
 from assay.reporting.trust import Checked
 from assay.study.model import Study
-from study_tables import finding, made_up, write_tables
+from study_tables import finding, logits_of, made_up, write_scores, write_tables
 
 IMAGES = 400
 EPS = 2 / 255
@@ -60,15 +60,12 @@ def summary_of(folder: Path, shares: dict[tuple[str, ...], float]) -> pd.DataFra
     """A study's scores with these shares of right answers, on the same images; its summary."""
     labels = np.arange(IMAGES) % 2
     order = np.random.default_rng(0).permutation(IMAGES)
+    ids = [f"test-{index}" for index in range(IMAGES)]
     rows = []
     for (classifier, attack, threat, defence), share in shares.items():
         right = order < share * IMAGES
-        said = np.where(right, labels, 1 - labels)
         place = f"{classifier}/{attack}/{threat}/{defence}/sigma-{'0' if defence == 'none' else 'selected'}"
-        table = pd.DataFrame({"id": [f"test-{i}" for i in range(IMAGES)], "label": labels, "draw": 0})
-        table = table.assign(logit_0=1.0 - said, logit_1=said.astype(float))
-        with artifact(folder / "scores" / place, "scores", {}, "", {}, {}) as draft:
-            table.to_csv(draft.path("scores.csv"), index=False)
+        write_scores(folder / "scores" / place, logits_of(right[:, None], labels), labels, ids)
         cell = {"classifier": classifier, "attack": attack, "threat": threat, "defence": defence, "scores": place}
         cell |= {"norm": "none" if attack == "none" else "Linf", "eps": 0.0 if attack == "none" else EPS}
         cell |= {"sigma": 0.0 if defence == "none" else SIGMA}

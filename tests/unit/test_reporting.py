@@ -30,7 +30,7 @@ from assay.reporting.page import write_report
 from assay.reporting.words import eps_label, percent, readable_config, with_interval
 from assay.stacks import write_stack
 from assay.study.model import Study
-from study_tables import finding, write_tables
+from study_tables import finding, write_scores, write_tables
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
@@ -161,12 +161,8 @@ def _fabricate_scores(
     share = _plausible(cell, study)
     right = (rng.random((len(labels), 1)) + 0.2 * rng.standard_normal((len(labels), draws))) < share
     margin = np.where(right, 1, -1) * rng.gamma(3, 0.6, right.shape) * (2 * labels[:, None] - 1.0)
-    table = _table(labels)
-    table = table.loc[table.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), len(labels)))
-    folder = results / "scores" / cell.path
-    with artifact(folder, "scores", {"cell": cell.path}, "3" * 16, _manifests(inputs), MADE_BY) as draft:
-        table = table.assign(logit_0=-margin.ravel(), logit_1=margin.ravel())
-        table.to_csv(draft.path("scores.csv"), index=False)
+    logits, table = np.stack([-margin, margin], axis=-1), _table(labels)
+    write_scores(results / "scores" / cell.path, logits, labels, table["id"], None, _manifests(inputs), MADE_BY)
 
 
 def _plausible(cell: Cell, study: Study) -> float:
@@ -350,7 +346,9 @@ def tables_of_classes(summary: pd.DataFrame, names: list[str]) -> tuple[pd.DataF
         for name, share in zip(names, shares, strict=True)
     ]
     confusion = [
-        cells.assign(label=name, predicted=answer, share=share if name == answer else (1 - share) / (len(names) - 1))
+        cells.assign(
+            label=name, predicted=answer, images=8, share=share if name == answer else (1 - share) / (len(names) - 1)
+        )
         for name, share in zip(names, shares, strict=True)
         for answer in names
     ]

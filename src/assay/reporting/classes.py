@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from assay.evaluation.summary import KEYS
 from assay.reporting.charts.heat import Cell, heat
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.rows import Row, Value, rows
 from assay.reporting.choice import Choice
-from assay.reporting.read import CELL, pick
+from assay.reporting.read import pick
 from assay.reporting.trust import Checked
 from assay.reporting.words import defence_label, number, percent, with_interval
 from assay.words import count
@@ -32,12 +33,10 @@ class Classes:
     note: str
 
 
-def classes(
-    per_class: pd.DataFrame | None, confusion: pd.DataFrame | None, choice: Choice, checked: Checked
-) -> Classes | None:
+def classes(per_class: pd.DataFrame, confusion: pd.DataFrame, choice: Choice, checked: Checked) -> Classes | None:
     """The classes of one classifier, on clean images without defence and with the defence as the page speaks of it.
 
-    None where the study has no table of them.
+    None where nothing is known of them.
     """
     shown = choice.hardest
     named = [("no defence, clean images", choice.clean, "ink"), ("defence, clean images", choice.price, "c1")]
@@ -45,7 +44,7 @@ def classes(
     if attacked is not None:
         named.append((f"{'no defence' if shown is None else 'defence'}, {attacked.attack}", attacked, "c2"))
     cells = [(name, cell, colour) for name, cell, colour in named if cell is not None]
-    if per_class is None or not cells:
+    if per_class.empty or not cells:
         return None
     tables = [(name, cell, _of(per_class, cell), colour) for name, cell, colour in cells]
     every = list(dict.fromkeys(tables[-1][2]["name"]))
@@ -58,14 +57,15 @@ def classes(
         for name in kept
     ]  # fmt: skip
     note = f"The {WORST} worst of {len(every)} classes are shown." if len(every) > MOST else ""
-    found = [] if confusion is None else [(name, _matrix(confusion, cell, kept, checked)) for name, cell, _ in cells]
+    found = [(name, _matrix(confusion, cell, kept, checked)) for name, cell, _ in cells]
     keys = legend([Key(name, colour) for name, _, colour in cells])
     title = f"accuracy of {choice.classifier} by class"
     return Classes(choice.classifier, keys, rows(title, bars), found, note)
 
 
 def _of(table: pd.DataFrame, cell: Any) -> pd.DataFrame:
-    return pick(table, **{key: getattr(cell, key) for key in CELL})
+    own = pick(table, **{key: getattr(cell, key) for key in KEYS})
+    return own[own["images"] > 0]
 
 
 def _value(row: Any, cell: Any, colour: str, checked: Checked) -> Value:
@@ -80,13 +80,12 @@ def _matrix(confusion: pd.DataFrame, cell: Any, kept: list[str], checked: Checke
     """Shares of each true class (rows) by the class that was answered (columns)."""
     own = _of(confusion, cell)
     shares = {(row.label, row.predicted): row.share for row in own.itertuples()}
-    columns = list(dict.fromkeys(own["predicted"])) if len(kept) == own["label"].nunique() else kept
     doubted = checked([cell.scores]).failed
     found = [
-        (true, [_confused(shares.get((true, answer), 0.0), true, answer, doubted) for answer in columns])
+        (true, [_confused(shares.get((true, answer), 0.0), true, answer, doubted) for answer in kept])
         for true in kept
     ]  # fmt: skip
-    return heat("confusion of classes", "true \\ answer", columns, found)
+    return heat("confusion of classes", "true \\ answer", kept, found)
 
 
 def _confused(share: float, true: str, answer: str, doubted: bool) -> Cell:

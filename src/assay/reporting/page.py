@@ -75,7 +75,7 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
     found = choices(summary, study)
     speaks_of = list(dict.fromkeys(cell for choice in found for cell in choice.speaks_of))
     answers = [answer(choice, summary, study, judge) for choice in found]
-    per_class, confusion = read_per_class(results), read_confusion(results)
+    per_class, confusion = read_per_class(results / "per_class.csv"), read_confusion(results / "confusion.csv")
     by_class = [classes(per_class, confusion, choice, checked) for choice in found]
     drawn, curve_notes = curves(summary, study, checked)
     pictures = [picture_panels(results, choice, study, checked) for choice in found]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.checks.finding import SEVERITY
+from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
@@ -18,14 +19,12 @@ from assay.stacks import read_stack, read_table
 
 NAMES = ["classifier", "attack", "threat", "norm", "defence"]
 NUMBERS = ["eps", "sigma", "images", "draws", "accuracy", "ci_low", "ci_high"]
-OPTIONAL = ["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"]
+OPTIONAL = ["sensitivity", "specificity", "balanced_accuracy", "majority_accuracy", "worst_accuracy"]
 SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]
 PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
 WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "ci_low", "ci_high", "majority"]
 WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
-CELL = ["classifier", "attack", "threat", "norm", "eps", "defence", "sigma"]
-PER_CLASS = ["class", "images", "accuracy", "ci_low", "ci_high"]
 FINDINGS = ["family", "check", "status", "meaning"]
 
 
@@ -84,16 +83,16 @@ def read_checks(path: Path) -> pd.DataFrame:
     return _require(table, table[FINDINGS].notna().all(axis=1) & table["status"].isin(SEVERITY), path)
 
 
-def read_per_class(results: Path) -> pd.DataFrame | None:
-    """Accuracy by cell and class, whose name is in `name`; None where the study has no such table."""
-    path = results / "per_class.csv"
-    return read_whole(path, [*CELL, *PER_CLASS]).rename(columns={"class": "name"}) if path.is_file() else None
+def read_per_class(path: Path) -> pd.DataFrame:
+    """Accuracy by cell and class, whose name is in `name`."""
+    table = read_whole(path, PER_CLASS)
+    return _require(table, table[PER_CLASS[:-3]].notna().all(axis=1), path).rename(columns={"class": "name"})
 
 
-def read_confusion(results: Path) -> pd.DataFrame | None:
-    """The shares of the answers by cell and true class; None where the study has no such table."""
-    path = results / "confusion.csv"
-    return read_whole(path, [*CELL, "label", "predicted", "share"]) if path.is_file() else None
+def read_confusion(path: Path) -> pd.DataFrame:
+    """The shares of the answers by cell and true class."""
+    table = read_whole(path, CONFUSION)
+    return _require(table, table[CONFUSION].notna().all(axis=1), path)
 
 
 def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:
