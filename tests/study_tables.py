@@ -24,10 +24,10 @@ def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddp
 
     An attack of the threat `random` is the control. `parts` replace others.
     """
-    diffusion = {"channels": [16], "norm_groups": 8, "max_sigma": 0.5, "steps": 1}
+    diffusion = {"channels": [16], "norm_groups": 8, "objective": {"method": "denoising", "max_sigma": 0.5}, "steps": 1}
     attacks = {
         name: {"method": "random_sign", "eps": [0.1]} if threat == "random" else
-        {"method": "pgd", "threat": threat, "eps": [0.1]} | ({"surrogate_steps": 1} if threat == "surrogate" else {})
+        {"method": "pgd", "threat": threat, "eps": [0.1]}
         for name, threat in threats.items()
     }  # fmt: skip
     unet = {"diffusion": "unet"}

@@ -176,7 +176,7 @@ def _plausible(cell: Cell, study: Study) -> float:
     if attack.method == "random_sign":
         return kept - 0.02
     strength = 255 * cell.attacked.eps / (60 * sigma + 1.2)
-    weight = 1.3 if attack.threat == "adaptive" else 0.45 if method else 1.0
+    weight = 1.3 if attack.threat.name == "adaptive" else 0.45 if method else 1.0
     return kept * np.exp(-weight * strength)
 
 
@@ -273,7 +273,7 @@ def test_the_answers_numbers_are_the_summarys(study: tuple[Path, Study], page: s
     bare = attacked.query("attack == 'pgd' and defence == 'none'").iloc[0]
     shares = [percent(row.accuracy / clean, 0) for row in (through, transfer)]
     assert f"oneshot at sigma 0.1 keeps {shares[0]} of resnet’s clean accuracy of {percent(clean)}" in said
-    assert f"and {shares[1]} when the attacker does not know the defence" in said
+    assert f"and {shares[1]} when the attacker does not know of it" in said
     assert f"Without a defence pgd leaves {said_of(bare)}" in said
     price = summary.query("attack == 'none' and defence == 'oneshot' and sigma == 0.1").iloc[0]
     assert f"On clean images accuracy with the defence is {said_of(price)}" in said

@@ -11,12 +11,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from assay.attacks.ball import storage_bits
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError, canonical_json, read_json
 from assay.planning.resources import JUDGED_IMAGES
 from assay.planning.unet_size import Size, unet_size
-from assay.study.attacks import AnyAttack, Attack
+from assay.study.attacks import AnyAttack, Attack, storage_bits
 from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
@@ -178,9 +177,15 @@ def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     classifier = Classifier.model_validate(spec["classifier"])
     network = classifier_size(classifier, sizes.side)
+    passes = _passes(classifier, sizes)
+    return Work("classifier", _times(passes, network), _weights(network))
+
+
+def _passes(recipe: Classifier | Diffusion, sizes: Sizes) -> float:
+    """Passes through the network, a gradient counted as several, in a training."""
     images = sizes.counts["train"]
-    found = classifier.adversarial.gradients(images) if classifier.adversarial else 0
-    return Work("classifier", _times(WITH_GRADIENT * classifier.epochs * (images + found), network), _weights(network))
+    seen = recipe.images_seen(images)
+    return WITH_GRADIENT * (seen + recipe.objective.extra_gradients(seen, recipe.validations(images)))
 
 
 def _import_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -196,7 +201,7 @@ def _weights(network: Size | None) -> int | None:
 def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     diffusion = Diffusion.model_validate(spec["diffusion"])
     network = unet_size(diffusion, sizes.side)
-    passes = WITH_GRADIENT * diffusion.steps * diffusion.batch_size
+    passes = _passes(diffusion, sizes)
     return Work(
         "diffusion", passes * network.multiply_adds, FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
     )
@@ -218,9 +223,9 @@ def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"]) if spec["purifier"] else None
     if purifier and hasattr(purifier, "diffusion"):
         network, calls = _denoiser(purifier, sizes)
-        followed = attack.surrogate_steps or calls
+        followed = attack.threat.steps or calls
         replayed = 1 if followed > 1 else 0  # a sampler's steps are checkpointed
-        each = 1 if attack.threat == "bpda" else WITH_GRADIENT + replayed  # bpda only goes forward through the purifier
+        each = WITH_GRADIENT + replayed if attack.threat.backward else 1
         through = gradients * each * followed + forwards * calls
         purified = count * through * network.multiply_adds
         return Work("diffusion", purified + passes * (bare.multiply_adds if bare else 0), disk)

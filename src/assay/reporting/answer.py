@@ -12,7 +12,7 @@ from assay.reporting.charts.drawing import ramp
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.rows import Row, rows
 from assay.reporting.choice import Choice, attacks_of, only, strongest, weakest
-from assay.reporting.ladder import ladder, noise_alone, threat_of
+from assay.reporting.ladder import attack_of, ladder, noise_alone
 from assay.reporting.marks import value_of
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked, Judge, Judged, Sentence, said
@@ -87,12 +87,12 @@ def _lead(choice: Choice, study: Study) -> Sentence:
     sentence = said(
         Markup("{} attack at eps {}, {} keeps {} of {}’s clean accuracy of {} {} ({})").format(
             bound, eps_label(choice.eps), _strong(defence_label(shown.defence, shown.sigma)), _share(shown, clean),
-            choice.classifier, percent(clean.accuracy), threat_of(study, shown.attack).clause, which,
+            choice.classifier, percent(clean.accuracy), attack_of(study, shown.attack).threat.clause, which,
         ),
         clean, shown,
     )  # fmt: skip
     if transfer is not None and shown is not transfer:
-        clause = threat_of(study, transfer.attack).clause
+        clause = attack_of(study, transfer.attack).threat.clause
         sentence += said(Markup(", and {} {}").format(_share(transfer, clean), clause), transfer)
     if choice.bare is None:
         return sentence + said(".")
@@ -113,7 +113,7 @@ def _noise_known(choice: Choice, study: Study) -> Sentence | None:
     text = Markup("{:.0f} points of that accuracy are due to the attacker not knowing the noise: {} is left {} ({}).")
     if difference <= 0:
         text = Markup("Knowing the noise does not help the attacker ({:+.0f} points): {} is left {} ({}).")
-    clause = threat_of(study, known.attack).clause
+    clause = attack_of(study, known.attack).threat.clause
     return said(text.format(difference, _value(known), clause, known.attack), known, through)
 
 
@@ -241,7 +241,7 @@ def _every_defence(
 def _ranked(rows_: pd.DataFrame, choice: Choice, attacked: pd.DataFrame) -> list[tuple[str, float]]:
     """All defences: none, the chosen one, those attacked through, then by what the strongest attack leaves."""
     score = {(row.defence, row.sigma): row.accuracy for row in strongest(attacked).itertuples()}
-    through = attacked.loc[attacked["rank"] >= 1, ["defence", "sigma"]].itertuples(index=False, name=None)
+    through = attacked.loc[~attacked["shared"], ["defence", "sigma"]].itertuples(index=False, name=None)
     first = [("none", 0.0), choice.chosen and (choice.chosen.defence, choice.chosen.sigma), *through]
     every = list(rows_[["defence", "sigma"]].drop_duplicates().itertuples(index=False, name=None))
     if len(every) <= MAX_ROWS:

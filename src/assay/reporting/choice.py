@@ -90,23 +90,23 @@ def _choice(classifier: str, rows: pd.DataFrame, study: Study) -> Choice:
     norm = told["norm"].iloc[0]
     eps = float(pick(told, norm=norm)["eps"].max())
     here = pick(attacked, norm=norm, eps=eps)
-    bare = weakest(pick(here, defence="none", rank=0))
+    bare = weakest(pick(here, defence="none", shared=True))
     names = list(here["attack"].unique())
     if candidates.empty:
         return Choice(classifier, names, norm, eps, clean, bare)
     ranked = strongest(pick(candidates, norm=norm, eps=eps))
     chosen = only(ranked.loc[[ranked["accuracy"].idxmax()]])
     own = pick(here, defence=chosen.defence, sigma=chosen.sigma)
-    through = own[own["rank"] >= 1]
-    by_rank = strongest(own.assign(rank=own["rank"].fillna(99)), "rank", "threat").sort_values("rank", kind="stable")
+    through = own[~own["shared"]]
+    by_threat = strongest(own, "place").sort_values("place", kind="stable")
     return Choice(
         classifier, names, norm, eps, clean, bare, chosen,
         among=len(ranked),
         price=only(pick(rows, attack="none", defence=chosen.defence, sigma=chosen.sigma)),
-        transfer=weakest(pick(own, rank=0)),
+        transfer=weakest(pick(own, shared=True)),
         through=weakest(through[through["fresh"]]),
         known=weakest(through[~through["fresh"]]),
-        strongest=tuple(by_rank.itertuples()),
+        strongest=tuple(by_threat.itertuples()),
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _candidates(attacked: pd.DataFrame, study: Study) -> pd.DataFrame:
     defended = attacked[attacked["defence"] != "none"]
     repaired = defended[~defended["defence"].isin(noise_alone(study))]
     defended = defended if repaired.empty else repaired
-    through = defended[defended["rank"] >= 1]
+    through = defended[~defended["shared"]]
     found = next((rows for rows in (through[through["fresh"]], through) if not rows.empty), defended)
     selected = found[found["scores"].str.endswith("/sigma-selected")]
     return found if selected.empty else selected

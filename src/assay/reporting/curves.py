@@ -59,7 +59,7 @@ class _Drawer:
     def against(self, x: str, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
         """Accuracy against eps with a line for each sigma, or against sigma with a line for each eps."""
         other, title = "sigma" if x == "eps" else "eps", f"{title}: accuracy against {x}"
-        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", rank=0)])
+        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", shared=True)])
         shown = attacked[attacked["defence"] != "none"]
         if x == "sigma":
             shown = shown[shown.groupby("defence", sort=False)["sigma"].transform("nunique") > 1]

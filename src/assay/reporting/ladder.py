@@ -1,45 +1,24 @@
-"""What the study's config says of each row of its summary: how much the attacker knew, and whether it is a control."""
+"""What the study's config says of each row of its summary: its threat, and whether it is a control."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pandas as pd
 
+from assay.study.attacks import Attack
 from assay.study.model import Study
+from assay.study.threats import Threat
 
-# Adapter until the threats' models say this themselves.
-_THREATS = {
-    "transfer": (0, False, "when the attacker does not know the defence", "The attack is made against the bare classifier, then shown to the defended one."),
-    "blackbox": (1, True, "when the attacker can only query the defence", "The attacker sees the defended classifier's answers and no gradient."),
-    "bpda": (1, True, "when the attacker treats the purifier as the identity in the backward pass", "The forward pass goes through the purifier, the backward pass around it."),
-    "surrogate": (1, True, "when the attacker attacks through a cheaper purifier", "The attack follows the gradient of a purifier with fewer steps."),
-    "adaptive": (2, True, "when the attacker attacks through the defence", "The attack follows the exact gradient through purifier and classifier, averaged over fresh draws."),
-    "locked": (3, False, "when the attacker attacks through the defence and knows its noise", "The defence's noise is fixed and known to the attacker."),
-}  # fmt: skip
 OTHER = "@"  # in the name of an attack that was made on another classifier
 
 
-@dataclass(frozen=True)
-class Threat:
-    name: str
-    rank: int | None
-    fresh: bool
-    clause: str
-    meaning: str
-
-
-def threat_of(study: Study, attack: str) -> Threat:
-    """The threat of an attack of the summary."""
-    name = study.attacks[attack.split(OTHER)[0]].threat
-    rank, fresh, clause, meaning = _THREATS[name]
-    return Threat(name, rank, fresh, clause, meaning)
+def attack_of(study: Study, name: str) -> Attack:
+    """The attack of a name in the summary."""
+    return study.attacks[name.split(OTHER)[0]]
 
 
 def ladder(study: Study) -> list[Threat]:
-    """The study's threats, each once, those first whose attacker knows least; last those that are no rung."""
-    found = {threat.name: threat for threat in (threat_of(study, attack) for attack in study.attacks)}
+    """The study's threats, each once, those first whose attacker knows least; last those that are not ranked."""
+    found = {attack.threat.name: attack.threat for attack in study.attacks.values()}
     return sorted(found.values(), key=lambda threat: (threat.rank is None, threat.rank or 0))
 
 
@@ -51,23 +30,18 @@ def style_of(study: Study) -> dict[str, int]:
 def with_knowledge(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The summary with what the config knows of each row.
 
-    `rank`: how much its attacker knows of the defence, not a number for clean images; `fresh`: whether the noise is
-    fresh at each query; `control`: whether the attack is blind to its victim; `family`: the attacks that share method
-    and norm.
+    `rank` (not a number where there is none), `shared` and `fresh` are the threat's; `place` is the threat's in the
+    ladder; `control` is whether the attack is blind to its victim; `family` is its method.
     """
-    attacked = {name: name for name in summary["attack"].unique() if name != "none"}
-    threats = {name: threat_of(study, name) for name in attacked}
-    methods = {name: study.attacks[name.split(OTHER)[0]].method for name in attacked}
-
-    def of(column: pd.Series, found: dict[str, Any], otherwise: Any) -> list[Any]:
-        return [found.get(name, otherwise) for name in column]
-
-    attack = summary["attack"]
+    attacks = [None if name == "none" else attack_of(study, name) for name in summary["attack"]]
+    places = style_of(study)
     return summary.assign(
-        rank=pd.to_numeric(pd.Series(of(attack, {n: t.rank for n, t in threats.items()}, None), summary.index)),
-        fresh=of(attack, {name: threat.fresh for name, threat in threats.items()}, False),
-        control=of(attack, {name: method == "random_sign" for name, method in methods.items()}, False),
-        family=of(attack, methods, "none"),
+        rank=pd.to_numeric(pd.Series([attack and attack.threat.rank for attack in attacks], summary.index)),
+        place=[places[attack.threat.name] if attack else -1 for attack in attacks],
+        shared=[bool(attack and attack.threat.shared) for attack in attacks],
+        fresh=[bool(attack and attack.threat.fresh) for attack in attacks],
+        control=[bool(attack and attack.control) for attack in attacks],
+        family=[attack.method if attack else "none" for attack in attacks],
     )
 
 

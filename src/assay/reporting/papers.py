@@ -170,7 +170,7 @@ def beside(
 
 
 def _is_trained_adversarially(classifier: Any) -> bool:
-    return getattr(classifier, "adversarial", None) is not None
+    return getattr(getattr(classifier, "objective", None), "method", None) == "adversarial"
 
 
 def _why_not(setting: Setting, study: Study, choice: Choice) -> list[str]:
@@ -197,7 +197,7 @@ def _cells(summary: pd.DataFrame, choice: Choice, study: Study, trained: list[st
     """Each role's cell on clean images, `attacked` by transfer and attacked `through` the defence, at one eps; the
     transfer attack is the one that leaves least undefended."""
     attacked = attacks_of(pick(summary, classifier=choice.classifier, norm=choice.norm))
-    bare = weakest(pick(attacked[np.isclose(attacked["eps"], eps)], defence="none", rank=0))
+    bare = weakest(pick(attacked[np.isclose(attacked["eps"], eps)], defence="none", shared=True))
     noise, chosen = sorted(noise_alone(study)), choice.chosen
     roles = {
         "undefended": (choice.classifier, "none", 0.0),
@@ -211,7 +211,7 @@ def _cells(summary: pd.DataFrame, choice: Choice, study: Study, trained: list[st
         here = found[np.isclose(found["eps"], eps) & (found["norm"] == choice.norm)]
         cells[role, "clean"] = only(pick(found, attack="none"))
         cells[role, "attacked"] = bare and only(pick(here, attack=bare.attack))
-        cells[role, "through"] = weakest(here[(here["rank"] >= 1) & here["fresh"]])
+        cells[role, "through"] = weakest(here[~here["shared"] & here["fresh"]])
     return cells
 
 

@@ -55,7 +55,7 @@ def picture_panels(
     found, ids = [], None
     for row in (choice.transfer, choice.through or choice.known):
         if row is not None:
-            victim = Defence() if row.rank == 0 else defence
+            victim = Defence() if row.shared else defence
             attacked = Attacked(choice.classifier, row.attack, float(row.eps), victim)
             ids = ids or _telling(results / "scores", attacked, defence)
             panel = _panel(results, attacked, defence, row, ids, study, checked) if ids else None
