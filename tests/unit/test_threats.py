@@ -21,6 +21,7 @@ from assay.batches import Part
 from assay.defended import Defended
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
+from assay.evaluation.scores import read_scores
 from assay.files import AssayError, artifact, read_manifest, remove
 from assay.inputs import Inputs
 from assay.logits import margin
@@ -240,10 +241,9 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     purify_stack(purify, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "purified", 1)
     classify = ClassifySpec(batch_size=BATCH)
     classify_stack(classify, "code", inputs_of(made, tmp_path / "purified"), tmp_path / "scores", 1)
-    scores = read_table(tmp_path / "scores/scores.csv", ("id", "label", "draw"))
-    assert scores["draw"].tolist() == [0] * IMAGES
-    logits = torch.tensor(scores[["logit_0", "logit_1"]].values.tolist())
-    judged = margin(logits, torch.tensor(scores["label"].tolist())).numpy()
+    scores = read_scores(tmp_path / "scores")
+    assert scores.logits.shape == (IMAGES, 1, 2)
+    judged = margin(torch.tensor(scores.logits[:, 0]), torch.tensor(scores.labels)).numpy()
     assert judged == pytest.approx(table["margin"].to_numpy(), abs=2e-4)  # purified images are stored in 16 bits
     other = purify.model_copy(update={"seed": SEED + 1})
     purify_stack(other, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "other", 1)

@@ -99,7 +99,7 @@ def attack_stack(
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
-        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts |= {"classes": stack.classes, "norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         if "hit" in table:
             draft.facts["hit"] = int(table["hit"].sum())
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
