@@ -114,8 +114,8 @@ class JobNeeds:
         attack = self.study.attacks[attacked.attack]
         gradients, forwards = attack.passes
         true = self._purify(attacked.victim.purifier)
-        followed = self._purify(attacked.victim.purifier, attack.surrogate_steps)
-        followed *= 1 if attack.threat == "bpda" else CHECKPOINTED  # bpda only goes forward through the purifier
+        followed = self._purify(attacked.victim.purifier, attack.threat.steps)
+        followed *= CHECKPOINTED if attack.threat.backward else 1
         through = gradients * followed + forwards * true
         work = through + (GRADIENT * gradients + forwards) * self._classify(attacked.classifier)
         return self._stack(role, 1, work / self._parts(role), attempt)

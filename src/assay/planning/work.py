@@ -11,12 +11,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from assay.attacks.ball import storage_bits
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError, canonical_json, read_json
 from assay.planning.resources import JUDGED_IMAGES
 from assay.planning.unet_size import Size, unet_size
-from assay.study.attacks import AnyAttack, Attack
+from assay.study.attacks import AnyAttack, Attack, storage_bits
 from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier, Classifier, Network, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
@@ -218,9 +217,9 @@ def _attack(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     purifier = TypeAdapter(AnyPurifier).validate_python(spec["purifier"]) if spec["purifier"] else None
     if purifier and hasattr(purifier, "diffusion"):
         network, calls = _denoiser(purifier, sizes)
-        followed = attack.surrogate_steps or calls
+        followed = attack.threat.steps or calls
         replayed = 1 if followed > 1 else 0  # a sampler's steps are checkpointed
-        each = 1 if attack.threat == "bpda" else WITH_GRADIENT + replayed  # bpda only goes forward through the purifier
+        each = WITH_GRADIENT + replayed if attack.threat.backward else 1
         through = gradients * each * followed + forwards * calls
         purified = count * through * network.multiply_adds
         return Work("diffusion", purified + passes * (bare.multiply_adds if bare else 0), disk)

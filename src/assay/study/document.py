@@ -7,7 +7,18 @@ import typing
 
 from pydantic_core import PydanticUndefined
 
-from assay.study import attacks, checks, classifiers, diffusions, evaluation, images, model, purifiers, selection
+from assay.study import (
+    attacks,
+    checks,
+    classifiers,
+    diffusions,
+    evaluation,
+    images,
+    model,
+    purifiers,
+    selection,
+    threats,
+)
 from assay.study.fields import TAGS, Model
 
 BEGIN = "<!-- keys: written by `make docs` from the models in src/assay/study; do not edit -->"
@@ -21,6 +32,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
+    ("`attacks.NAME.threat`", [*threats.KNOWN.values(), threats.PythonThreat]),
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
@@ -65,6 +77,8 @@ def _default(field: typing.Any) -> str:
         return "required"
     if field.default is None:
         return "absent"
+    if isinstance(field.default, threats.Threat):
+        return f"`{field.default.name}`"
     if isinstance(field.default, Model):
         return "its defaults"
     if isinstance(field.default, list) and field.default and isinstance(field.default[0], Model):
