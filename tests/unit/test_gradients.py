@@ -9,6 +9,7 @@ from torch import Tensor
 from assay.diffusion import samplers
 from assay.diffusion.denoiser import Denoiser
 from assay.diffusion.schedule import Schedule
+from assay.inputs import Inputs
 from assay.networks.unet import build_network
 from assay.noise import step_noise
 from assay.purifiers import noise as forward_noise
@@ -30,7 +31,7 @@ def denoiser() -> Denoiser:
 
 def purifier(name: str, denoiser: Denoiser) -> Purify:
     if name == "noise":
-        return forward_noise.build(NoisePurifier(method="noise", sigmas=[SIGMA]), None, torch.device("cpu"))
+        return forward_noise.build(NoisePurifier(method="noise", sigmas=[SIGMA]), Inputs({}))
     sampler, _, steps = name.replace("oneshot", "ddim-1").partition("-")
     return sampled(denoiser, getattr(samplers, sampler), denoiser.schedule.ladder(SIGMA, int(steps)))
 

@@ -13,8 +13,6 @@ from torch import nn
 from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
-from assay.diffusion.schedule import Schedule
-from assay.diffusion.validation import noise_loss
 from assay.files import AssayError, read_manifest, sha256
 from assay.inputs import Inputs
 from assay.networks import importing
@@ -397,14 +395,76 @@ def test_an_imported_diffusions_loss_is_the_networks(validation: Path, tmp_path:
     network = write_pipeline(tmp_path / "published")
     imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
     facts = read_manifest(tmp_path / "out", "diffusion")["facts"]
-    schedule = Schedule("linear", 1000, (0.0, 1.0))
+    scheduler = import_library("diffusers.schedulers.scheduling_ddpm").DDPMScheduler(**kept(OLD_SCHEDULER))
     torch.manual_seed(1)
     images = torch.rand(32, 3, SIDE, SIDE)
-    times = torch.linspace(0, 999, 32).long()
+    times, noise = torch.linspace(0, 999, 32).long(), torch.randn_like(images)
     with torch.inference_mode():
-        loss = noise_loss(network, schedule, images, times, torch.randn_like(images)).item()
+        estimate = network(scheduler.add_noise(images, noise, times), times).sample
+        loss = (estimate - noise).square().mean().item()
     assert facts["validation_loss"] == pytest.approx(loss, rel=0.2)
     assert (facts["schedule"], facts["time_steps"], facts["data_range"]) == ("linear", 1000, [0.0, 1.0])
+
+
+def kept(config: dict) -> dict:
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
+@pytest.mark.parametrize(("told", "prediction"), [("v_prediction", "v"), ("sample", "x0"), ("epsilon", "epsilon")])
+def test_what_the_network_predicts_and_whether_estimates_are_clipped_are_its_schedulers(
+    told: str, prediction: str, validation: Path, tmp_path: Path
+) -> None:
+    scheduler = OLD_SCHEDULER | {"prediction_type": told, "clip_sample": False}
+    network = write_pipeline(tmp_path / "published", scheduler)
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published", prediction=prediction)
+    facts = read_manifest(tmp_path / "out", "diffusion")["facts"]
+    assert (facts["prediction"], facts["clip"], facts["size"]) == (prediction, False, [SIDE, SIDE])
+    theirs = import_library("diffusers.schedulers.scheduling_ddpm").DDPMScheduler(**kept(scheduler))
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    x, time = torch.rand(2, 3, SIDE, SIDE), 60
+    with torch.inference_mode():
+        data = x * theirs.alphas_cumprod[time] ** 0.5  # in [0,1], the range that the config says
+        clean = theirs.step(network(data, time).sample, time, data).pred_original_sample
+        assert torch.allclose(denoiser(x, float(denoiser.schedule.sigmas[time])), clean, atol=1e-4)
+
+
+def test_a_learned_variance_is_read_and_left_aside(validation: Path, tmp_path: Path) -> None:
+    network = write_pipeline(tmp_path / "published")
+    weights = tmp_path / "published/unet/diffusion_pytorch_model.bin"
+    state = torch.load(weights, weights_only=True)
+    for name in ("conv_out.weight", "conv_out.bias"):
+        state[name] = torch.cat([state[name], torch.randn_like(state[name])])
+    torch.save(state, weights)
+    (tmp_path / "published/unet/config.json").write_text(json.dumps(OLD_UNET | {"out_channels": 6}))
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    x, sigma = torch.rand(2, 3, SIDE, SIDE), float(denoiser.schedule.sigmas[40])
+    with torch.inference_mode():
+        estimate = network(x * denoiser.schedule.abar[40] ** 0.5, 40).sample
+        assert torch.allclose(denoiser(x, sigma), (x - sigma * estimate).clamp(0, 1), atol=1e-5)
+
+
+def test_a_network_of_another_size_works_at_its_own(
+    validation: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_pipeline(tmp_path / "published", unet=OLD_UNET | {"sample_size": 24})
+    imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
+    said = capsys.readouterr().err
+    assert "made for images of 24 by 24 pixels; these have 16 by 16 and are resized for it and back" in said
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    assert denoiser.enter(torch.rand(2, 3, SIDE, SIDE)).shape == (2, 3, 24, 24)
+    assert 1 < denoiser.stretch((SIDE, SIDE)) < 2
+
+
+def test_a_unet_without_a_size_that_cannot_halve_the_images_is_refused(validation: Path, tmp_path: Path) -> None:
+    deep = {"block_out_channels": [8] * 6, "down_block_types": ["DownBlock2D"] * 6, "up_block_types": ["UpBlock2D"] * 6}
+    unet = {key: value for key, value in OLD_UNET.items() if key != "sample_size"} | deep
+    write_pipeline(tmp_path / "published", unet=unet)
+    torch.manual_seed(0)
+    network = import_library("diffusers.models.unets.unet_2d").UNet2DModel.from_config(unet)
+    torch.save(network.state_dict(), tmp_path / "published/unet/diffusion_pytorch_model.bin")
+    with pytest.raises(AssayError, match="sides are multiples of 32, found 16 by 16 pixels; name another diffusion"):
+        imported_diffusion(validation, tmp_path / "out", tmp_path / "published")
 
 
 def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: Path, tmp_path: Path) -> None:
@@ -424,7 +484,13 @@ def test_a_unets_folder_alone_is_read_and_a_trained_one_comes_back(validation: P
         ({"beta_schedule": "scaled_linear"}, {}, r"scheduler_config.json: its noise schedule is neither"),
         ({"beta_end": 0.012}, {}, r"its noise schedule is neither DDPM's linear one"),
         ({"trained_betas": [0.1]}, {}, r"its noise schedule is neither"),
-        ({"prediction_type": "v_prediction"}, {}, r"the network predicts v_prediction; only epsilon is read"),
+        ({"prediction_type": "flow"}, {}, r"the network predicts flow; only epsilon, v_prediction, sample are read"),
+        (
+            {"prediction_type": "v_prediction"},
+            {},
+            r"its prediction is v, the config's epsilon; write prediction: v$",
+        ),
+        ({}, {"prediction": "x0"}, r"its prediction is epsilon, the config's x0; write prediction: epsilon$"),
         (
             {"beta_schedule": "squaredcos_cap_v2"},
             {},
@@ -452,7 +518,8 @@ def test_a_cosine_schedule_is_read(validation: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unet", "message"),
     [
-        ({"out_channels": 6}, "takes 3 and gives 6 channels"),
+        ({"out_channels": 4}, "takes 3 and gives 4 channels; only networks that take 3 and give 3 or 6 are read"),
+        ({"in_channels": 4}, "takes 4 and gives 3 channels"),
         ({"num_class_embeds": 10}, "is conditioned on classes"),
         ({"_class_name": "UNet2DConditionModel"}, "is of a UNet2DConditionModel"),
         ({"block_out_channels": [8]}, "no U-Net can be built from it"),

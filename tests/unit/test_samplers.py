@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from assay.files import AssayError
 from assay.networks.libraries import import_library
 from assay.noise import StepNoise, step_noise
 from assay.purifiers.purifier import sampled
+
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}  # as diffusers names them
 
 
 class Output:
@@ -43,10 +46,12 @@ def double_noise() -> StepNoise:
     return lambda step: noise(step).double()
 
 
-def diffusers_scheduler(kind: str, name: str):
+def diffusers_scheduler(kind: str, name: str, prediction: str = "epsilon"):
     module = import_library(f"diffusers.schedulers.scheduling_{name.lower()}")
     betas = {"linear": "linear", "cosine": "squaredcos_cap_v2"}[kind]
-    scheduler = getattr(module, f"{name}Scheduler")(num_train_timesteps=1000, beta_schedule=betas)
+    scheduler = getattr(module, f"{name}Scheduler")(
+        num_train_timesteps=1000, beta_schedule=betas, prediction_type=PREDICTIONS[prediction]
+    )
     assert Schedule(kind, 1000).abar == pytest.approx(scheduler.alphas_cumprod.double().numpy(), rel=2e-4, abs=1e-9)
     # Their tables are float32, in which 1 - abar of the first steps has three digits; compared are formulas.
     scheduler.alphas_cumprod = torch.from_numpy(Schedule(kind, 1000).abar)
@@ -56,6 +61,23 @@ def diffusers_scheduler(kind: str, name: str):
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 def test_schedule_equals_diffusers(kind: str) -> None:
     assert diffusers_scheduler(kind, "DDPM").alphas_cumprod[0] == Schedule(kind, 1000).abar[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "time_steps", "expected"), [("linear", 1000, [145, 259, 396]), ("cosine", 4000, [1158, 1984, 2809])]
+)
+def test_the_first_step_that_reaches_a_sigma_is_carlini_et_als(kind: str, time_steps: int, expected: list) -> None:
+    schedule = Schedule(kind, time_steps)
+    assert [schedule.last_step(sigma) for sigma in (0.25, 0.5, 1.0)] == expected
+    assert len(schedule.ladder(schedule.highest, None)) == time_steps + 1
+
+
+def test_many_sigmas_have_the_time_of_each() -> None:
+    schedule = Schedule("linear", 1000)
+    sigmas = [0.05, 0.3, schedule.highest]
+    assert schedule.time_of(np.array(sigmas)).tolist() == [schedule.time_of(sigma) for sigma in sigmas]
+    with pytest.raises(AssayError, match="sigma 0 lies outside"):
+        schedule.time_of(np.array([0.1, 0.0]))
 
 
 def test_sigmas_are_in_pixel_units() -> None:
@@ -87,16 +109,17 @@ def test_ladder_descends_from_sigma_to_zero_through_the_schedule() -> None:
     assert schedule.ladder(0.0, 5) == [0.0]
 
 
+@pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 @pytest.mark.parametrize("start", [15, 60])
-def test_ddpm_equals_diffusers_step_by_step(kind: str, start: int) -> None:
+def test_ddpm_equals_diffusers_step_by_step(kind: str, start: int, prediction: str) -> None:
     schedule, network = Schedule(kind, 1000), SmallNetwork(torch.float64)
-    theirs = diffusers_scheduler(kind, "DDPM")
+    theirs = diffusers_scheduler(kind, "DDPM", prediction)
     sigma = float(schedule.sigmas[start])
     noise = double_noise()
     x = images(dtype=torch.float64) + sigma * noise(0)
     theirs_x = (2 * x - 1) * float(schedule.abar[start]) ** 0.5
-    denoiser = Denoiser(network, schedule)
+    denoiser = Denoiser(network, schedule, prediction)
     with torch.no_grad():
         for k, time in enumerate(range(start, -1, -1), start=1):
             variance = float(theirs._get_variance(torch.tensor(time))) if time else 0.0
@@ -110,16 +133,17 @@ def test_ddpm_equals_diffusers_step_by_step(kind: str, start: int) -> None:
             assert (2 * x - 1 - theirs_x / scale).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
-def test_ddim_equals_diffusers_step_by_step(kind: str) -> None:
+def test_ddim_equals_diffusers_step_by_step(kind: str, prediction: str) -> None:
     schedule, network = Schedule(kind, 1000), SmallNetwork(torch.float64)
-    theirs = diffusers_scheduler(kind, "DDIM")
+    theirs = diffusers_scheduler(kind, "DDIM", prediction)
     theirs.set_timesteps(1000)
     theirs.final_alpha_cumprod = torch.tensor(1.0)
     start = 30
     x = images(dtype=torch.float64) + float(schedule.sigmas[start]) * double_noise()(0)
     theirs_x = (2 * x - 1) * float(schedule.abar[start]) ** 0.5
-    denoiser = Denoiser(network, schedule)
+    denoiser = Denoiser(network, schedule, prediction)
     with torch.no_grad():
         for time in range(start, -1, -1):
             estimate = network(theirs_x, torch.full((2,), float(time))).sample
@@ -173,7 +197,7 @@ def test_gradient_with_checkpointing_equals_plain_autograd(
 
     def gradient() -> torch.Tensor:
         leaf = x.clone().requires_grad_()
-        purified = sampled(denoiser, sampler, schedule.ladder(0.15, steps))(leaf, lambda k: noise(k).double())
+        purified = sampled(denoiser, sampler, schedule.ladder(0.15, steps))(leaf, noise)
         return torch.autograd.grad((purified**2).sum(), leaf)[0]
 
     checkpointed = gradient()

@@ -18,11 +18,11 @@ from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.victim import Victim, build_victim
 from assay.batches import Part
 from assay.defended import Defended
-from assay.diffusion.schedule import Schedule
+from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
 from assay.files import AssayError, artifact, read_manifest
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
-from assay.networks.unet import build_network, write_diffusion
+from assay.networks.unet import build_network
 from assay.noise import image_key
 from assay.planning.cells import cells
 from assay.planning.resources import JobNeeds
@@ -64,8 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = build_classifier(CLASSIFIER, 2).eval()
         write_classifier(draft, model, CLASSIFIER, 2)
     with artifact(folder / "diffusion", "diffusion", {"diffusion": DIFFUSION.model_dump()}, "", {}, {}) as draft:
-        schedule = Schedule(DIFFUSION.schedule, DIFFUSION.time_steps, DIFFUSION.data_range)
-        write_diffusion(draft, build_network(DIFFUSION, SIDE), schedule)
+        write_diffusion(draft, denoiser_of(build_network(DIFFUSION, SIDE), DIFFUSION))
     images = np.random.default_rng(0).integers(60, 196, (IMAGES, SIDE, SIDE, 3), np.uint8)
     with torch.no_grad():
         labels = model(torch.from_numpy(images.transpose(0, 3, 1, 2) / 255).float()).argmax(1).numpy()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay import device as devices
-from assay.diffusion.denoiser import Denoiser
-from assay.diffusion.schedule import Schedule
+from assay.diffusion.denoiser import Denoiser, denoiser_of, write_diffusion
 from assay.diffusion.validation import denoising_error, validate, write_sheet
 from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.published import Source, note
 from assay.networks.published_unet import read_published
-from assay.networks.unet import LIBRARIES, check_size, write_diffusion
+from assay.networks.unet import LIBRARIES
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.stacks import Stack
@@ -29,19 +28,17 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, inputs: Inputs, ou
     held_out = inputs.images("validation")
     source = Source(spec.diffusion.published, spec.diffusion.revision)
     published = read_published(spec.diffusion, source)
-    network, schedule = published.network.to(device), published.schedule
-    check_size(held_out.images.shape[1], len(network.config.block_out_channels))
     seed = derive_seed(spec.seed, "diffusion", 0)
-    denoiser = Denoiser(network, schedule).eval()
+    denoiser = denoiser_of(published.network.to(device), spec.diffusion, published.clip).eval()
     warnings = _warnings(spec.diffusion, denoiser, held_out, seed)
     for warning in warnings:
         note(f"{source.published}: {warning}")
     made_by = provenance(LIBRARIES, devices.name(device))
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
-        write_diffusion(draft, network, schedule)
+        write_diffusion(draft, denoiser)
         draft.facts |= {
             "published_sha256": published.sha256,
-            "validation_loss": validate(network, schedule, held_out, schedule.time_steps - 1, seed, device),
+            "validation_loss": validate(denoiser, held_out, denoiser.schedule.highest, seed),
             "warnings": warnings,
         }
         write_sheet(draft.path("samples.png"), denoiser, held_out, SHEET_SIGMA, seed)
@@ -51,16 +48,19 @@ def _warnings(diffusion: PublishedDiffusion, denoiser: Denoiser, held_out: Stack
     """What makes one doubt that the config describes this diffusion, a line each."""
     found = []
     other_range = OTHER_RANGE[diffusion.data_range]
-    other = Denoiser(denoiser.network, Schedule(diffusion.schedule, diffusion.time_steps, other_range)).eval()
+    other = denoiser_of(denoiser.network, diffusion.model_copy(update={"data_range": other_range}), denoiser.clip)
     errors = [denoising_error(candidate, held_out, JUDGED_SIGMA, seed) for candidate in (denoiser, other)]
     if errors[1] < errors[0]:
         found.append(
             f"at sigma {JUDGED_SIGMA:g} it leaves an error of {errors[0]:.3g}, but of {errors[1]:.3g} if data_range is "
             f"{list(other_range)}; check data_range"
         )
-    config, side = denoiser.network.config, held_out.images.shape[1]
-    if config.sample_size not in (None, side):
-        found.append(f"made for images of {config.sample_size} pixels, these have {side}")
+    config, sides = denoiser.network.config, held_out.images.shape[1:3]
+    if denoiser.size not in (None, sides):
+        found.append(
+            f"made for images of {denoiser.size[0]} by {denoiser.size[1]} pixels; these have {sides[0]} by {sides[1]} "
+            "and are resized for it and back"
+        )
     attention = [level for level, name in enumerate(config.down_block_types) if name.startswith("Attn")]
     planned = (diffusion.channels, diffusion.layers_per_block, diffusion.attention_levels, diffusion.middle_attention)
     if planned != (list(config.block_out_channels), config.layers_per_block, attention, config.add_attention):

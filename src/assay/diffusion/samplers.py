@@ -1,8 +1,8 @@
 """Samplers: short functions of a denoiser, all with one calling shape `sample(denoise, x, sigmas, noise)`.
 
-`x` (n, 3, h, w) has noise of level sigmas[0]; `sigmas` descend to 0; `noise(k)` is the new noise of the k-th step.
-Each step is checkpointed when gradients are on: memory does not grow with the number of steps, and the noise, a pure
-function, replays exactly.
+`x` (n, 3, h, w), of the size that the denoiser's network works on, has noise of level sigmas[0]; `sigmas` descend to 0;
+`noise(k)` is the new noise of the k-th step. Each of several steps is checkpointed when gradients are on: memory does
+not grow with their number, and the noise, a pure function, replays exactly.
 """
 
 from __future__ import annotations

@@ -25,11 +25,19 @@ class Schedule:
         self.width = data_range[1] - data_range[0]
         self.sigmas = noise_levels(self.abar, data_range)
 
-    def time_of(self, sigma: float) -> float:
-        """The time step of a sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
-        if not 0 < sigma <= self.sigmas[-1] * (1 + 1e-9):
-            raise AssayError(f"sigma {sigma:g} lies outside the diffusion's schedule (0, {self.sigmas[-1]:.4g}]")
-        return float(np.interp(math.log(sigma), np.log(self.sigmas), np.arange(len(self.sigmas))))
+    @property
+    def highest(self) -> float:
+        """The sigma of the last time step."""
+        return float(self.sigmas[-1])
+
+    def time_of(self, sigma: float | np.ndarray) -> float | np.ndarray:
+        """The time step of each sigma: linear between the schedule's own steps in log sigma; 0 below the first."""
+        sigmas = np.atleast_1d(sigma)
+        inside = (sigmas > 0) & (sigmas <= self.highest * (1 + 1e-6))  # a float32 may round up
+        if not inside.all():
+            found = sigmas[~inside][0]
+            raise AssayError(f"sigma {found:g} lies outside the diffusion's schedule (0, {self.highest:.4g}]")
+        return np.interp(np.log(sigma), np.log(self.sigmas), np.arange(len(self.sigmas)))
 
     def last_step(self, sigma: float) -> int:
         """The first time step whose noise is at least sigma: training up to it covers sigma."""

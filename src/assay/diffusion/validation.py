@@ -6,43 +6,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from assay.diffusion.denoiser import Denoiser
-from assay.diffusion.schedule import Schedule
-from assay.noise import derive_seed, normal, step_noise
-from assay.stacks import Stack, to_pixels
+from assay.noise import derive_seed, step_noise
+from assay.stacks import Stack
 
 VALIDATION_IMAGES = 256
 VALIDATION_BATCH = 64
 SHEET_IMAGES = 8
 
 
-def noise_loss(network: nn.Module, schedule: Schedule, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise at x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) n."""
-    abar = torch.from_numpy(schedule.abar).to(images.device)[times].view(-1, 1, 1, 1)
-    noisy = abar.sqrt().float() * images + (1 - abar).sqrt().float() * noise
-    return F.mse_loss(network(noisy, times).sample.float(), noise)
-
-
 @torch.inference_mode()
-def validate(
-    network: nn.Module, schedule: Schedule, held_out: Stack, last: int, seed: int, device: torch.device
-) -> float:
-    """The loss on fixed images, times (even over the trained range) and noise."""
-    network.eval()
+def validate(denoiser: Denoiser, held_out: Stack, top: float, seed: int) -> float:
+    """The loss on fixed images, levels (even over the range up to sigma `top`) and noise."""
+    denoiser.eval()
     count = min(VALIDATION_IMAGES, len(held_out.table))
-    times = torch.linspace(0, last, count).round().long()
-    total = 0.0
+    places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    losses = []
     for start in range(0, count, VALIDATION_BATCH):
         rows = range(start, min(start + VALIDATION_BATCH, count))
-        images = data(held_out.images[rows.start : rows.stop], schedule).to(device)
-        noise = normal(derive_seed(seed, "validation"), list(rows), [0] * len(rows), 0, images.shape[1:], device)
-        total += noise_loss(network, schedule, images, times[rows.start : rows.stop].to(device), noise).item() * len(
-            rows
-        )
-    return total / count
+        clean = _entered(denoiser, held_out, rows)
+        noise = step_noise(derive_seed(seed, "validation"), rows, [0] * len(rows), clean)(0)
+        losses.append(denoiser.loss(clean, places[rows.start : rows.stop].to(clean.device), noise, top))
+    return torch.cat(losses).mean().item()
 
 
 @torch.inference_mode()
@@ -51,7 +38,7 @@ def denoising_error(denoiser: Denoiser, held_out: Stack, sigma: float, seed: int
 
     Unlike the loss, it compares denoisers of different data ranges: they have the same task.
     """
-    images = torch.from_numpy(held_out.pixels(0, VALIDATION_BATCH)).to(next(denoiser.parameters()).device)
+    images = _entered(denoiser, held_out, range(min(VALIDATION_BATCH, len(held_out.table))))
     noise = step_noise(derive_seed(seed, "error"), range(len(images)), [0] * len(images), images)
     return (denoiser(images + sigma * noise(0), sigma) - images).square().mean().sqrt().item()
 
@@ -61,18 +48,19 @@ def write_sheet(path: Path, denoiser: Denoiser, held_out: Stack, top: float, see
     """A picture of what the denoiser does: held-out images, and at three sigmas the noised and the denoised ones."""
     from PIL import Image
 
-    images = torch.from_numpy(held_out.pixels(0, SHEET_IMAGES)).to(next(denoiser.parameters()).device)
+    images = _entered(denoiser, held_out, range(min(SHEET_IMAGES, len(held_out.table))))
     noise = step_noise(derive_seed(seed, "sheet"), range(len(images)), [0] * len(images), images)
-    rows = [images]
+    rows = [images.clamp(0, 1)]
     for sigma in (top / 4, top / 2, top):
         noised = images + sigma * noise(0)
-        rows += [noised.clamp(0, 1), denoiser(noised, sigma)]
+        rows += [noised.clamp(0, 1), denoiser(noised, sigma).clamp(0, 1)]
     grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
     sheet = Image.fromarray((grid.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8))
     scale = max(1, 96 // images.shape[-1])
     sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST).save(path)
 
 
-def data(stored: np.ndarray, schedule: Schedule) -> Tensor:
-    """Stored integers (n, h, w, 3) as the network's data (n, 3, h, w) in its data range."""
-    return schedule.data_range[0] + schedule.width * torch.from_numpy(to_pixels(stored))
+def _entered(denoiser: Denoiser, held_out: Stack, rows: range) -> Tensor:
+    """Rows of a stack as images (n, 3, h, w) on the denoiser's device, of its network's size."""
+    images = torch.from_numpy(held_out.pixels(rows.start, rows.stop))
+    return denoiser.enter(images.to(next(denoiser.parameters()).device))

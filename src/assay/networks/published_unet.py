@@ -1,4 +1,4 @@
-"""Published diffusions in diffusers' layout, as old as its first versions: the U-Net and its noise schedule."""
+"""Published diffusions in diffusers' layout, as old as its first versions: the U-Net and what its scheduler says."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.diffusion.schedule import Schedule
 from assay.files import AssayError, read_json
 from assay.networks.published import Source, State, load_state, read_pinned
 from assay.networks.unet import unet_class
-from assay.study.diffusions import PublishedDiffusion, ScheduleKind
+from assay.study.diffusions import Prediction, PublishedDiffusion, ScheduleKind
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
@@ -21,6 +20,8 @@ CONFIG = "config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 SCHEDULER = "scheduler/scheduler_config.json"
 COLOURS = 3
+OUTPUTS = (COLOURS, 2 * COLOURS)  # twice as many where the variance is learned
+PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}  # by diffusers' names
 LINEAR_BETAS = {"beta_start": 1e-4, "beta_end": 0.02}  # DDPM's, and diffusers' defaults
 
 # Before diffusers 0.18, attention had other names for the same layers.
@@ -30,11 +31,11 @@ OLD_NAME = re.compile(r"\.(query|key|value|proj_attn)\.(weight|bias)$")
 
 @dataclass(frozen=True)
 class Published:
-    """A diffusion as it was published: the U-Net with its weights, their file's hash, and the noise schedule."""
+    """A diffusion as it was published: the U-Net with its weights, their file's hash, whether estimates are clipped."""
 
     network: UNet2DModel
     sha256: str
-    schedule: Schedule
+    clip: bool
 
 
 def read_published(published: PublishedDiffusion, source: Source) -> Published:
@@ -42,11 +43,13 @@ def read_published(published: PublishedDiffusion, source: Source) -> Published:
     within = "unet/" if source.find(f"unet/{CONFIG}") else ""
     place = source.require(within + CONFIG)
     network = _build(read_json(place), place)
-    if scheduler := source.find(SCHEDULER):
-        _check_scheduler(read_json(scheduler), scheduler, published)
+    scheduler: dict[str, Any] = {}
+    if place := source.find(SCHEDULER):
+        scheduler = read_json(place)
+        _check_scheduler(scheduler, place, published)
     state, found = read_pinned(source, published.sha256, *(within + name for name in WEIGHTS))
     load_state(network, with_new_names(state), source.published, f"the U-Net of its {CONFIG}")
-    return Published(network, found, Schedule(published.schedule, published.time_steps, published.data_range))
+    return Published(network, found, scheduler.get("clip_sample", True))
 
 
 def with_new_names(state: State) -> State:
@@ -59,12 +62,13 @@ def with_new_names(state: State) -> State:
 def _build(config: dict[str, Any], place: Path) -> UNet2DModel:
     """The U-Net of a config.json. Keys that old versions lack have defaults that mean what those versions did."""
     kind = config.get("_class_name", "UNet2DModel")
-    colours = config.get("in_channels", COLOURS), config.get("out_channels", COLOURS)
+    colours, outputs = config.get("in_channels", COLOURS), config.get("out_channels", COLOURS)
     if kind != "UNet2DModel":
         raise AssayError(f"{place}: is of a {kind}; only a UNet2DModel is read")
-    if colours != (COLOURS, COLOURS):
+    if colours != COLOURS or outputs not in OUTPUTS:
         raise AssayError(
-            f"{place}: takes {colours[0]} and gives {colours[1]} channels; only {COLOURS} and {COLOURS} are read"
+            f"{place}: takes {colours} and gives {outputs} channels; only networks that take {COLOURS} and give "
+            f"{' or '.join(map(str, OUTPUTS))} are read"
         )
     if config.get("class_embed_type") or config.get("num_class_embeds"):
         raise AssayError(f"{place}: is conditioned on classes; only unconditional networks are read")
@@ -76,16 +80,21 @@ def _build(config: dict[str, Any], place: Path) -> UNet2DModel:
 
 def _check_scheduler(config: dict[str, Any], place: Path, published: PublishedDiffusion) -> None:
     """Refuse a schedule, or a prediction, that is not what the config says, or nothing that we know."""
-    prediction = config.get("prediction_type", "epsilon")
-    if prediction != "epsilon":
-        raise AssayError(f"{place}: the network predicts {prediction}; only epsilon is read")
+    predicted = config.get("prediction_type", "epsilon")
+    if predicted not in PREDICTIONS:
+        raise AssayError(f"{place}: the network predicts {predicted}; only {', '.join(PREDICTIONS)} are read")
     kind = _schedule_kind(config)
     if kind is None:
         raise AssayError(
             f"{place}: its noise schedule is neither DDPM's linear one (betas from 1e-4 to 0.02) nor the cosine one "
             f"(squaredcos_cap_v2); choose another diffusion"
         )
-    for key, found in (("schedule", kind), ("time_steps", config.get("num_train_timesteps", 1000))):
+    described = {
+        "schedule": kind,
+        "time_steps": config.get("num_train_timesteps", 1000),
+        "prediction": PREDICTIONS[predicted],
+    }
+    for key, found in described.items():
         if getattr(published, key) != found:
             raise AssayError(
                 f"{place}: its {key} is {found}, the config's {getattr(published, key)}; write {key}: {found}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.diffusion.schedule import Schedule
-from assay.files import AssayError, Draft
+from assay.files import AssayError
 from assay.networks.libraries import import_library
 from assay.study.diffusions import Diffusion
 
@@ -43,15 +42,9 @@ def check_size(size: int, levels: int) -> None:
         )
 
 
-def write_diffusion(draft: Draft, network: UNet2DModel, schedule: Schedule) -> None:
-    """Write a diffusion's network into its artifact in diffusers' layout, and its schedule into the manifest."""
-    draft.facts |= {
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "schedule": schedule.kind,
-        "time_steps": schedule.time_steps,
-        "data_range": list(schedule.data_range),
-    }
-    network.save_pretrained(draft.folder, safe_serialization=True)
+def halvings(network: UNet2DModel) -> int:
+    """How often a U-Net halves its images."""
+    return len(network.config.block_out_channels) - 1
 
 
 def load_network(folder: Path) -> UNet2DModel:

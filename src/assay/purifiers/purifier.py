@@ -7,15 +7,19 @@ so that the code fingerprint of a job holds just the method that the job runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from assay.diffusion.samplers import Denoise, Sampler
 from assay.inputs import Inputs
 from assay.modules import build
 from assay.noise import StepNoise, derive_seed, step_noise
 from assay.study.fields import SELECTED
 from assay.study.purifiers import Purifier
+
+if TYPE_CHECKING:  # a purifier without a diffusion does not depend on its code
+    from assay.diffusion.denoiser import Denoiser
+    from assay.diffusion.samplers import Sampler
 
 # purify(x, noise): x (n, 3, h, w) in [0,1]; noise(0) is the forward noise, noise(k) that of the k-th step down
 Purify = Callable[[Tensor, StepNoise], Tensor]
@@ -36,12 +40,18 @@ def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNo
     return step_noise(derive_seed(seed, "purify"), keys, [draw] * len(like), like)
 
 
-def sampled(denoise: Denoise, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
-    """Add noise of level sigmas[0], go down with a sampler, clip. At sigma 0 it is the identity."""
+def sampled(denoiser: Denoiser, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
+    """Add noise of level sigmas[0], go down with a sampler, clip; all at the size that the denoiser's network works on.
+
+    At sigma 0 it is the identity.
+    """
 
     def purify(x: Tensor, noise: StepNoise) -> Tensor:
         if sigmas[0] == 0:
             return x
-        return sampler(denoise, x + sigmas[0] * noise(0), sigmas, noise).clamp(0, 1)
+        entered = denoiser.enter(x)
+        there = noise.like(entered)
+        clean = sampler(denoiser, entered + sigmas[0] * there(0), sigmas, there)
+        return denoiser.leave(clean, x).clamp(0, 1)
 
     return purify

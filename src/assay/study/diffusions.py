@@ -9,10 +9,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from assay.study.fields import Model, PositiveInt, Sha256, Sigma, UnitRange, told_by
 
 ScheduleKind = Literal["linear", "cosine"]
+Prediction = Literal["epsilon", "v", "x0"]
+MOST_TIME_STEPS = 4096  # the noise tells so many steps of a draw apart
 
 
 class Diffusion(Model):
-    """A denoising diffusion model (diffusers' UNet2DModel, epsilon prediction) and its training."""
+    """A denoising diffusion model (diffusers' UNet2DModel) and its training."""
 
     kind: ClassVar[str] = "trained"
 
@@ -22,7 +24,11 @@ class Diffusion(Model):
     middle_attention: bool = Field(True, description="Self-attention in the middle of the U-Net.")
     norm_groups: PositiveInt = Field(32, description="Groups of each group normalisation; divides every channel count.")
     schedule: ScheduleKind = Field("linear", description="Noise schedule (DDPM's linear, or cosine).")
-    time_steps: PositiveInt = Field(1000, description="Time steps of the noise schedule.")
+    time_steps: int = Field(1000, gt=0, le=MOST_TIME_STEPS, description="Time steps of the noise schedule.")
+    prediction: Prediction = Field(
+        "epsilon",
+        description="What the network predicts: the noise (`epsilon`), the clean image (`x0`) or the velocity (`v`).",
+    )
     data_range: tuple[float, float] = Field(
         (-1.0, 1.0), description="Range that the network's images have; sigma and eps stay in pixel units all the same."
     )
@@ -70,8 +76,16 @@ class PublishedDiffusion(Model):
     schedule: ScheduleKind = Field(
         "linear", description="Noise schedule; must be the one of scheduler_config.json where there is such a file."
     )
-    time_steps: PositiveInt = Field(
-        1000, description="Time steps of the noise schedule; as in scheduler_config.json where there is such a file."
+    time_steps: int = Field(
+        1000,
+        gt=0,
+        le=MOST_TIME_STEPS,
+        description="Time steps of the noise schedule; must be as in scheduler_config.json where there is such a file.",
+    )
+    prediction: Prediction = Field(
+        "epsilon",
+        description="What the network predicts: the noise (`epsilon`), the clean image (`x0`) or the velocity (`v`); "
+        "must be as in scheduler_config.json where there is such a file.",
     )
     revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")

@@ -7,21 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from assay import device as devices
-from assay.diffusion.denoiser import Denoiser
-from assay.diffusion.schedule import Schedule
-from assay.diffusion.validation import data, noise_loss, validate, write_sheet
+from assay.diffusion.denoiser import Denoiser, denoiser_of, write_diffusion
+from assay.diffusion.validation import validate, write_sheet
 from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.libraries import import_library
-from assay.networks.unet import LIBRARIES, build_network, write_diffusion
+from assay.networks.unet import LIBRARIES, build_network
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.resume import Resume, resume_key
-from assay.stacks import FLOAT_FORMAT, Stack
+from assay.stacks import FLOAT_FORMAT, Stack, to_pixels
 from assay.study.diffusions import Diffusion, DiffusionSpec
 from assay.training.ranks import Ranks, join_ranks
 from assay.training.steps import Checkpoints, cosine_rate, flip, flip_coins, generator, step_rows
@@ -33,33 +31,31 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
     ranks = join_ranks(spec.diffusion.batch_size, device)
     training, held_out = inputs.images("train"), inputs.images("validation")
     diffusion = spec.diffusion
-    schedule = Schedule(diffusion.schedule, diffusion.time_steps, diffusion.data_range)
     seed = derive_seed(spec.seed, "diffusion", diffusion.seed)
     torch.manual_seed(seed >> 1)
-    network = build_network(diffusion, training.images.shape[1]).to(device)
+    denoiser = denoiser_of(build_network(diffusion, training.images.shape[1]).to(device), diffusion)
+    top = min(diffusion.max_sigma or math.inf, denoiser.schedule.highest)
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
-    history = _fit(network, diffusion, schedule, training, held_out, seed, device, checkpoints, ranks)
+    history = _fit(denoiser, top, diffusion, training, held_out, seed, device, checkpoints, ranks)
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
     with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
-        write_diffusion(draft, network, schedule)
+        write_diffusion(draft, denoiser)
         draft.facts["validation_loss"] = history[-1]["validation_loss"]
         pd.DataFrame(history).to_csv(
             draft.path("history.csv"), index=False, lineterminator="\n", float_format=FLOAT_FORMAT
         )
-        write_sheet(
-            draft.path("samples.png"), Denoiser(network, schedule).eval(), held_out, _top(diffusion, schedule), seed
-        )
+        write_sheet(draft.path("samples.png"), denoiser.eval(), held_out, top, seed)
     resume.clear()
 
 
 def _fit(
-    network: nn.Module,
+    denoiser: Denoiser,
+    top: float,
     diffusion: Diffusion,
-    schedule: Schedule,
     training: Stack,
     held_out: Stack,
     seed: int,
@@ -67,11 +63,11 @@ def _fit(
     checkpoints: Checkpoints,
     ranks: Ranks,
 ) -> list[dict[str, float]]:
-    """DDPM's simple loss (Ho et al. 2020, eq. 14) under AdamW; the network ends with its running-mean weights."""
+    """The denoiser's loss up to sigma `top` under AdamW; the network ends with its running-mean weights."""
+    network = denoiser.network
     optimiser = torch.optim.AdamW(network.parameters(), lr=diffusion.learning_rate, weight_decay=diffusion.weight_decay)
     mean = import_library("diffusers.training_utils").EMAModel(network.parameters(), decay=diffusion.ema_decay)
     mean.to(device)
-    last = schedule.last_step(_top(diffusion, schedule))
     history: list[dict[str, float]] = []
     first, losses = 0, []
     if state := checkpoints.load():
@@ -81,19 +77,19 @@ def _fit(
         history, first, losses = state["history"], state["step"], state["losses"]
     steps = diffusion.steps
     rows = step_rows(len(training.table), diffusion.batch_size, seed, first, steps)
-    parallel = ranks.parallel(network)
+    parallel = Denoiser(ranks.parallel(network), denoiser.schedule, denoiser.prediction)
     network.train()
     for step, chosen in track(rows, "train diffusion", steps, done=first):
         learning_rate = diffusion.learning_rate * cosine_rate(step, steps, diffusion.warmup_steps)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
-        images = data(training.images[ranks.share(chosen).numpy()], schedule).to(device)
+        images = torch.from_numpy(to_pixels(training.images[ranks.share(chosen).numpy()])).to(device)
         if diffusion.flips:
             images = flip(images, ranks.share(flip_coins(len(chosen), seed, step)))
-        times = torch.randint(0, last + 1, (len(chosen),), generator=generator(seed, "times", step))
+        places = torch.rand(len(chosen), dtype=torch.float64, generator=generator(seed, "places", step))
         noise = torch.randn((len(chosen), *images.shape[1:]), generator=generator(seed, "noise", step))
         with devices.training_precision(device):
-            loss = noise_loss(parallel, schedule, images, ranks.share(times).to(device), ranks.share(noise).to(device))
+            loss = parallel.loss(images, ranks.share(places).to(device), ranks.share(noise).to(device), top).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), diffusion.gradient_clip)
@@ -103,7 +99,7 @@ def _fit(
         if (step + 1) % diffusion.validate_every == 0 or step + 1 == steps:
             mean.store(network.parameters())
             mean.copy_to(network.parameters())
-            validation_loss = validate(network, schedule, held_out, last, seed, device)
+            validation_loss = validate(denoiser, held_out, top, seed)
             mean.restore(network.parameters())
             history.append(
                 {
@@ -131,8 +127,3 @@ def _fit(
                 raise checkpoints.out_of_time()
     mean.copy_to(network.parameters())
     return history
-
-
-def _top(diffusion: Diffusion, schedule: Schedule) -> float:
-    """The highest sigma that is trained."""
-    return min(diffusion.max_sigma or math.inf, float(schedule.sigmas[-1]))
