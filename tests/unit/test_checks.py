@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from assay.planning.specs import Specs
 
 from assay.attacks.ball import project
 from assay.evaluation.checks import probed
@@ -23,7 +24,6 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells
-from assay.planning.specs import Specs
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from assay.planning.resources import JobNeeds
+from assay.planning.unet_size import unet_size
+from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -24,10 +27,7 @@ from assay.networks.published_classifier import from_tiatoolbox, read_published
 from assay.networks.published_unet import OLD_ATTENTION, with_new_names
 from assay.networks.unet import build_network
 from assay.planning.jobs import Jobs
-from assay.planning.resources import JobNeeds
 from assay.planning.sources import source_input
-from assay.planning.unet_size import unet_size
-from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import Diffusion, DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.images import ImagesSpec

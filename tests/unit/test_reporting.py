@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from assay.planning.specs import Specs
 from PIL import Image
 
 from assay.data import phantom
@@ -26,7 +27,6 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
 from assay.planning.cells import Cell, Defence, attacked_stacks, cells
-from assay.planning.specs import Specs
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
 from assay.stacks import write_stack

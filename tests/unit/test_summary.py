@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from assay.planning.specs import Specs
 
 from assay.evaluation.comparisons import COLUMNS as COMPARED
 from assay.evaluation.comparisons import compare_cells
@@ -15,7 +16,6 @@ from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
 from assay.evaluation.worst_case import COLUMNS as WORST
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
-from assay.planning.specs import Specs
 from assay.reporting.read import read_summary
 from assay.study.parse import parse_study
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from assay.planning.resources import JobNeeds
+from assay.planning.specs import Specs
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
@@ -25,8 +27,6 @@ from assay.networks.classifier import build_classifier, load_classifier, write_c
 from assay.networks.unet import build_network
 from assay.noise import image_key
 from assay.planning.cells import cells
-from assay.planning.resources import JobNeeds
-from assay.planning.specs import Specs
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
 from assay.stacks import read_stack, read_table, write_stack

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
 from assay.networks.classifier import build_classifier
@@ -23,20 +20,18 @@ COLOURS = 3
 def measure(described: Mapping[str, Any]) -> dict[str, int]:
     """The size of a network that `assay.planning.networks` describes.
 
-    Parameters; multiply-adds of a call on one image; bytes that the call holds at most, and bytes that it keeps for
-    a gradient with respect to the image.
+    Parameters; multiply-adds of a call on one image; bytes that the call keeps for a gradient with respect to it.
     """
     keys = dict(described)
     side, classes = keys.pop("side"), keys.pop("classes", None)
     with torch.device("meta"):
         network, call = _diffusion(keys, side) if classes is None else _classifier(keys, classes)
         network.eval().requires_grad_(False)
-        with torch.inference_mode(), Held() as held, FlopCounterMode(display=False) as counter:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             call(torch.empty(1, COLOURS, side, side))
         return {
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "multiply_adds": counter.get_total_flops() // 2,
-            "call_bytes": held.most,
             "gradient_bytes": _kept(network, call, torch.empty(1, COLOURS, side, side, requires_grad=True)),
         }
 
@@ -63,32 +58,3 @@ def _kept(network: nn.Module, call: Callable[[Tensor], Tensor], images: Tensor) 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         call(images)
     return sum(tensor.untyped_storage().nbytes() for storage, tensor in kept.items() if storage not in own)
-
-
-class Held(TorchDispatchMode):
-    """Counts the bytes of the tensors that are made meanwhile and are still there; `most` is the highest count."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._users: dict[int, int] = {}
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_iter(result):
-            if isinstance(tensor, Tensor):
-                self._note(tensor)
-        return result
-
-    def _note(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        self.now += 0 if storage._cdata in self._users else storage.nbytes()
-        self.most = max(self.most, self.now)
-        self._users[storage._cdata] = self._users.get(storage._cdata, 0) + 1
-        weakref.finalize(tensor, self._forget, storage._cdata, storage.nbytes())
-
-    def _forget(self, storage: int, size: int) -> None:
-        self._users[storage] -= 1
-        if not self._users[storage]:
-            del self._users[storage]
-            self.now -= size

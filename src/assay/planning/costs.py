@@ -40,11 +40,11 @@ MANIFEST_BYTES = 1500
 SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
 ROW_BYTES = {"index_images": 55, "prepare_images": 31, "attack": 62, "purify": 16, "classify": 40}
 SCORE_BYTES = 32  # of a row of scores, in memory
+INDEX_BYTES = 500  # of a row of an index, in memory
 
 # Units of work in a second. Of networks what a modest GPU reaches, of all else what one core does.
 NETWORKS = ("classifier", "diffusion")
 RATES = {"classifier": 5e12, "diffusion": 5e12, "pixels": 1e6, "pixels read": 1e7, "noisy pixels": 5e6, "bytes": 5e6}
-DISK_RATE = 1e8  # bytes a second, read and written
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class Cost:
     """An amount of work in a unit that stages share (None where it is not known), and bytes.
 
     Units: `pixels` drawn; `pixels read`; `noisy pixels`; `bytes` fetched; multiply-adds of a `classifier`, or mostly of
-    a `diffusion`. Bytes `read` of stacks; `held` of memory for weights, and by networks for a batch (`at_work`, on the
-    GPU if there is one); `written` to stay on disk (None where it is not known).
+    a `diffusion`. Bytes `written` to stay on disk (None where it is not known); bytes `held` of memory, for stacks that
+    are read (mapped, so that they need not be, but had better be) and weights; and `at_work`, what networks hold for a
+    batch, on the GPU if there is one.
     """
 
     unit: str
     amount: float | None
     written: int | None = 0
-    read: int = 0
     held: int = 0
     at_work: int = 0
 
     @property
     def seconds(self) -> float:
         """The time that it takes, roughly: networks on a modest GPU, all else on one core."""
-        return (self.amount or 0) / RATES[self.unit] + (self.read + (self.written or 0)) / DISK_RATE
+        return (self.amount or 0) / RATES[self.unit]
 
     @property
     def multiply_adds(self) -> float:
@@ -76,7 +76,7 @@ class Cost:
     def share(self, parts: int) -> Cost:
         """Of one of so many parts; the stack is written by the job that puts the parts together."""
         amount = None if self.amount is None else self.amount / parts
-        return replace(self, amount=amount, read=self.read // parts, written=0)
+        return replace(self, amount=amount, written=0)
 
     def put_together(self) -> Cost:
         """Of the job that writes the stack whose parts others have computed."""
@@ -157,13 +157,13 @@ def _fetch(spec: FetchSpec, folders: Folders, sizes: Sizes) -> Cost:
 
 def _index(spec: IndexSpec, folders: Folders, sizes: Sizes) -> Cost:
     written = sizes.total * ROW_BYTES["index_images"] + MANIFEST_BYTES
-    return Cost("pixels read", sizes.total * spec.images.size**2, written=written)
+    return Cost("pixels read", sizes.total * spec.images.size**2, written, INDEX_BYTES * sizes.total)
 
 
 def _images(spec: ImagesSpec, folders: Folders, sizes: Sizes) -> Cost:
     count = sizes.counts[spec.split]
     unit = "pixels" if spec.images.source == "phantom" else "pixels read"
-    return Cost(unit, count * spec.images.size**2, written=sizes.stack(count))
+    return Cost(unit, count * spec.images.size**2, sizes.stack(count), INDEX_BYTES * sizes.total)
 
 
 # Networks
@@ -188,8 +188,7 @@ def _trained(kind: str, network: Size, passes: float, batch: int, sizes: Sizes, 
         kind,
         passes * network.multiply_adds,
         written=weights + beside + MANIFEST_BYTES,
-        read=sizes.stack(sizes.counts["train"] + sizes.counts["validation"]),
-        held=WEIGHTS_IN_TRAINING * weights,
+        held=sizes.stack(sizes.counts["train"] + sizes.counts["validation"]) + WEIGHTS_IN_TRAINING * weights,
         at_work=batch * (network.gradient_bytes + network.call_bytes),
     )
 
@@ -208,8 +207,7 @@ def _imported(kind: str, network: Size, passes: int, sizes: Sizes, beside: int =
         kind,
         passes * network.multiply_adds,
         written=weights + beside + MANIFEST_BYTES,
-        read=sizes.stack(sizes.counts["validation"]),
-        held=2 * weights,
+        held=sizes.stack(sizes.counts["validation"]) + _weights(network),
         at_work=64 * network.call_bytes,
     )
 
@@ -234,8 +232,7 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
         "diffusion" if network else "classifier",
         images * amount,
         written=sizes.stack(images, storage_bits(attack.ball, attack.radius) // 8, "attack"),
-        read=sizes.stack(images),
-        held=_weights(bare, network),
+        held=sizes.stack(images) + _weights(bare, network),
         at_work=spec.batch_size * at_work,
     )
 
@@ -255,8 +252,7 @@ def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
         "diffusion" if network else "noisy pixels",
         rows * (calls * network.multiply_adds if network else sizes.side**2),
         written=sizes.stack(rows, 2, "purify"),
-        read=sizes.stack(images, 2),
-        held=_weights(network),
+        held=sizes.stack(images, 2) + _weights(network),
         at_work=spec.batch_size * (network.call_bytes if network else 0),
     )
 
@@ -269,8 +265,7 @@ def _classify(spec: ClassifySpec, folders: Folders, sizes: Sizes) -> Cost:
         "classifier",
         rows * network.multiply_adds,
         written=rows * ROW_BYTES["classify"] + MANIFEST_BYTES,
-        read=sizes.stack(rows, 2),
-        held=_weights(network),
+        held=sizes.stack(rows, 2) + _weights(network),
         at_work=spec.batch_size * network.call_bytes,
     )
 

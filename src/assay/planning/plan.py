@@ -91,7 +91,7 @@ def past_times(job: Planned) -> Times | None:
 
 
 def _estimate(job: Planned, found: Cost | None, past: Past) -> Estimate:
-    """By the same job of the past, if it did the same work; else by the rate of jobs that do such work; else reckoned."""
+    """By the same job's past run if the work is the same; else by the rate of jobs that do such work; else reckoned."""
     if found is None or found.amount is None or job.benchmark is None:
         return Estimate(past_times(job), CPU, found.written if found else None)
     own = past.samples.get(job.benchmark)
@@ -152,7 +152,8 @@ def _totals(lines: Sequence[Line], unmeasured: dict[str, str]) -> Iterable[str]:
     """Compute and disk of everything, and how far they can be trusted."""
     every = [estimate for line in lines for estimate in line.estimates]
     sizes = [estimate.bytes for line in lines for estimate in line.estimates if line.stage not in WRITE_LITTLE]
-    yield f"compute, rough: {_compute(every) or 'not known'}; scaled from past runs by images, draws, steps and networks"
+    compute = _compute(every) or "not known"
+    yield f"compute, rough: {compute}; scaled from past runs by images, draws, steps and networks"
     if any(estimate.reckoned for estimate in every):
         rate = f"{RATES['diffusion']:.0e}"
         yield f"~ no comparable past run: as on a modest GPU ({rate} multiply-adds per second) or one CPU core"
