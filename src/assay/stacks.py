@@ -1,9 +1,13 @@
-"""Stacks: a set of images on disk as `images.tif`, `table.csv` (one row an image) and `manifest.json`."""
+"""Stacks: a set of images on disk as `images.tif`, `table.csv` (one row an image) and `manifest.json`.
+
+Where it is known which pixels decide an image's class, they stand beside it in `masks.tif`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,9 @@ import tifffile
 from assay.files import AssayError, Draft, check
 
 IMAGES = "images.tif"
+MASKS = "masks.tif"
 TABLE = "table.csv"
+AREA = "area"  # column of the table: the share of an image's pixels that its mask has, where there are masks
 SLIDE = "slide"  # column of the table: the slide that an image was cut from, where it is known
 FLOAT_FORMAT = "%.9g"
 
@@ -28,6 +34,7 @@ class Stack:
     images: np.ndarray
     table: pd.DataFrame
     manifest: dict[str, Any]
+    masks: np.ndarray | None = None  # uint8 (n, height, width), 255 where an image's class is decided, else 0
 
     @property
     def ids(self) -> list[str]:
@@ -79,15 +86,28 @@ def write_images(draft: Draft, chunks: Iterable[np.ndarray], count: int) -> None
     first = next(chunks)
     if first.ndim != 4 or first.shape[-1] != 3 or first.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"images must be uint8 or uint16 (n, height, width, 3), found {first.dtype} {first.shape}")
-    shape = (count, *first.shape[1:])
+    _write_pages(draft.path(IMAGES), itertools.chain([first], chunks), (count, *first.shape[1:]), first.dtype)
+
+
+def write_masks(draft: Draft, chunks: Iterable[np.ndarray], count: int) -> None:
+    """Write the masks of `count` images, given as chunks uint8 (k, height, width), into an artifact's draft."""
+    chunks = iter(chunks)
+    first = next(chunks)
+    if first.ndim != 3 or first.dtype != np.uint8:
+        raise ValueError(f"masks must be uint8 (n, height, width), found {first.dtype} {first.shape}")
+    _write_pages(draft.path(MASKS), itertools.chain([first], chunks), (count, *first.shape[1:]), first.dtype)
+
+
+def _write_pages(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, ...], kind: np.dtype) -> None:
+    in_colour = len(shape) == 4
     tifffile.imwrite(
-        draft.path(IMAGES),
-        _pages(itertools.chain([first], chunks), shape, first.dtype),
+        path,
+        _pages(chunks, shape, kind),
         shape=shape,
-        dtype=first.dtype,
-        photometric="rgb",
-        bigtiff=count * first[0].nbytes > 3 << 30,
-        metadata={"axes": "QYXS"},
+        dtype=kind,
+        photometric="rgb" if in_colour else "minisblack",
+        bigtiff=math.prod(shape) * kind.itemsize > 3 << 30,
+        metadata={"axes": "QYXS" if in_colour else "QYX"},
     )
 
 
@@ -119,15 +139,23 @@ def read_stack(folder: Path) -> Stack:
     """Read a stack whose every byte is as its manifest says; images are mapped, not loaded."""
     folder = Path(folder)
     manifest = check(folder, "stack")
-    try:
-        images = tifffile.memmap(folder / IMAGES, mode="r")
-    except (ValueError, tifffile.TiffFileError) as error:
-        raise AssayError(f"{folder / IMAGES}: not a readable TIFF ({error}); delete {folder} and run again") from None
     table = read_table(folder / TABLE, ("id", "label"))
+    images = _read_pages(folder / IMAGES)
     images = images.reshape(-1, *images.shape[-3:])
-    if len(images) != len(table):
-        raise AssayError(f"{folder}: {len(images)} images but {len(table)} table rows; delete {folder} and run again")
-    return Stack(images, table, manifest)
+    masks = _read_pages(folder / MASKS).reshape(-1, *images.shape[1:3]) if MASKS in manifest["files"] else None
+    for pages in (images, masks):
+        if pages is not None and len(pages) != len(table):
+            raise AssayError(
+                f"{folder}: {len(pages)} images but {len(table)} table rows; delete {folder} and run again"
+            )
+    return Stack(images, table, manifest, masks)
+
+
+def _read_pages(path: Path) -> np.ndarray:
+    try:
+        return tifffile.memmap(path, mode="r")
+    except (ValueError, tifffile.TiffFileError) as error:
+        raise AssayError(f"{path}: not a readable TIFF ({error}); delete {path.parent} and run again") from None
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -120,9 +120,9 @@ def _build(cache: Path, base: Path, wheels: Path, target: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     try:
         shutil.copytree(ROOT / "containers", copy / "containers", ignore=shutil.ignore_patterns("images"))
-        (copy / "src" / "assay").mkdir(parents=True)
-        for name in ("__init__", "files", "containers"):
-            shutil.copy(ROOT / "src" / "assay" / f"{name}.py", copy / "src" / "assay")
+        (copy / "src/assay/planning").mkdir(parents=True)
+        for name in ("__init__", "files", "planning/__init__", "planning/containers"):
+            shutil.copy(ROOT / f"src/assay/{name}.py", copy / f"src/assay/{name}.py")
         (copy / "tmp").mkdir()
         _succeed(["chown", "-R", BUILDER, copy])
         own = {

@@ -10,6 +10,7 @@ import pytest
 from assay.data.check import check_images
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, artifact
+from assay.inputs import Inputs
 from assay.stacks import pixel_hashes, read_stack, write_stack
 from assay.study.images import ImagesSpec
 from fake_pcam import patches
@@ -78,5 +79,5 @@ def test_images_that_are_not_those_of_the_table_are_refused(root: Path) -> None:
 def test_the_phantom_s_splits_share_no_image(tmp_path: Path) -> None:
     for split in SPLITS:
         source = {"source": "phantom", "size": 16}
-        prepare_images(ImagesSpec(images=source, split=split, count=8, seed=0), "", tmp_path / split)
+        prepare_images(ImagesSpec(images=source, split=split, count=8, seed=0), "", Inputs({}), tmp_path / split)
     assert check(tmp_path)["images"] == dict.fromkeys(SPLITS, 8)

@@ -20,7 +20,7 @@ import yaml
 from assay.planning.specs import Specs
 from PIL import Image
 
-from assay.data import phantom
+from assay.data.phantom import tumour
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
@@ -76,7 +76,7 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
 
 
 def _fabricate_images(results: Path, split: str, images: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    made, labels = phantom.generate(0, split, range(images), size)
+    made, labels = tumour.generate(0, split, range(images), size)
     _write_stack(results / "images" / split, made, _table(labels), {})
     return made, labels
 
@@ -121,7 +121,7 @@ def _fabricate_diffusion(folder: Path, images: Path, size: int, rng: np.random.G
     inputs = _manifests({split: images / split for split in ("train", "validation")})
     with artifact(folder, "diffusion", {"diffusion": folder.name}, "2" * 16, inputs, MADE_BY) as draft:
         history.to_csv(draft.path("history.csv"), index=False)
-        sheet, _ = phantom.generate(1, "train", range(8), size)
+        sheet, _ = tumour.generate(1, "train", range(8), size)
         Image.fromarray(np.concatenate(np.concatenate(sheet.reshape(2, 4, size, size, 3), axis=1), axis=1)).save(
             draft.path("samples.png")
         )

@@ -1,9 +1,13 @@
 """Copies of the checkout, in which real Snakemake runs work on a study as small as can be."""
 
+import contextlib
+import io
 import json
 import os
 import re
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,7 +55,7 @@ class Checkout:
     def snakemake(self, *options: str, **environment: str) -> tuple[int, str]:
         """Exit status and output of Snakemake on the tests' study."""
         process = self.start(*options, **environment)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate()
         return process.returncode, output
 
     def complete(self, *options: str) -> str:
@@ -72,6 +76,21 @@ class Checkout:
         assert jobs or "Nothing to be done" in output, output
         return jobs - {"all"}
 
+    def stage(self, name: str, *arguments: object) -> subprocess.CompletedProcess:
+        """A stage's program, run in this process, which has its libraries loaded already."""
+        path, errors = str(self.root / f"workflow/stages/{name}.py"), io.StringIO()
+        words, terminated, status = sys.argv, signal.getsignal(signal.SIGTERM), 0
+        sys.argv = [path, *map(str, arguments)]
+        try:
+            with contextlib.chdir(self.root), contextlib.redirect_stderr(errors):
+                runpy.run_path(path, run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code or 0
+        finally:
+            sys.argv = words
+            signal.signal(signal.SIGTERM, terminated)
+        return subprocess.CompletedProcess([path], status, "", errors.getvalue())
+
     def program(
         self,
         name: str,
@@ -86,7 +105,6 @@ class Checkout:
             env=self.environment(**environment or {}),
             capture_output=True,
             text=True,
-            timeout=300,
             preexec_fn=preexec_fn,
         )
 

@@ -5,9 +5,11 @@ import resource
 import shutil
 
 import pytest
-from checkout import CONFIG
+import yaml
+from checkout import CONFIG, HERE
 
-from assay.files import sha256
+from assay.files import AssayError, sha256
+from assay.planning.bring import plan_study
 
 CELL = "scores/resnet/clean/noise/sigma-0.1"
 PGD = "adversarial/resnet/pgd/eps-4_255/undefended"
@@ -46,7 +48,7 @@ CONFIGS = {
     ),
     "unknown purifier": (
         ("method: ddpm", "method: ddpn"),
-        "purifiers.ddpm.method: 'ddpn' is not among noise, oneshot, ddpm, ddim; did you mean 'ddpm'?",
+        "purifiers.ddpm.method: 'ddpn' is not among noise, oneshot, ddpm, ddim, python; did you mean 'ddpm'?",
     ),
     "unknown attack": (
         ("method: pgd, eps: [4/255]", "method: pdg, eps: [4/255]"),
@@ -77,23 +79,26 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_a_wrong_config_is_refused_in_one_line(study, case):
+def test_a_wrong_config_is_refused_in_one_line(case):
     (old, new), message = CONFIGS[case]
+    text = (HERE / "tiny.yaml").read_text()
+    assert text.count(old) == 1
+    with pytest.raises(AssayError) as caught:
+        plan_study(yaml.safe_load(text.replace(old, new)), "tiny.yaml")
+    assert str(caught.value) == f"tiny.yaml: {message}"
+
+
+def test_snakemake_tells_all_faults_of_a_config_and_touches_nothing(study):
     before = study.contents()
-    study.edit(CONFIG, old, new)
-    status, output = study.snakemake("--cores", "1")
-    assert status == 1
-    assert f"{study.root / CONFIG}: {message}" in output.splitlines()
-    assert "Traceback" not in output
-    assert study.contents() == before
-
-
-def test_several_faults_of_a_config_are_all_told(study):
     study.edit(CONFIG, "epochs: 2", "epoch: 2")
     study.edit(CONFIG, "validate_every", "validate_evry")
-    _, output = study.snakemake("--dry-run")
-    assert "classifiers.resnet.epoch: unknown key; did you mean 'epochs'?" in output
-    assert "diffusions.unet.validate_evry: unknown key; did you mean 'validate_every'?" in output
+    status, output = study.snakemake("--cores", "1")
+    assert status == 1
+    place = study.root / CONFIG
+    assert f"{place}: classifiers.resnet.epoch: unknown key; did you mean 'epochs'?" in output.splitlines()
+    assert f"{place}: diffusions.unet.validate_evry: unknown key; did you mean 'validate_every'?" in output.splitlines()
+    assert "Traceback" not in output
+    assert study.contents() == before
 
 
 def test_a_config_that_is_not_there_is_named(study):
@@ -206,9 +211,7 @@ def test_a_folder_of_another_kind_is_refused(study):
 
 
 def test_a_purifier_that_needs_a_diffusion_says_so(study):
-    assert refusal(study, "purify", diffusion=None) == (
-        "--diffusion: missing; the purifier needs the folder of its diffusion"
-    )
+    assert refusal(study, "purify", diffusion=None) == ("--inputs: no folder for the role 'diffusion'; add it")
 
 
 def test_a_size_that_the_unet_cannot_halve_is_refused(study):
@@ -306,18 +309,14 @@ def test_a_run_stops_at_a_corrupt_file_and_completes_once_told_what_to_do_is_don
 def run_stage(study, stage, out=None, spec=None, preexec_fn=None, environment=None, **inputs):
     """A stage by hand, as the finished study ran it but for what is named."""
     place, wanted = STAGES[stage]
-    folders = {name: folder for name, folder in (wanted | inputs).items() if folder}
+    folders = {name: f"results/tiny/{folder}" for name, folder in (wanted | inputs).items() if folder}
     if spec is None:
         spec = json.loads((study.results / place / "manifest.json").read_text())["spec"]
-    options = [word for name, folder in folders.items() for word in (f"--{name}", f"results/tiny/{folder}")]
     text = spec if isinstance(spec, str) else json.dumps(spec)
-    return study.program(
-        stage,
-        *options,
-        *("--spec", text, "--out", f"results/tiny/{out or place}"),
-        preexec_fn=preexec_fn,
-        environment=environment,
-    )
+    options = ("--inputs", json.dumps(folders), "--spec", text, "--out", f"results/tiny/{out or place}")
+    if preexec_fn:
+        return study.program(stage, *options, preexec_fn=preexec_fn, environment=environment)
+    return study.stage(stage, *options)
 
 
 def refusal(study, stage, **changes):
@@ -339,27 +338,16 @@ def refused(process):
 
 
 def summarise(study):
-    log = study.snakemake("--dry-run", "--printshellcmds", "--forcerun", "summarise")[1]
-    spec = next(line for line in log.splitlines() if "summarise.py" in line).split("--spec ")[1].split(" --out")[0]
-    return study.program(
-        "summarise",
-        *(
-            "--scores",
-            "results/tiny/scores",
-            "--images",
-            "results/tiny/images/test",
-            "--spec",
-            spec.strip("'"),
-            "--out",
-            "results/tiny/summary.csv",
-        ),
-    )
+    spec = plan_study(study.config(), CONFIG).model_dump_json()
+    inputs = {"images": "results/tiny/images/test", "scores": "results/tiny/scores"}
+    options = ("--inputs", json.dumps(inputs), "--spec", spec, "--out", "results/tiny/summary.csv")
+    return study.stage("summarise", *options)
 
 
 def odd_stacks(study):
     """A stack of images of 17 pixels."""
     spec = {"images": {"source": "phantom", "size": 17}, "split": "train", "count": 8, "seed": 0}
-    made = study.program("prepare_images", "--spec", json.dumps(spec), "--out", "results/tiny/images/odd")
+    made = study.stage("prepare_images", "--spec", json.dumps(spec), "--out", "results/tiny/images/odd")
     assert made.returncode == 0, made.stderr
 
 

@@ -1,6 +1,7 @@
 """`kill -9` at any moment, then the same command: it completes, and the bytes are those of an uninterrupted run."""
 
 import fnmatch
+import json
 import os
 import signal
 import subprocess
@@ -153,9 +154,10 @@ def test_sigterm_to_a_stage_is_one_line_and_loses_nothing(study, tmp_path):
     before = folder.joinpath("manifest.json").read_bytes()
     note = tmp_path / "stalled"
     spec = '{"batch_size":4,"draws":2,"purifier":{"method":"noise","sigmas":[0.1]},"seed":0}'
+    options = ("--inputs", json.dumps({"images": str(folder)}), "--spec", spec, "--out", str(tmp_path / "out"))
     environment = study.environment(ASSAY_TEST_STALLED=str(note), **faults(("batch-000001.npz", 1, "stall")))
     process = subprocess.Popen(
-        [*study.command("purify"), "--images", folder, "--spec", spec, "--out", tmp_path / "out"],
+        [*study.command("purify"), *options],
         cwd=study.root,
         env=environment,
         stderr=subprocess.PIPE,
@@ -163,14 +165,14 @@ def test_sigterm_to_a_stage_is_one_line_and_loses_nothing(study, tmp_path):
     )
     _wait_for(note, process)
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "error: interrupted; run the same command again to go on"
     assert "Traceback" not in errors
     assert len(list(tmp_path.glob(".out.resume-*/batch-000000.npz"))) == 1
     assert not (tmp_path / "out").exists()
     assert folder.joinpath("manifest.json").read_bytes() == before
-    again = study.program("purify", "--images", folder, "--spec", spec, "--out", tmp_path / "out")
+    again = study.stage("purify", *options)
     assert "resumed, 1 of 2 batches were done" in again.stderr
     assert (tmp_path / "out/manifest.json").is_file()
 
@@ -185,8 +187,6 @@ def _in(folder, files):
 
 
 def _wait_for(note, process):
-    end = time.monotonic() + 120
     while not note.is_file():
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "the job never came to where it should stand still"
         time.sleep(0.05)

@@ -45,7 +45,7 @@ def test_the_copy_runs_and_fingerprints_its_own_code(finished):
         [sys.executable, "-c", code], cwd=finished.root, env=finished.environment(), capture_output=True, text=True
     ).stdout.split()
     package = finished.root / "src" / "assay"
-    assert found == [str(package / "study" / "fingerprint.py"), str(package)]
+    assert found == [str(package / "planning" / "fingerprint.py"), str(package)]
 
 
 def test_a_finished_study_has_nothing_to_do(study):

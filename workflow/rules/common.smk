@@ -73,9 +73,10 @@ def files_of(artifact, role):
     return {role: artifact.stands, f"{role}_files": [ancient(file) for file in artifact.files]}
 
 
-def stack_output(folder):
-    """A stack as output."""
-    return {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
+def stack_output(folder, masked=False):
+    """A stack as output, with the masks of its images where there are any."""
+    files = {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
+    return files | ({"masks": f"{folder}/masks.tif"} if masked else {})
 
 
 def network_output(kind, *files):

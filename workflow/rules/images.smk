@@ -8,7 +8,7 @@ rule prepare_images:
         unpack(ancient_inputs_of("prepare_images")),
         files=lambda wildcards: [ancient(file) for file in STUDY.images.files_of(wildcards.split)],
     output:
-        **stack_output(f"{RESULTS}/images/{{split}}"),
+        **stack_output(f"{RESULTS}/images/{{split}}", masked=STUDY.images.masked),
     log:
         f"{RESULTS}/logs/prepare_images/{{split}}.log",
     benchmark:

@@ -13,7 +13,7 @@ from assay.files import AssayError, artifact
 from assay.inputs import Inputs
 from assay.modules import load
 from assay.program import provenance
-from assay.stacks import pixel_hashes, write_images, write_table
+from assay.stacks import pixel_hashes, write_images, write_masks, write_table
 from assay.study.images import ImagesSpec
 
 
@@ -21,7 +21,7 @@ def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folde
     """Write the images of a split to the stack `out`.
 
     A source with files has them in `folder`, and an input `index` that says where each image stands. The table's
-    column `pixels` is what identical images share.
+    column `pixels` is what identical images share. A source whose images are masked opens their masks too.
     """
     source = load(spec.images.implementation)
     index = inputs.folder("index") if "index" in inputs else None
@@ -31,6 +31,8 @@ def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folde
         made_by = provenance(("numpy", *source.LIBRARIES))
         with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
             write_images(draft, _hashed(chunks, hashes), len(table))
+            if spec.images.masked:
+                write_masks(draft, source.open_masks(spec), len(table))
             if "pixels" in table and (changed := table["id"][table["pixels"] != hashes]).any():
                 raise AssayError(
                     f"{folder}: {changed.iloc[0]} is not the image that it was when {index} was made; "

@@ -217,8 +217,8 @@ class Jobs:
     # artifacts
 
     def images(self, split: Split) -> Artifact:
-        """The clean images of a split."""
-        return self._stack(f"{self.results}/images/{split}")
+        """The clean images of a split, with their masks where there are any."""
+        return self._stack(f"{self.results}/images/{split}", *(["masks.tif"] if self.study.images.masked else []))
 
     def index(self) -> Artifact:
         """The index of the data set's files."""
@@ -250,8 +250,8 @@ class Jobs:
         wanted = "published" if published else "trained"
         return [name for name, network in getattr(self.study, f"{kind}s").items() if network.kind == wanted]
 
-    def _stack(self, folder: str) -> Artifact:
-        return Artifact("stack", folder, ("images.tif", "table.csv"))
+    def _stack(self, folder: str, *masks: str) -> Artifact:
+        return Artifact("stack", folder, ("images.tif", "table.csv", *masks))
 
     def _scores(self, role: str) -> Artifact:
         """The folder of all scores; which of them are read, the rules say."""

@@ -48,6 +48,23 @@ PCAM_SLIDES = {
 }
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
+# The phantom's classes by task; those of tissue are NCT-CRC-HE's, in its order (Kather et al. 2018).
+PHANTOM_CLASSES: dict[str, tuple[str, ...]] = {
+    "tumour": ("normal", "tumour"),
+    "tissue": (
+        "adipose",
+        "background",
+        "debris",
+        "lymphocytes",
+        "mucus",
+        "smooth muscle",
+        "normal mucosa",
+        "stroma",
+        "tumour epithelium",
+    ),
+    "lesion": ("normal", "lesion"),
+}
+PHANTOM_TISSUE_SIZE = 32  # pixels at which its structures can still be seen
 
 
 def pcam_file(part: str, content: str) -> str:
@@ -68,6 +85,8 @@ class Source(Model):
 
     classes: ClassVar[tuple[str, ...]] = ("normal", "tumour")  # names; a label is a place among them
 
+    masked: ClassVar[bool] = False  # whether a stack of it has a mask of what decides each image
+
     @property
     def implementation(self) -> str:
         """The module that reads it."""
@@ -75,10 +94,38 @@ class Source(Model):
 
 
 class PhantomSource(Source):
-    """The embedded data set: procedural H&E tissue patches, positive if tumour lies in the centre third."""
+    """The embedded data set: procedural patches of H&E tissue, of one of three tasks."""
 
     source: Literal["phantom"] = Field(description="The data set; `phantom` is made on the spot, without a download.")
-    size: int = Field(32, ge=16, le=512, description="Side of an image in pixels (PCam has 96).")
+    task: Literal["tumour", "tissue", "lesion"] = Field(
+        "tumour",
+        description="What the classes are: tumour in the centre third or not, nine kinds of tissue, or normal tissue "
+        "with and without one nest of tumour, whose mask and area are kept.",
+    )
+    size: int = Field(
+        32, ge=16, le=512, description="Side of an image in pixels (PCam has 96); 32 or more for `tissue` and `lesion`."
+    )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the task's classes; a label is a place among them."""
+        return PHANTOM_CLASSES[self.task]
+
+    @property
+    def masked(self) -> bool:
+        """Whether a stack of these images has a mask of what decides each, and its area."""
+        return self.task == "lesion"
+
+    @property
+    def implementation(self) -> str:
+        """The module of the task, so that none depends on another's code."""
+        return f"assay.data.phantom.{self.task}"
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> PhantomSource:
+        if self.task != "tumour" and self.size < PHANTOM_TISSUE_SIZE:
+            raise ValueError(f"size: must be at least {PHANTOM_TISSUE_SIZE} for task {self.task}, got {self.size}")
+        return self
 
 
 class PcamSource(Source):
