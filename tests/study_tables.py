@@ -1,15 +1,46 @@
-"""The tables that stand beside a study's summary, for the tests of what reads them."""
+"""Scores, and the tables that stand beside a study's summary, for the tests of what reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from assay.evaluation.checks.run import COLUMNS as CHECKS
+from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.comparisons import COLUMNS as COMPARISONS
+from assay.evaluation.scores import write_scores as write_into
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
+from assay.files import artifact
+
+
+def write_scores(
+    folder: Path,
+    logits: np.ndarray,
+    labels: Sequence[int],
+    ids: Sequence[Any] | None = None,
+    classes: Sequence[str] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+    made_by: Mapping[str, Any] | None = None,
+) -> Path:
+    """An artifact of scores: logits (images, draws, classes). Ids count from 0 and classes have letters."""
+    images, draws, count = logits.shape
+    rows = pd.DataFrame({"id": np.arange(images) if ids is None else ids, "label": labels})
+    rows = rows.loc[rows.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), images))
+    names = [chr(ord("a") + place) for place in range(count)] if classes is None else classes
+    with artifact(folder, "scores", {}, "0" * 16, inputs or {}, made_by or {}) as draft:
+        write_into(draft, rows, names, [logits.reshape(-1, count)])
+    return folder
+
+
+def logits_of(correct: np.ndarray, labels: Sequence[int], classes: int = 2) -> np.ndarray:
+    """Logits (images, draws, classes) whose verdicts (images, draws) are `correct`: wrong means the next class."""
+    labels = np.asarray(labels)[:, None]
+    return np.eye(classes)[np.where(correct, labels, (labels + 1) % classes)]
 
 
 def finding(subject: str, status: str = "PASS", check: str = "budget used", family: str = "stored", **more) -> dict:
@@ -25,7 +56,7 @@ def write_tables(
     comparisons: pd.DataFrame | None = None,
     worst_cases: pd.DataFrame | None = None,
 ) -> None:
-    """Write checks.csv, comparisons.csv and worst_case.csv, without a row where nothing is given, and the summary.
+    """Write the tables beside the summary, without a row where nothing is given, and the summary.
 
     Without `findings` one check passes on all images.
     """
@@ -34,6 +65,8 @@ def write_tables(
         "checks.csv": pd.DataFrame(findings).reindex(columns=CHECKS),
         "comparisons.csv": pd.DataFrame(columns=COMPARISONS) if comparisons is None else comparisons,
         "worst_case.csv": pd.DataFrame(columns=WORST_CASE) if worst_cases is None else worst_cases,
+        "per_class.csv": pd.DataFrame(columns=PER_CLASS),
+        "confusion.csv": pd.DataFrame(columns=CONFUSION),
     }
     for name, table in tables.items():
         write_table(table, folder / name)

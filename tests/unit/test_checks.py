@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from assay.planning.specs import Specs
 
 from assay.attacks.ball import project
 from assay.evaluation.checks import probed
@@ -23,10 +22,11 @@ from assay.evaluation.checks.run import COLUMNS, run_checks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
-from assay.planning.cells import Attacked, Cell, attacked_stacks, cells
+from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, probed_stacks, rows
 from assay.stacks import to_pixels, write_stack
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
+from study_tables import write_scores
 
 ROOT = Path(__file__).parents[2]
 IMAGES, SIDE, DRAWS = 200, 4, 3
@@ -150,12 +150,9 @@ def write_study(
         correct = verdicts(cell)
         draws = correct.shape[1]
         margin = np.where(correct, 1.5, -1.5) * (2 * LABELS[:, None] - 1)
-        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2))
-        scores = pd.DataFrame({"id": np.repeat(score_ids, draws), "label": np.repeat(LABELS, draws)})
-        scores["draw"] = np.tile(np.arange(draws), IMAGES)
-        with artifact(results / "scores" / cell.path, "scores", {}, "0" * 16, {}, MADE_BY) as draft:
-            scores.assign(logit_0=logits[:, 0], logit_1=logits[:, 1]).to_csv(draft.path("scores.csv"), index=False)
-    judged = judge(Specs(study).rows(), results / "scores")
+        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2)).reshape(IMAGES, draws, 2)
+        write_scores(results / "scores" / cell.path, logits, LABELS, score_ids)
+    judged = judge(rows(study), results / "scores")
     write_table(worst(worst_cases(study.study, judged)), results / "worst_case.csv")
     return results
 
@@ -447,7 +444,7 @@ def test_label_noise_keeps_all_of_its_accuracy_and_earns_nothing(tmp_path: Path)
     """What is left of a coin under attack is what it had; the check says that this was worth nothing."""
     study = Study.model_validate(STUDY)
     results = write_study(tmp_path / "checked", study, verdicts=only(defended, coins))
-    summary = summarise("s", judge(Specs(study).rows(), results / "scores"))
+    summary = summarise("s", judge(rows(study), results / "scores"))
     noisy = summary[(summary["defence"] == "ddpm") & (summary["attack"] != "none")]
     assert noisy["kept"].to_numpy() == pytest.approx(1, abs=0.25)
     assert (noisy["worst_of_2"].dropna() < 0.35).all()
@@ -565,8 +562,8 @@ def test_bpda_is_not_blamed_for_a_gradient_that_is_not_the_losss() -> None:
 def test_probes_reach_the_table(tmp_path: Path) -> None:
     study = Study.model_validate(STUDY | {"checks": {"active": True}})
     results = write_study(tmp_path / "checked", study)
-    assert "resnet/adaptive/eps-8_255/ddpm-0.1" in [attacked.path for attacked in Specs(study).probed]
-    for attacked in Specs(study).probed:
+    assert "resnet/adaptive/eps-8_255/ddpm-0.1" in [attacked.path for attacked in probed_stacks(study)]
+    for attacked in probed_stacks(study):
         with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
             share = 0.1 if attacked.attack == "adaptive" else 1.0
             draft.path("probe.json").write_text(f'{{"active": {{"planted": 1.0, "found": {share}, "random": 0.0}}}}')
@@ -574,7 +571,7 @@ def test_probes_reach_the_table(tmp_path: Path) -> None:
     (failed,) = found[found["status"] == "FAIL"].to_dict("records")
     assert failed["subject"] == "adversarial/resnet/adaptive/eps-8_255/ddpm-0.1"
     assert failed["attack"] == "adaptive"
-    assert len(found) == len(Specs(study).probed)
+    assert len(found) == len(probed_stacks(study))
 
 
 @pytest.mark.parametrize(
@@ -591,7 +588,7 @@ def test_probes_reach_the_table(tmp_path: Path) -> None:
 def test_a_probe_that_is_gone_or_not_whole_is_one_clear_line(tmp_path: Path, fault: Any, message: str) -> None:
     study = Study.model_validate(STUDY | {"checks": {"active": True}})
     results = write_study(tmp_path / "checked", study)
-    for attacked in Specs(study).probed:
+    for attacked in probed_stacks(study):
         with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
             draft.path("probe.json").write_text('{"active": {"planted": 1.0, "found": 1.0, "random": 0.0}}')
     fault(results / "probes/resnet/adaptive/eps-8_255/ddpm-0.1/probe.json")
@@ -615,7 +612,7 @@ def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Pat
     program = "runpy.run_path('workflow/stages/check.py', run_name='__main__')"
     code = f"import runpy, sys; {program}; assert 'torch' not in sys.modules"
     for name in ("a.csv", "b.csv"):
-        command = [sys.executable, "-c", code, "--results", results, "--spec", Specs(study).whole(), "--out"]
+        command = [sys.executable, "-c", code, "--results", results, "--spec", study.model_dump_json(), "--out"]
         subprocess.run([*command, tmp_path / name], check=True, cwd=ROOT)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert set(pd.read_csv(tmp_path / "a.csv")["status"]) == {"PASS", "NOT RUN"}

@@ -5,16 +5,14 @@ import pytest
 
 from assay.evaluation.choice import sweep_table
 from assay.evaluation.scores import Scores
+from study_tables import logits_of
 
 
 def scores(right: np.ndarray) -> Scores:
     """Scores whose verdicts (images, draws) are `right`."""
     labels = np.arange(len(right)) % 2
-    logits = np.zeros((*right.shape, 2))
-    said = np.where(right, labels[:, None], 1 - labels[:, None])
-    np.put_along_axis(logits, said[..., None], 1.0, axis=-1)
     ids = np.array([f"validation-{index}" for index in range(len(right))])
-    return Scores(None, ids, labels, logits)
+    return Scores(None, ids, labels, logits_of(right, labels), ["a", "b"])
 
 
 def share(fraction: float, images: int = 400) -> Scores:

@@ -9,13 +9,13 @@ import pytest
 
 from assay.evaluation.scores import read_scores
 from assay.evaluation.summary import measure
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.reporting.answer import answers
 from assay.reporting.page import write_report
 from assay.reporting.paper import published
 from assay.reporting.paper.claims import FAILS, HOLDS, NOT_MEASURED, OPEN, Claim, claims
 from assay.reporting.paper.subjects import find_subjects
-from study_tables import write_tables
+from study_tables import logits_of, write_scores, write_tables
 
 IMAGES = 400
 EPS = published.EPS
@@ -49,12 +49,9 @@ def study(folder: Path, shares: dict[tuple[str, ...], float]) -> pd.DataFrame:
     rows = []
     for (classifier, attack, threat, defence), share in shares.items():
         right = order < share * IMAGES
-        said = np.where(right, labels, 1 - labels)
         place = f"{classifier}/{attack}/{threat}/{defence}/sigma-{'0' if defence == 'none' else 'selected'}"
-        table = pd.DataFrame({"id": [f"test-{i}" for i in range(IMAGES)], "label": labels, "draw": 0})
-        table = table.assign(logit_0=1.0 - said, logit_1=said.astype(float))
-        with artifact(folder / "scores" / place, "scores", {}, "", {}, {}) as draft:
-            table.to_csv(draft.path("scores.csv"), index=False)
+        ids = [f"test-{i}" for i in range(IMAGES)]
+        write_scores(folder / "scores" / place, logits_of(right[:, None], labels), labels, ids)
         cell = {"classifier": classifier, "attack": attack, "threat": threat, "defence": defence, "scores": place}
         cell |= {"norm": "none" if attack == "none" else "Linf", "eps": 0.0 if attack == "none" else EPS}
         cell |= {"sigma": 0.0 if defence == "none" else SIGMA}

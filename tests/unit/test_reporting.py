@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from assay.planning.specs import Specs
 from PIL import Image
 
 from assay.data.phantom import tumour
@@ -26,12 +25,12 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact
-from assay.planning.cells import Cell, Defence, attacked_stacks, cells
+from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
 from assay.stacks import write_stack
 from assay.study.model import Study
-from study_tables import finding, write_tables
+from study_tables import finding, write_scores, write_tables
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
@@ -63,7 +62,7 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
     for cell in cells(study):
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
-    judged = judge(Specs(study).rows(), results / "scores")
+    judged = judge(rows(study), results / "scores")
     compared, worst = compare_cells(study.study, judged), worst_cases(study.study, judged)
     write_tables(results, summarise(study.study, judged), comparisons=compared, worst_cases=worst)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
@@ -161,12 +160,8 @@ def _fabricate_scores(
     share = _plausible(cell, study)
     right = (rng.random((len(labels), 1)) + 0.2 * rng.standard_normal((len(labels), draws))) < share
     margin = np.where(right, 1, -1) * rng.gamma(3, 0.6, right.shape) * (2 * labels[:, None] - 1.0)
-    table = _table(labels)
-    table = table.loc[table.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), len(labels)))
-    folder = results / "scores" / cell.path
-    with artifact(folder, "scores", {"cell": cell.path}, "3" * 16, _manifests(inputs), MADE_BY) as draft:
-        table = table.assign(logit_0=-margin.ravel(), logit_1=margin.ravel())
-        table.to_csv(draft.path("scores.csv"), index=False)
+    logits, table = np.stack([-margin, margin], axis=-1), _table(labels)
+    write_scores(results / "scores" / cell.path, logits, labels, table["id"], None, _manifests(inputs), MADE_BY)
 
 
 def _plausible(cell: Cell, study: Study) -> float:

@@ -1,6 +1,7 @@
 import itertools
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,10 +10,17 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval, wilson
-from assay.evaluation.statistics.measures import auroc, kept, majority, placements, variance_parts, worst_of
+from assay.evaluation.statistics import measures
+from assay.evaluation.statistics.intervals import (
+    accuracy_interval,
+    auroc_interval,
+    balanced_interval,
+    mean_interval,
+    wilson,
+)
+from assay.evaluation.statistics.measures import kept, log_odds, majority, placements, variance_parts, worst_of
 from assay.evaluation.statistics.multiple import holm
-from assay.evaluation.statistics.paired import mcnemar, paired_difference, sign_flip, unpaired_difference
+from assay.evaluation.statistics.paired import paired_difference, sign_flip, unpaired_difference
 
 
 def simulate(generator, images, draws, accuracy, spread):
@@ -146,6 +154,19 @@ def test_mean_logits_break_ties_among_the_tied_only():
     assert majority(np.array([three, three])).tolist() == [0, 0]
 
 
+def test_majority_equals_counting_by_hand_for_many_classes():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(300, 5, 6)) + generator.normal(size=(300, 1, 6))
+    for image, found in zip(logits, majority(logits), strict=True):
+        votes = Counter(image.argmax(axis=1).tolist())
+        tied = [k for k, count in votes.items() if count == max(votes.values())]
+        assert found == max(tied, key=lambda k: image[:, k].mean())
+
+
+def test_of_classes_tied_in_votes_and_means_the_first_is_taken():
+    assert majority(np.array([[[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])).tolist() == [1]
+
+
 def test_majority_of_one_draw_is_its_prediction():
     logits = np.random.default_rng(0).normal(size=(50, 1, 4))
     assert np.array_equal(majority(logits), logits[:, 0].argmax(axis=-1))
@@ -155,23 +176,18 @@ def test_majority_of_one_draw_is_its_prediction():
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (0, 1), (3, 3), (10, 2), (0, 20), (7, 30)])
-def test_mcnemar_equals_statsmodels(only_a, only_b):
+def test_the_test_of_one_verdict_an_image_is_mcnemars_by_statsmodels(only_a, only_b):
     both, neither = 40, 5
-    a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
-    b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
+    a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])[:, None]
+    b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])[:, None]
     expected = statsmodels_mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue if only_a + only_b else 1.0
-    assert mcnemar(a, b) == pytest.approx(expected, abs=1e-12)
-    assert mcnemar(b, a) == pytest.approx(expected, abs=1e-12)
+    assert sign_flip(a, b) == pytest.approx(expected, abs=1e-12)
+    assert sign_flip(b, a) == pytest.approx(expected, abs=1e-12)
 
 
-def test_mcnemar_by_hand():
+def test_sign_flip_by_hand():
     # five discordant images, all won by b: 2 * (1/2)^5
-    assert mcnemar(np.zeros(5, bool), np.ones(5, bool)) == pytest.approx(1 / 16)
-
-
-def test_mcnemar_refuses_several_draws():
-    with pytest.raises(ValueError, match="one verdict an image"):
-        mcnemar(np.ones((3, 2), bool), np.ones((3, 2), bool))
+    assert sign_flip(np.zeros((5, 1), bool), np.ones((5, 1), bool)) == pytest.approx(1 / 16)
 
 
 def test_a_cell_does_not_differ_from_itself_as_far_as_its_images_tell():
@@ -347,31 +363,93 @@ def test_one_draw_cannot_tell_images_from_draws():
 # AUROC
 
 
+def two(scores):
+    """Logits (images, draws, 2) whose difference is the score."""
+    return np.stack([np.zeros_like(scores), scores], axis=-1)
+
+
+def area_of(scores, positive):
+    """AUROC of one draw by its definition: the share of pairs in which the positive image scores higher, ties half."""
+    one, other = scores[positive][:, None], scores[~positive][None]
+    return np.mean((one > other) + 0.5 * (one == other))
+
+
 @pytest.mark.parametrize("digits", [0, 1, 6])
 def test_auroc_equals_its_definition_and_scipy(digits):
     generator = np.random.default_rng(digits)
     positive = generator.random(60) < 0.4
     scores = np.round(generator.normal(size=(60, 3)) + positive[:, None], digits)
-    by_draw = []
-    for draw in scores.T:
-        one, other = draw[positive][:, None], draw[~positive][None]
-        by_draw.append(np.mean((one > other) + 0.5 * (one == other)))
-        assert mannwhitneyu(draw[positive], draw[~positive]).statistic / one.size / other.size == pytest.approx(
-            by_draw[-1], abs=1e-12
-        )
-    assert auroc(scores, positive) == pytest.approx(np.mean(by_draw), abs=1e-12)
-    assert placements(scores, positive)[~positive].mean() == pytest.approx(np.mean(by_draw), abs=1e-12)
+    by_draw = [area_of(draw, positive) for draw in scores.T]
+    pairs = positive.sum() * (~positive).sum()
+    for draw, area in zip(scores.T, by_draw, strict=True):
+        assert mannwhitneyu(draw[positive], draw[~positive]).statistic / pairs == pytest.approx(area, abs=1e-12)
+    assert auroc_interval(two(scores), positive.astype(int))[0] == pytest.approx(np.mean(by_draw), abs=1e-12)
+    placed = placements(scores, positive)
+    assert placed[positive].mean() == pytest.approx(np.mean(by_draw), abs=1e-12)
+    assert placed[~positive].mean() == pytest.approx(np.mean(by_draw), abs=1e-12)
+
+
+@pytest.mark.parametrize("digits", [0, 6])
+def test_placements_are_the_share_of_the_other_class_on_the_wrong_side(digits):
+    generator = np.random.default_rng(digits)
+    positive = generator.random(40) < 0.3
+    scores = np.round(generator.normal(size=(40, 2)) + positive[:, None], digits)
+    expected = np.zeros(40)
+    for image, draw in itertools.product(range(40), range(2)):
+        others = scores[positive != positive[image], draw]
+        sign = 1 if positive[image] else -1
+        expected[image] += np.mean((np.sign(sign * (scores[image, draw] - others)) + 1) / 2) / 2
+    assert placements(scores, positive) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_log_odds_are_those_of_the_softmax(classes, scale):
+    logits = scale * np.random.default_rng(classes).normal(size=(20, 3, classes))
+    for k, odds in enumerate(log_odds(logits)):
+        rest = np.delete(logits, k, axis=-1)
+        expected = logits[..., k] - np.logaddexp.reduce(rest, axis=-1)
+        assert odds == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_log_odds_of_confident_logits_are_finite_and_keep_their_order():
+    logits = np.array([[[0.0, 900.0, -900.0]], [[0.0, 901.0, -900.0]], [[-2000.0, 901.0, 901.0]]])
+    odds = np.stack(list(log_odds(logits)), axis=-1)
+    assert np.isfinite(odds).all()
+    assert odds[0, 0, 1] < odds[1, 0, 1]
+    assert odds[2, 0].tolist() == pytest.approx([-2901 - np.log(2), 0, 0])
+
+
+def test_log_odds_do_not_depend_on_how_much_is_held_at_a_time(monkeypatch):
+    logits = np.random.default_rng(0).normal(size=(13, 2, 5))
+    whole = np.stack(list(log_odds(logits)))
+    monkeypatch.setattr(measures, "BLOCK", 30)
+    assert np.array_equal(np.stack(list(log_odds(logits))), whole)
+
+
+@pytest.mark.parametrize("absent", [(), (2,)])
+def test_auroc_of_many_classes_is_the_mean_of_one_against_the_rest(absent):
+    generator = np.random.default_rng(0)
+    labels = generator.choice(np.setdiff1d(np.arange(5), absent), 80)
+    logits = generator.normal(size=(80, 2, 5)) + 1.5 * np.eye(5)[labels][:, None]
+    areas = []
+    for k in np.unique(labels):
+        shares = np.exp(logits[..., k]) / np.exp(logits).sum(axis=-1)
+        areas.append(np.mean([area_of(draw, labels == k) for draw in shares.T]))
+    mean, low, high = auroc_interval(logits, labels)
+    assert mean == pytest.approx(np.mean(areas), abs=1e-12)
+    assert low < mean < high
 
 
 def test_auroc_of_a_perfect_a_useless_and_a_reversed_score():
-    positive = np.array([False, False, True, True])
-    assert auroc_interval(np.array([[0.0], [1], [2], [3]]), positive)[0] == 1
-    assert auroc_interval(np.zeros((4, 2)), positive)[0] == 0.5
-    assert auroc_interval(np.array([[3.0], [2], [1], [0]]), positive)[0] == 0
+    labels = np.array([0, 0, 1, 1])
+    assert auroc_interval(two(np.array([[0.0], [1], [2], [3]])), labels)[0] == 1
+    assert auroc_interval(two(np.zeros((4, 2))), labels)[0] == 0.5
+    assert auroc_interval(two(np.array([[3.0], [2], [1], [0]])), labels)[0] == 0
 
 
 def test_auroc_of_one_class_is_not_a_number():
-    assert np.isnan(auroc_interval(np.zeros((4, 1)), np.ones(4, bool))).all()
+    assert np.isnan(auroc_interval(np.zeros((4, 1, 2)), np.ones(4, int))).all()
 
 
 def test_auroc_interval_is_delongs_in_the_middle():
@@ -380,8 +458,70 @@ def test_auroc_interval_is_delongs_in_the_middle():
     scores = generator.normal(size=(400, 1)) + 0.4 * positive[:, None]
     kernel = (scores[positive] > scores[~positive].T).astype(float)
     variance = kernel.mean(axis=1).var(ddof=1) / 150 + kernel.mean(axis=0).var(ddof=1) / 250
-    _, low, high = auroc_interval(scores, positive)
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
+    area, low, high = auroc_interval(two(scores), positive.astype(int))
+    size = area * (1 - area) / variance
+    assert (low, high) == pytest.approx(wilson(area * size, size), abs=1e-12)
+
+
+def test_the_interval_of_many_classes_is_that_of_resampled_images():
+    generator = np.random.default_rng(0)
+    labels = np.arange(240) % 4
+    logits = generator.normal(size=(240, 2, 4)) + 0.8 * np.eye(4)[labels][:, None]
+    means = []
+    for _ in range(400):
+        rows = np.concatenate([generator.choice(np.flatnonzero(labels == k), 60) for k in range(4)])
+        means.append(auroc_interval(logits[rows], labels[rows])[0])
+    _, low, high = auroc_interval(logits, labels)
+    assert high - low == pytest.approx(np.diff(np.quantile(means, [0.025, 0.975]))[0], rel=0.12)
+
+
+# balanced accuracy
+
+
+def test_balanced_accuracy_is_the_mean_over_the_classes_that_are_there():
+    correct = np.array([[True, True], [False, True], [False, False], [True, False], [True, True]])
+    labels = np.array([0, 0, 0, 4, 4])
+    mean, low, high = balanced_interval(correct, labels)
+    assert mean == pytest.approx(((1 + 0.5 + 0) / 3 + (0.5 + 1) / 2) / 2)
+    assert low < mean < high
+
+
+@pytest.mark.parametrize("classes", [2, 5, 100])
+def test_balanced_accuracy_of_as_many_images_a_class_and_one_draw_is_accuracy(classes):
+    correct = np.random.default_rng(0).random((200, 1)) < 0.7
+    assert balanced_interval(correct, np.arange(200) % classes) == pytest.approx(accuracy_interval(correct), abs=1e-3)
+
+
+def test_effective_sample_size_of_balanced_accuracy_by_hand():
+    # class 0: means 1, 1, 0.5, 0; class 1: means 0.5, 0; each class's mean counts half
+    correct = np.array([[1, 1], [1, 1], [1, 0], [0, 0], [1, 0], [0, 0]], bool)
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    variance = (np.var([1, 1, 0.5, 0], ddof=1) / 4 + np.var([0.5, 0], ddof=1) / 2) / 4
+    mean = (0.625 + 0.25) / 2
+    size = mean * (1 - mean) / variance
+    assert 4 < size < 12
+    assert balanced_interval(correct, labels) == pytest.approx((mean, *wilson(mean * size, size)), abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_where_all_or_none_are_right_the_smallest_class_tells_how_much_is_known(value):
+    correct, labels = np.full((23, 4), value), np.repeat([0, 1], [20, 3])
+    assert balanced_interval(correct, labels) == pytest.approx((float(value), *wilson(6 * value, 6)), abs=1e-12)
+
+
+def test_a_class_of_one_image_leaves_only_the_least_to_be_known():
+    correct = np.array([[True, True], [True, False], [False, False], [True, True]])
+    assert balanced_interval(correct, np.arange(4))[1:] == pytest.approx(wilson(2.5, 4), abs=1e-12)
+
+
+def test_slides_widen_the_interval_of_balanced_accuracy():
+    generator = np.random.default_rng(0)
+    clusters = np.arange(400) % 20
+    correct = generator.random((400, 2)) < generator.beta(2, 1, 20)[clusters][:, None]
+    labels = generator.integers(3, size=400)
+    alone, together = (balanced_interval(correct, labels, clusters=known) for known in (None, clusters))
+    assert alone[0] == together[0]
+    assert together[2] - together[1] > 1.5 * (alone[2] - alone[1])
 
 
 # slides

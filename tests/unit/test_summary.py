@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -5,38 +6,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from assay.planning.specs import Specs
 
+import study_tables
+from assay.evaluation.classes import CONFUSION, PER_CLASS, accuracy_by_class, confusion
+from assay.evaluation.classify import require_same_classes
 from assay.evaluation.comparisons import COLUMNS as COMPARED
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_scores, read_slides
+from assay.evaluation.scores import write_scores as write_scores_of_rows
 from assay.evaluation.statistics.intervals import accuracy_interval, mean_interval
-from assay.evaluation.statistics.paired import mcnemar
+from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
 from assay.evaluation.worst_case import COLUMNS as WORST
 from assay.evaluation.worst_case import worst_cases
-from assay.files import AssayError, artifact
+from assay.files import AssayError, Draft, artifact, canonical_json
+from assay.planning.cells import rows as rows_of
 from assay.reporting.read import read_summary
-from assay.study.parse import parse_study
+from assay.study.model import Study
+from study_tables import logits_of
 
 ROOT = Path(__file__).parents[2]
 LABELS = np.array([0, 1, 1, 0])
 
 
-def write_scores(folder, correct, labels=LABELS, ids=None, classes=2, change=lambda table: table):
+def write_scores(folder, correct, labels=LABELS, ids=None, classes=2):
     """An artifact of scores whose draws (images, draws) are right where `correct` says."""
-    images, draws = np.shape(correct)
-    labels = np.asarray(labels)
-    ids = np.arange(images) if ids is None else ids
-    predictions = np.where(correct, labels[:, None], (labels[:, None] + 1) % classes)
-    logits = np.eye(classes)[predictions.ravel()] + 0.5
-    table = pd.DataFrame({"id": np.repeat(ids, draws), "label": np.repeat(labels, draws)})
-    table["draw"] = np.tile(np.arange(draws), images)
-    for index in range(classes):
-        table[f"logit_{index}"] = logits[:, index]
-    with artifact(folder, "scores", {}, "code", {}, {}) as draft:
-        change(table).to_csv(draft.path("scores.csv"), index=False)
-    return folder
+    return study_tables.write_scores(folder, logits_of(correct, labels, classes) + 0.5, labels, ids)
 
 
 def write_images(folder, **columns):
@@ -102,9 +97,10 @@ def test_sensitivity_is_blank_beyond_two_classes_and_where_a_class_is_absent(tmp
     write_scores(tmp_path / "negatives", CLEAN, labels=[0, 0, 0, 0])
     three = summarise("s", judge([row("three")], tmp_path))
     assert three[["sensitivity", "specificity"]].isna().all(axis=None)
+    assert three[["balanced_accuracy", "auroc"]].notna().all(axis=None)
     negatives = summarise("s", judge([row("negatives")], tmp_path))
-    assert negatives["sensitivity"].isna().all()
-    assert negatives["specificity"].tolist() == [0.75]
+    assert negatives[["sensitivity", "auroc"]].isna().all(axis=None)
+    assert negatives[["specificity", "balanced_accuracy"]].to_numpy().tolist() == [[0.75, 0.75]]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +113,19 @@ def test_cells_on_other_images_are_refused(tmp_path, rows, what, changes):
         summarise("demo", judge([*rows, row("clean/other")], tmp_path))
 
 
+def test_cells_of_other_classes_are_refused(tmp_path):
+    for name, classes in (("one", "ab"), ("other", "ba")):
+        study_tables.write_scores(tmp_path / name, logits_of(CLEAN, LABELS), LABELS, classes=list(classes))
+    with pytest.raises(AssayError, match=r"other: its classes are not those of .*one"):
+        judge([row("one"), row("other")], tmp_path)
+
+
 def test_corrupt_scores_are_one_clear_error(tmp_path, rows):
-    path = tmp_path / "clean/none/scores.csv"
-    path.write_bytes(path.read_bytes().replace(b"1.5", b"1.6", 1))
-    with pytest.raises(AssayError, match=r"clean/none/scores.csv: .*\(corrupt\)"):
+    path = tmp_path / "clean/none/logits.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(AssayError, match=r"clean/none/logits.npy: .*\(corrupt\)"):
         summarise("demo", judge(rows, tmp_path))
 
 
@@ -129,22 +134,91 @@ def test_missing_scores_are_one_clear_error(tmp_path):
         summarise("demo", judge([row("gone")], tmp_path))
 
 
+def written(folder, logits, table):
+    """An artifact of scores of three classes, its files as given."""
+    with artifact(folder, "scores", {}, "code", {}, {}) as draft:
+        draft.facts["classes"] = ["a", "b", "c"]
+        with open(draft.path("logits.npy"), "wb") as file:
+            np.save(file, logits, allow_pickle=True)
+        table.to_csv(draft.path("table.csv"), index=False)
+    return folder
+
+
+GOOD = np.zeros((4, 2, 3), np.float32)
+TABLE = pd.DataFrame({"id": ["p", "q", "r", "s"], "label": [0, 1, 2, 0]})
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("logits", "table", "message"),
     [
-        (lambda table: table.drop(columns="logit_1"), "has no column logit_1"),
-        (lambda table: table.iloc[:0], "rows are not draws"),
-        (lambda table: table.iloc[::-1], "rows are not draws"),
-        (lambda table: table.iloc[:-1], "rows are not draws"),
-        (lambda table: table.assign(label=[0, 0, 1] * 4), "rows are not draws"),
-        (lambda table: table.assign(id=range(12)), "rows are not draws"),
-        (lambda table: table.assign(logit_0=np.nan), "not finite"),
-        (lambda table: table.assign(logit_0=np.inf), "not finite"),
+        (GOOD, TABLE.drop(columns="label"), "table.csv: has no column label"),
+        (GOOD, TABLE.iloc[:3], "logits of 4 images and 3 classes, but table.csv has 3 images and the manifest 3"),
+        (GOOD[..., :2], TABLE, "logits of 4 images and 2 classes"),
+        (GOOD.astype(float), TABLE, "is float64 .* expected float32"),
+        (GOOD[:, 0], TABLE, "expected float32 .images, draws, classes. in C order"),
+        (np.asfortranarray(GOOD), TABLE, "in C order"),
+        (GOOD[:, :0], TABLE, "expected float32"),
+        (GOOD.astype(object), TABLE, "not a readable array"),
+        (GOOD, TABLE.assign(label=[0, 1, 3, 0]), "label that is no class"),
+        (GOOD, TABLE.assign(label=[0, 1, -1, 0]), "label that is no class"),
+        (GOOD, TABLE.assign(label=[0, 1, 0.5, 0]), "label that is no class"),
+        (GOOD, TABLE.assign(id=["p", "q", "r", "p"]), "an image stands there twice"),
+        (np.where(np.arange(24).reshape(4, 2, 3) == 7, np.nan, GOOD), TABLE, "not finite"),
+        (np.where(np.arange(24).reshape(4, 2, 3) == 7, -np.inf, GOOD), TABLE, "not finite"),
     ],
 )
-def test_scores_in_another_shape_are_refused(tmp_path, change, message):
+def test_scores_in_another_shape_are_refused(tmp_path, logits, table, message):
+    logits = logits.astype(np.float32) if "finite" in message else logits
     with pytest.raises(AssayError, match=message):
-        read_scores(write_scores(tmp_path, PURIFIED, change=change))
+        read_scores(written(tmp_path, logits, table))
+
+
+def test_scores_keep_every_logit_in_float32_and_the_same_scores_are_the_same_bytes(tmp_path):
+    logits = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
+    one, other = (study_tables.write_scores(tmp_path / name, logits, LABELS) for name in ("one", "other"))
+    scores = read_scores(one)
+    assert isinstance(scores.logits, np.memmap)
+    assert np.array_equal(scores.logits, logits)
+    assert scores.classes == ["a", "b", "c", "d", "e"]
+    assert np.array_equal(scores.predicted, logits.argmax(axis=-1))
+    for name in ("logits.npy", "table.csv", "manifest.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"id": list("ppqq"), "label": [0, 0, 1, 1], "draw": [1, 0, 0, 1]},
+        {"id": list("pqpq"), "label": [0, 1, 0, 1], "draw": [0, 0, 1, 1]},
+        {"id": list("ppqq"), "label": [0, 1, 1, 1], "draw": [0, 1, 0, 1]},
+        {"id": list("ppq"), "label": [0, 0, 1], "draw": [0, 1, 0]},
+    ],
+)
+def test_rows_that_are_not_the_draws_of_one_image_after_the_other_are_not_written(tmp_path, rows):
+    with pytest.raises(AssayError, match="rows are not draws 0, 1"):
+        write_scores_of_rows(Draft(tmp_path), pd.DataFrame(rows), ["a", "b"], [np.zeros((len(rows["id"]), 2))])
+
+
+def test_logits_of_other_shape_than_announced_are_not_written(tmp_path):
+    rows = pd.DataFrame({"id": ["p", "q"], "label": [0, 1]})
+    with pytest.raises(ValueError, match="were announced"):
+        write_scores_of_rows(Draft(tmp_path), rows, ["a", "b"], [np.zeros((2, 3))])
+
+
+def test_a_classifier_of_other_classes_is_refused_in_one_line(tmp_path):
+    def facts(name, classes):
+        with artifact(tmp_path / name, "any", {}, "", {}, {}) as draft:
+            draft.facts["classes"] = classes
+        return tmp_path / name
+
+    images = facts("images", ["normal", "tumour"])
+    require_same_classes(facts("right", ["normal", "tumour"]), images)
+    with pytest.raises(
+        AssayError, match=r"swapped: has 'tumour' as class 0, but .*images has 'normal'; use a classifier"
+    ):
+        require_same_classes(facts("swapped", ["tumour", "normal"]), images)
+    with pytest.raises(AssayError, match=r"three: has 3 classes, but .*images has 2; use a classifier"):
+        require_same_classes(facts("three", ["normal", "tumour", "other"]), images)
 
 
 def test_ids_are_text_whatever_they_look_like(tmp_path):
@@ -191,6 +265,41 @@ def test_more_measures_by_hand(tmp_path, rows):
     assert purified["draw_variance"] == pytest.approx(np.mean([0, 1 / 3, 1 / 3, 0]))
 
 
+def test_classes_by_hand(tmp_path):
+    labels = [0, 2, 2, 0]
+    logits = np.zeros((4, 2, 4))
+    said = np.array([[0, 0], [2, 1], [1, 1], [0, 2]])
+    np.put_along_axis(logits, said[..., None], 1.0, axis=-1)
+    study_tables.write_scores(tmp_path / "cell", logits, labels, classes=["debris", "mucus", "stroma", "tumour"])
+    cells = judge([row("cell", **DDPM)], tmp_path)
+    table = accuracy_by_class("s", cells)
+    assert table.columns.tolist() == PER_CLASS
+    assert table[["study", "classifier", "defence", "sigma"]].drop_duplicates().to_numpy().tolist() == [
+        ["s", "resnet", "ddpm", 0.05]
+    ]
+    assert table["class"].tolist() == ["debris", "mucus", "stroma", "tumour"]
+    assert table["images"].tolist() == [2, 0, 2, 0]
+    assert table["accuracy"].tolist() == pytest.approx([0.75, np.nan, 0.25, np.nan], nan_ok=True)
+    expected = accuracy_interval(np.array([[True, True], [True, False]]))
+    assert table.loc[0, ["accuracy", "ci_low", "ci_high"]].tolist() == pytest.approx(expected)
+    found = confusion("s", cells)
+    assert found.columns.tolist() == CONFUSION
+    assert found[["label", "predicted", "images", "share"]].to_numpy().tolist() == [
+        ["debris", "debris", 2, 0.75],
+        ["debris", "stroma", 2, 0.25],
+        ["stroma", "mucus", 2, 0.75],
+        ["stroma", "stroma", 2, 0.25],
+    ]
+    assert cells[0].measures["balanced_accuracy"] == 0.5
+
+
+def test_accuracy_by_class_goes_by_slide(tmp_path, rows):
+    slides = dict(zip("0123", "abba", strict=True))
+    table = accuracy_by_class("s", judge(rows[:1], tmp_path, slides=slides))
+    expected = [accuracy_interval(PURIFIED[k == LABELS], clusters=np.array(list("aa"))) for k in (0, 1)]
+    assert table[["accuracy", "ci_low", "ci_high"]].to_numpy() == pytest.approx(np.array(expected))
+
+
 def test_kept_is_what_the_same_defence_has_on_clean_images(tmp_path):
     write_scores(tmp_path / "clean", PURIFIED)
     write_scores(tmp_path / "attacked", PURIFIED[[3, 1, 2, 3]] & (LABELS == 1)[:, None])
@@ -214,7 +323,7 @@ def test_who_beats_whom_is_paired_by_image_and_counted_by_table(tmp_path):
         ["bad", "same", "none"],
     ]
     first = table.iloc[0]
-    assert first["p"] == pytest.approx(mcnemar(good[:, 0], bad[:, 0]))
+    assert first["p"] == sign_flip(good, bad)
     assert first["p_holm"] == pytest.approx(3 * first["p"])
     assert first["difference"] == pytest.approx(first["accuracy_b"] - first["accuracy_a"])
     assert first["low"] < first["difference"] < first["high"] < 0
@@ -269,16 +378,16 @@ STUDY = {
 @pytest.fixture
 def spec(tmp_path):
     """The spec of a study of four cells whose scores are there."""
-    specs = Specs(parse_study(STUDY, "config"))
-    for row in specs.rows():
+    study = Study.model_validate(STUDY)
+    for row in rows_of(study):
         write_scores(tmp_path / row["scores"], CLEAN if row["defence"] == "none" else PURIFIED)
     write_images(tmp_path / "images")
-    return specs.whole()
+    return canonical_json(study.model_dump(mode="json"))
 
 
 def run_program(folder, spec):
-    command = [sys.executable, "workflow/stages/summarise.py", "--scores", folder, "--images", folder / "images"]
-    command += ["--spec", spec, "--out"]
+    inputs = json.dumps({"scores": str(folder), "images": str(folder / "images")})
+    command = [sys.executable, "workflow/stages/summarise.py", "--inputs", inputs, "--spec", spec, "--out"]
     return subprocess.run([*command, folder / "summary.csv"], cwd=ROOT, capture_output=True, text=True)
 
 
@@ -291,10 +400,12 @@ def test_the_program_writes_the_summary_of_all_cells(tmp_path, spec):
     assert summary["accuracy"].tolist() == [0.75, 0.5, 0.75, 0.5]
     assert pd.read_csv(tmp_path / "comparisons.csv")["attack"].tolist() == ["none", "fgsm"]
     assert pd.read_csv(tmp_path / "worst_case.csv")["all_or_nothing"].tolist() == [0.75, 0.25]
+    assert pd.read_csv(tmp_path / "per_class.csv")["accuracy"].tolist() == [0.5, 1.0, 0.5, 0.5] * 2
+    assert pd.read_csv(tmp_path / "confusion.csv")["share"].tolist() == [0.5, 0.5, 1.0, 0.5, 0.5, 0.5, 0.5] * 2
 
 
 def test_the_program_fails_in_one_line_and_leaves_nothing(tmp_path, spec):
-    (tmp_path / "resnet/clean/none/sigma-0/scores.csv").unlink()
+    (tmp_path / "resnet/clean/none/sigma-0/logits.npy").unlink()
     done = run_program(tmp_path, spec)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")

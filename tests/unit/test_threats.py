@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from assay.planning.resources import JobNeeds
 from assay.planning.specs import Specs
 from torch import Tensor, nn
 
@@ -22,11 +21,13 @@ from assay.batches import Part
 from assay.defended import Defended
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
+from assay.evaluation.scores import read_scores
 from assay.files import AssayError, artifact, read_manifest
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
 from assay.networks.unet import build_network
 from assay.noise import image_key
 from assay.planning.cells import cells
+from assay.planning.resources import JobNeeds
 from assay.purifiers.purifier import build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
 from assay.stacks import read_stack, read_table, write_stack
@@ -213,10 +214,9 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     classify_stack(
         ClassifySpec(batch_size=BATCH), "code", tmp_path / "purified", made / "classifier", tmp_path / "scores", 1
     )
-    scores = read_table(tmp_path / "scores/scores.csv", ("id", "label", "draw"))
-    assert scores["draw"].tolist() == [0] * IMAGES
-    logits = torch.tensor(scores[["logit_0", "logit_1"]].values.tolist())
-    judged = margin(logits, torch.tensor(scores["label"].tolist())).numpy()
+    scores = read_scores(tmp_path / "scores")
+    assert scores.logits.shape == (IMAGES, 1, 2)
+    judged = margin(torch.tensor(scores.logits[:, 0]), torch.tensor(scores.labels)).numpy()
     assert judged == pytest.approx(table["margin"].to_numpy(), abs=2e-4)  # purified images are stored in 16 bits
     other = purify.model_copy(update={"seed": SEED + 1})
     purify_stack(other, "code", tmp_path / "attacked", made / "diffusion", tmp_path / "other", 1)

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import study_tables
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.files import AssayError, artifact
 from assay.planning.dry_run import Planned, reason_kind
@@ -46,13 +47,7 @@ def write_images(folder, images, **columns_of_table):
 
 
 def write_scores(folder, correct, ids=IDS):
-    draws = correct.shape[1]
-    predictions = np.where(correct, LABELS[:, None], 1 - LABELS[:, None]).ravel()
-    table = pd.DataFrame({"id": np.repeat(ids, draws), "label": np.repeat(LABELS, draws)})
-    table["draw"] = np.tile(np.arange(draws), IMAGES)
-    table[["logit_0", "logit_1"]] = np.eye(2)[predictions]
-    with artifact(folder, "scores", {}, "code", {}, {}) as draft:
-        table.to_csv(draft.path("scores.csv"), index=False)
+    study_tables.write_scores(folder, study_tables.logits_of(correct, LABELS), LABELS, ids)
 
 
 def write_study_summary(study):
@@ -231,7 +226,7 @@ def test_inspect_fails_in_one_line(study):
 def test_a_whole_study_is_verified(made):
     done = run("verify", made)
     assert done.returncode == 0
-    assert done.stdout == "verified 9 artifacts, 15 files, 0.00 GB: all whole\n"
+    assert done.stdout == "verified 9 artifacts, 18 files, 0.00 GB: all whole\n"
     assert "verify: 9/9 artifacts" in done.stderr
 
 
@@ -248,7 +243,7 @@ def test_every_fault_is_named(study):
     done = run("verify", study)
     assert done.returncode == 1
     *faults, closing = done.stdout.splitlines()
-    assert closing == "verified 9 artifacts, 13 files, 0.00 GB: 3 faults"
+    assert closing == "verified 9 artifacts, 16 files, 0.00 GB: 3 faults"
     assert len(faults) == 3
     for line, expected in zip(faults, ["not valid JSON", "(corrupt)", "missing"], strict=True):
         assert line.startswith("fault: ")

@@ -6,6 +6,8 @@ import pytest
 from checkout import Checkout
 
 from assay.attacks.ball import on_grid
+from assay.evaluation.scores import read_scores
+from assay.evaluation.summary import KEYS
 from assay.stacks import read_stack
 
 SUMMARY = (
@@ -42,13 +44,23 @@ def test_purified_stacks_hold_every_draw_of_every_image(finished: Checkout) -> N
 def test_the_summary_has_one_row_a_cell_and_its_scores_every_logit(finished: Checkout) -> None:
     summary = pd.read_csv(finished.results / "summary.csv", keep_default_na=False)
     assert ",".join(summary.columns).startswith(SUMMARY)
-    cells = list((finished.results / "scores").rglob("scores.csv"))
+    cells = list((finished.results / "scores").rglob("logits.npy"))
     assert len(summary) == len(cells)
     clean = summary[(summary["attack"] == "none") & (summary["defence"] == "none")].iloc[0]
     assert (clean["eps"], clean["sigma"], clean["draws"]) == (0, 0, 1)
-    defended = pd.read_csv(finished.results / "scores/resnet/clean/ddpm/sigma-0.2/scores.csv")
-    assert list(defended.columns) == ["id", "label", "draw", "logit_0", "logit_1"]
-    assert len(defended) == 16
+    defended = read_scores(finished.results / "scores/resnet/clean/ddpm/sigma-0.2")
+    assert defended.logits.shape == (8, 2, 2)
+    assert defended.classes == ["normal", "tumour"]
+
+
+def test_classes_have_tables_of_their_own_by_name(finished: Checkout) -> None:
+    summary, per_class, confusion = (
+        pd.read_csv(finished.results / f"{name}.csv", keep_default_na=False)
+        for name in ("summary", "per_class", "confusion")
+    )
+    assert len(per_class) == 2 * len(summary)
+    assert set(per_class["class"]) == {"normal", "tumour"}
+    assert confusion.groupby([*KEYS, "label"])["share"].sum().to_numpy() == pytest.approx(1)
 
 
 def test_the_report_needs_nothing_else(finished: Checkout) -> None:

@@ -148,10 +148,10 @@ def test_a_corrupt_file_of_the_right_size_is_refused(study, stage, name):
 
 
 def test_corrupt_scores_are_refused(study):
-    flip(study.results / CELL / "scores.csv")
+    flip(study.results / CELL / "logits.npy")
     before = study.contents()
     message = refused(summarise(study))
-    assert message.startswith(f"results/tiny/{CELL}/scores.csv: SHA-256 ")
+    assert message.startswith(f"results/tiny/{CELL}/logits.npy: SHA-256 ")
     assert message.endswith(f" (corrupt); delete results/tiny/{CELL} and run again")
     assert study.contents() == before
 
@@ -291,13 +291,13 @@ def test_a_folder_that_cannot_be_written_is_named(study):
 
 def test_a_run_stops_at_a_corrupt_file_and_completes_once_told_what_to_do_is_done(study, finished):
     """Times do not show corruption; a stage that reads the file does."""
-    flip(study.results / CELL / "scores.csv")
-    for table in ("summary", "comparisons", "worst_case"):
+    flip(study.results / CELL / "logits.npy")
+    for table in ("summary", "comparisons", "worst_case", "per_class", "confusion"):
         (study.results / f"{table}.csv").unlink()
     before = study.contents()
     status, output = study.snakemake("--cores", "1")
     assert status == 1
-    assert f"error: results/tiny/{CELL}/scores.csv: SHA-256 " in output
+    assert f"error: results/tiny/{CELL}/logits.npy: SHA-256 " in output
     assert f"(corrupt); delete results/tiny/{CELL} and run again\n" in output
     assert "Traceback" not in output
     assert study.contents() == before

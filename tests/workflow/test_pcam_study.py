@@ -222,7 +222,7 @@ def test_the_index_counts_what_was_dropped(edition: Edition) -> None:
 def test_sigma_is_chosen_on_no_test_image(edition: Edition) -> None:
     drawn = set(edition.table("images/selection/table.csv")["id"])
     tested = set(edition.table("images/test/table.csv")["id"])
-    scores = sorted((edition.results / "selection/scores").rglob("scores.csv"))
+    scores = sorted((edition.results / "selection/scores").rglob("table.csv"))
     assert len(scores) == 2 * len(SIGMAS)
     for path in scores:
         assert set(pd.read_csv(path)["id"]) == drawn

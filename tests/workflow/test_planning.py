@@ -15,7 +15,7 @@ DEFENDED = {("clean", NOISE), ("clean", ONESHOT), ("clean", DDPM), (PGD, NOISE),
 DENOISED = {(stack, defence) for stack, defence in DEFENDED if defence != NOISE}
 UNDEFENDED = {"classify resnet clean none 0", f"classify resnet {PGD} none 0"}
 SAMPLERS = "src/assay/diffusion/samplers.py"
-BIG = ("images.tif", "table.csv", "scores.csv", "history.csv", "config.json", "samples.png")
+BIG = ("images.tif", "table.csv", "logits.npy", "history.csv", "config.json", "samples.png")
 
 
 def purified(*pairs):

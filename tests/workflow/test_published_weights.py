@@ -10,6 +10,7 @@ from checkout import Checkout
 from safetensors.torch import save_file
 from torch import nn
 
+from assay.evaluation.scores import read_scores
 from assay.networks.libraries import import_library
 from assay.networks.unet import build_network
 from assay.stacks import read_stack
@@ -86,10 +87,10 @@ def test_a_study_of_published_weights_goes_from_images_to_scores(elsewhere: Chec
     elsewhere.complete()
     images = torch.from_numpy(read_stack(elsewhere.results / "images/test").pixels())
     for name in ("timm", "toolbox"):
-        scores = pd.read_csv(elsewhere.results / f"scores/{name}/clean/none/sigma-0/scores.csv")
+        scores = read_scores(elsewhere.results / f"scores/{name}/clean/none/sigma-0")
         with torch.inference_mode():
             logits = networks[name](images).numpy()
-        assert np.allclose(scores[["logit_0", "logit_1"]], logits, atol=1e-4)
+        assert np.allclose(scores.logits[:, 0], logits, atol=1e-4)
     summary = pd.read_csv(elsewhere.results / "summary.csv", keep_default_na=False)
     assert set(zip(summary["classifier"], summary["attack"], summary["defence"], strict=True)) == {
         *(("timm", attack, "none") for attack in ("none", "pgd")),

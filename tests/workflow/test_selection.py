@@ -47,7 +47,7 @@ def test_the_chosen_sigma_is_used_on_the_test_images_and_only_it(study: Checkout
     assert json.loads(adaptive.read_text())["facts"]["sigma"] == chosen
 
     tested = pd.read_csv(study.results / "images/test/table.csv")["id"]
-    judged = pd.read_csv(study.results / f"selection/scores/resnet/clean/oneshot/sigma-{SIGMAS[0]:g}/scores.csv")["id"]
+    judged = pd.read_csv(study.results / f"selection/scores/resnet/clean/oneshot/sigma-{SIGMAS[0]:g}/table.csv")["id"]
     assert judged.nunique() == 6
     assert not set(judged) & set(tested)
     assert not study.plan(), "a second run has nothing to do"

@@ -1,4 +1,4 @@
-# Needs a stack and a classifier; makes results/<study>/scores/<cell>; of all of them summary.csv and two tables more.
+# Needs a stack and a classifier; makes results/<study>/scores/<cell>; of all of them summary.csv and the tables beside it.
 
 
 rule classify:
@@ -6,8 +6,7 @@ rule classify:
     input:
         unpack(inputs_of("classify")),
     output:
-        manifest=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/manifest.json",
-        scores=f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}/scores.csv",
+        **scores_output(f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}"),
     log:
         f"{RESULTS}/logs/classify/{{role}}{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
@@ -24,16 +23,17 @@ rule classify:
 
 
 rule summarise:
-    """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case."""
+    """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case; by class."""
     input:
         **scores_of(JOBS.cells),
-        images=JOBS.images("test").stands,
-        table=ancient(f"{RESULTS}/images/test/table.csv"),
+        images=[JOBS.images("test").stands, ancient(f"{RESULTS}/images/test/table.csv")],
         selected=SELECTED,
     output:
         summary=result("summary", "summary"),
         comparisons=result("comparisons", "who beats whom"),
         worst_case=result("worst_case", "worst case"),
+        per_class=result("per_class", "accuracy by class"),
+        confusion=result("confusion", "confusion matrix"),
     log:
         f"{RESULTS}/logs/summarise.log",
     benchmark:

@@ -17,6 +17,7 @@ from assay.planning.locks import clear_stale_locks
 from assay.planning.requests import Requests
 from assay.planning.site import GPU_STAGES
 from assay.planning.sources import source_input
+from assay.study.evaluation import LOGITS, SCORED
 
 if not workflow.overwrite_configfiles:
 
@@ -77,6 +78,11 @@ def stack_output(folder, masked=False):
     """A stack as output, with the masks of its images where there are any."""
     files = {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
     return files | ({"masks": f"{folder}/masks.tif"} if masked else {})
+
+
+def scores_output(folder):
+    """Scores as output."""
+    return {"manifest": manifest(folder), "logits": f"{folder}/{LOGITS}", "table": f"{folder}/{SCORED}"}
 
 
 def network_output(kind, *files):
@@ -173,7 +179,7 @@ def scores_of(cells, role=""):
     folders = [f"{RESULTS}/{role}scores/{cell.path}" for cell in cells]
     return {
         "manifests": [manifest(folder) for folder in folders],
-        "scores": [ancient(f"{folder}/scores.csv") for folder in folders],
+        "scores": [ancient(f"{folder}/{file}") for folder in folders for file in (LOGITS, SCORED)],
     }
 
 

@@ -96,7 +96,7 @@ def attack_stack(
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
-        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        draft.facts |= {"classes": stack.classes, "norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)

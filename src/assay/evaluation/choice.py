@@ -7,26 +7,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
+from assay.evaluation.scores import Scores, clusters_of, read_scores, read_slides, require_same_images
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import paired_difference
 from assay.files import atomic, write_json
+from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.study.selection import SIGMA, ChooseSpec
 
 SWEEP = "sweep.csv"
 
 
-def choose_sigma(spec: ChooseSpec, scores: Path, out: Path, slides: dict[str, str] | None = None) -> None:
+def choose_sigma(spec: ChooseSpec, inputs: Inputs, out: Path) -> None:
     """Write the chosen sigma, and the sweep that it was chosen from: one row a sigma, in ascending order.
 
-    `slides` are the slides of the images by id.
+    Of the inputs, `scores` is the folder that the spec's places lie in, and `images` the stack, which may name slides.
     """
-    clean = [read_scores(Path(scores) / place) for place in spec.clean]
-    attacked = [read_scores(Path(scores) / place) for place in spec.attacked]
+    clean = [read_scores(inputs.folder("scores") / place) for place in spec.clean]
+    attacked = [read_scores(inputs.folder("scores") / place) for place in spec.attacked]
     for cell in [*clean, *attacked]:
         require_same_images(clean[0], cell)
-    clusters = clusters_of(clean[0].ids, slides)
+    clusters = clusters_of(clean[0].ids, read_slides(inputs.folder("images")))
     table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"), clusters)
     with atomic(Path(out) / SWEEP) as temporary:
         table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from assay import device as devices
 from assay.batches import batch_count, folder_name, load_batch
-from assay.files import artifact
+from assay.evaluation.scores import write_scores
+from assay.files import AssayError, artifact, read_manifest
 from assay.inputs import Inputs
 from assay.program import provenance
 from assay.progress import track
 from assay.study.evaluation import ClassifySpec
 
-SCORES = "scores.csv"
-
 
 def classify_stack(spec: ClassifySpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
-    """Write `scores.csv`: id, label, draw and the logits of every image of a stack."""
+    """Write the scores of the input `images` by the input `classifier`, one batch in memory at a time."""
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack, model = inputs.images(), inputs.classifier()
-    count = batch_count(stack, spec.batch_size)
-    logits = []
-    with torch.inference_mode():
-        for index in track(range(count), f"classify {folder_name(out, 3)}", count, unit="batches"):
-            batch = load_batch(stack, index, spec.batch_size, device)
-            logits.append(model(batch.images)[: batch.size].float().cpu().numpy())
-    scores = np.concatenate(logits)
-    table = stack.table[["id", "label"]].copy()
-    table["draw"] = stack.table.get("draw", 0)
-    table = pd.concat([table, pd.DataFrame(scores, columns=[f"logit_{k}" for k in range(scores.shape[1])])], axis=1)
+    require_same_classes(inputs.folder("classifier"), inputs.folder("images"))
+
+    def logits() -> Iterator[np.ndarray]:
+        count = batch_count(stack, spec.batch_size)
+        with torch.inference_mode():
+            for index in track(range(count), f"classify {folder_name(out, 3)}", count, unit="batches"):
+                batch = load_batch(stack, index, spec.batch_size, device)
+                yield model(batch.images)[: batch.size].float().cpu().numpy()
+
     made_by = provenance(("torch", "numpy", "pandas"), devices.name(device))
     with artifact(out, "scores", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
-        table.to_csv(draft.path(SCORES), index=False, lineterminator="\n", float_format="%.9g")
+        write_scores(draft, stack.table, stack.classes, logits())
+
+
+def require_same_classes(classifier: Path, images: Path) -> None:
+    """Refuse a classifier whose classes are not the images' own, by name and in their order."""
+    ours, theirs = (read_manifest(folder)["facts"]["classes"] for folder in (classifier, images))
+    if ours == theirs:
+        return
+    if len(ours) != len(theirs):
+        what = f"{len(ours)} classes, but {images} has {len(theirs)}"
+    else:
+        place = next(place for place, names in enumerate(zip(ours, theirs, strict=True)) if len(set(names)) > 1)
+        what = f"'{ours[place]}' as class {place}, but {images} has '{theirs[place]}'"
+    raise AssayError(f"{classifier}: has {what}; use a classifier of the images' classes")

@@ -1,56 +1,98 @@
-"""The scores of a cell as they lie on disk, whole and in order; and the slides of their images."""
+"""The scores of a cell as they lie on disk, whole and in order; and the slides of their images.
+
+`logits.npy` holds every logit (images, draws, classes) as float32, so that it can be memory-mapped; `table.csv` has one
+row an image, its id and label; the names of the classes stand in the manifest's facts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from assay.files import AssayError, check
+from assay.files import AssayError, Draft, check
 from assay.stacks import SLIDE, TABLE, read_table
+from assay.study.evaluation import LOGITS, SCORED
 
-SCORES = "scores.csv"
+FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A cell's scores: `ids` (images,) as text, `labels` (images,), `logits` (images, draws, classes)."""
+    """A cell's scores: `ids` (images,) as text, `labels` (images,), `logits` (images, draws, classes) of float32,
+    which may be a memory map, and the names of the `classes`; a label is a place among them."""
 
     folder: Path
     ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
+    classes: Sequence[str]
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The class that each draw has the highest logit for: (images, draws), in the smallest type that holds it."""
+        return self.logits.argmax(axis=-1).astype(np.min_scalar_type(len(self.classes) - 1))
 
     @property
     def correct(self) -> np.ndarray:
         """Whether each draw is right: bool (images, draws)."""
-        return self.logits.argmax(axis=-1) == self.labels[:, None]
+        return self.predicted == self.labels[:, None]
+
+
+def write_scores(draft: Draft, rows: pd.DataFrame, classes: Sequence[str], logits: Iterable[np.ndarray]) -> None:
+    """Write the scores of a stack whose table is `rows`: as many rows for each image as it has draws, one after the
+    other. `logits` are chunks (k, classes) of any k, in the order of the rows; one is held at a time."""
+    draws = int(rows["draw"].max()) + 1 if "draw" in rows else 1
+    table = rows[["id", "label"]].iloc[::draws]
+    expected = (np.repeat(table["id"], draws), np.repeat(table["label"], draws), np.tile(np.arange(draws), len(table)))
+    found = (rows["id"], rows["label"], rows.get("draw", np.zeros(len(rows))))
+    if not all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)):
+        raise AssayError("the images' rows are not draws 0, 1, ... of one image after the other; purify them again")
+    shape = (len(table), draws, len(classes))
+    with open(draft.path(LOGITS), "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": FLOAT.str, "fortran_order": False, "shape": shape})
+        written = sum(file.write(np.ascontiguousarray(chunk, FLOAT)) for chunk in logits)
+    if written != FLOAT.itemsize * np.prod(shape):
+        raise ValueError(f"{written} bytes of logits, but {shape} were announced")
+    table.to_csv(draft.path(SCORED), index=False, lineterminator="\n")
+    draft.facts["classes"] = list(classes)
 
 
 def read_scores(folder: Path) -> Scores:
-    """The scores in an artifact's folder, whole and in order of image, then draw."""
+    """The scores in an artifact's folder, whole; logits are mapped, not loaded."""
     folder = Path(folder)
-    check(folder, "scores")
-    path = folder / SCORES
-    table = read_table(path, ("id", "label", "draw", "logit_0", "logit_1"))
-    logits = [column for column in table if column.startswith("logit_")]
-    draws = int(table["draw"].max()) + 1 if len(table) else 0
-    images = len(table) // max(draws, 1)
-    first = table.iloc[:: max(draws, 1)]
-    expected = (np.repeat(first["id"], draws), np.repeat(first["label"], draws), np.tile(np.arange(draws), images))
-    found = (table["id"], table["label"], table["draw"])
-    if not images or not all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)):
-        raise AssayError(f"{path}: rows are not draws 0, 1, ... of one image after the other; delete it and run again")
-    values = table[logits].to_numpy()
-    if values.dtype.kind not in "if" or not np.isfinite(values).all():
+    classes = check(folder, "scores")["facts"]["classes"]
+    table, path = read_table(folder / SCORED, ("id", "label")), folder / LOGITS
+    try:
+        logits = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise AssayError(f"{path}: not a readable array ({error}); delete {folder} and run again") from None
+    if logits.dtype != FLOAT or logits.ndim != 3 or not logits.flags.c_contiguous or 0 in logits.shape:
+        raise AssayError(
+            f"{path}: is {logits.dtype} {logits.shape}, expected float32 (images, draws, classes) in C order; "
+            f"delete {folder} and run again"
+        )
+    if (len(logits), logits.shape[2]) != (len(table), len(classes)):
+        raise AssayError(
+            f"{path}: has logits of {len(logits)} images and {logits.shape[2]} classes, but {SCORED} has {len(table)} "
+            f"images and the manifest {len(classes)} classes; delete {folder} and run again"
+        )
+    if table["label"].dtype.kind not in "iu" or not table["label"].between(0, len(classes) - 1).all():
+        raise AssayError(f"{folder / SCORED}: has a label that is no class; delete {folder} and run again")
+    if table["id"].duplicated().any():
+        raise AssayError(f"{folder / SCORED}: an image stands there twice; delete {folder} and run again")
+    if not np.isfinite([logits.min(), logits.max()]).all():  # both are not a number if any logit is
         raise AssayError(f"{path}: has logits that are not finite; check the classifier and the purified images")
-    return Scores(folder, first["id"].to_numpy(), first["label"].to_numpy(), values.reshape(images, draws, len(logits)))
+    return Scores(folder, table["id"].to_numpy(), table["label"].to_numpy(), logits, classes)
 
 
 def require_same_images(a: Scores, b: Scores) -> None:
-    """Refuse two cells that were not measured on the same images in the same order."""
-    for what in ("ids", "labels"):
+    """Refuse two cells that were not measured on the same images in the same order, of the same classes."""
+    for what in ("ids", "labels", "classes"):
         if not np.array_equal(getattr(a, what), getattr(b, what)):
             raise AssayError(
                 f"{b.folder}: its {what} are not those of {a.folder}; cells of a study share their images: "

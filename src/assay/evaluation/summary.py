@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
-from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, mean_interval
+from assay.evaluation.statistics.intervals import (
+    Interval,
+    accuracy_interval,
+    auroc_interval,
+    balanced_interval,
+    mean_interval,
+)
 from assay.evaluation.statistics.measures import kept, majority, variance_parts, worst_of
 from assay.files import AssayError, atomic
 from assay.stacks import read_table
@@ -27,7 +33,8 @@ WORST_OF = [f"worst_of_{k}" for k in REPEATS]
 MORE_MEASURES = [
     *["majority_low", "majority_high", *WORST_OF],
     *["sensitivity_low", "sensitivity_high", "specificity_low", "specificity_high"],
-    *["auroc", "auroc_low", "auroc_high", "image_variance", "draw_variance"],
+    *["balanced_accuracy", "balanced_low", "balanced_high", "auroc", "auroc_low", "auroc_high"],
+    *["image_variance", "draw_variance"],
 ]
 COLUMNS = ["study", *KEYS, *MEASURES, "scores", *MORE_MEASURES, "kept"]
 NAN = float("nan")
@@ -35,14 +42,22 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell without its logits: its `row` (KEYS, and the place of its scores), its measures, the verdicts
-    `correct` (images, draws), those of the majority (images,), and the slides (images,) where they are known."""
+    """A cell without its logits: its `row` (KEYS, and the place of its scores), its measures, the classes `predicted`
+    (images, draws), whether the majority is right (images,), the labels (images,), the names of the classes, and the
+    slides (images,) where they are known."""
 
     row: Mapping[str, Any]
     measures: Mapping[str, float]
-    correct: np.ndarray
+    predicted: np.ndarray
     majority_correct: np.ndarray
+    labels: np.ndarray
+    classes: Sequence[str]
     clusters: np.ndarray | None
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each draw is right: bool (images, draws)."""
+        return self.predicted == self.labels[:, None]
 
     def key(self, *names: str) -> tuple[Any, ...]:
         """The values of some of its KEYS."""
@@ -82,7 +97,8 @@ def judge_cell(row: Mapping[str, Any], cell: Scores, selected: float | None, clu
     named = {key: row[key] for key in [*KEYS, "scores"]}
     if named["sigma"] == SELECTED:
         named["sigma"] = selected
-    return Judged(named, measure(cell, clusters), cell.correct, majority(cell.logits) == cell.labels, clusters)
+    right = majority(cell.logits) == cell.labels
+    return Judged(named, measure(cell, clusters), cell.predicted, right, cell.labels, cell.classes, clusters)
 
 
 def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
@@ -104,16 +120,18 @@ def measure(cell: Scores, clusters: np.ndarray | None = None) -> dict[str, float
     """What the summary says of one cell's scores.
 
     `worst_accuracy` counts an image that is right in every draw, `worst_of_k` the chance that k draws are all right.
+    Sensitivity and specificity are of two classes, of which the second is the positive one; AUROC is one against the
+    rest, the mean over the classes, for more than two.
     """
     correct = cell.correct
     images, draws = correct.shape
     accuracy, low, high = accuracy_interval(correct, clusters=clusters)
     votes, votes_low, votes_high = mean_interval((majority(cell.logits) == cell.labels).astype(float), 0.95, clusters)
-    positive = cell.labels == 1
-    sensitivity, specificity, area = (NAN,) * 3, (NAN,) * 3, (NAN,) * 3
-    if cell.logits.shape[-1] == 2:
-        sensitivity, specificity = (_interval_among(correct, members, clusters) for members in (positive, ~positive))
-        area = auroc_interval(cell.logits[..., 1] - cell.logits[..., 0], positive, clusters=clusters)
+    balanced = balanced_interval(correct, cell.labels, clusters=clusters)
+    area = auroc_interval(cell.logits, cell.labels, clusters=clusters)
+    sensitivity, specificity = (NAN,) * 3, (NAN,) * 3
+    if len(cell.classes) == 2:
+        sensitivity, specificity = (interval_among(correct, cell.labels == label, clusters) for label in (1, 0))
     of_images, of_draws = variance_parts(correct)
     return {
         "images": images,
@@ -132,6 +150,9 @@ def measure(cell: Scores, clusters: np.ndarray | None = None) -> dict[str, float
         "sensitivity_high": sensitivity[2],
         "specificity_low": specificity[1],
         "specificity_high": specificity[2],
+        "balanced_accuracy": balanced[0],
+        "balanced_low": balanced[1],
+        "balanced_high": balanced[2],
         "auroc": area[0],
         "auroc_low": area[1],
         "auroc_high": area[2],
@@ -154,9 +175,7 @@ def read_whole(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _interval_among(
-    correct: np.ndarray, members: np.ndarray, clusters: np.ndarray | None
-) -> tuple[float, float, float]:
+def interval_among(correct: np.ndarray, members: np.ndarray, clusters: np.ndarray | None) -> Interval:
     """Accuracy over all draws of some of the images, and its interval; not a number if there are none."""
     if not members.any():
         return (NAN,) * 3

@@ -62,7 +62,7 @@ def purify_stack(
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if spec.purifier.needs else ())
     made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
-        draft.facts["sigma"] = sigma_of(spec.purifier, inputs)
+        draft.facts |= {"classes": stack.classes, "sigma": sigma_of(spec.purifier, inputs)}
         write_images(draft, (resume.batch(index, purify_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
     resume.clear()

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from assay.study.fields import Model, PositiveInt
 
+LOGITS, SCORED = "logits.npy", "table.csv"  # the files of an artifact of scores
+
 
 class Evaluation(Model):
     """What is measured in every cell."""

@@ -161,5 +161,5 @@ def manifest_of(evidence: Evidence, place: str) -> Path:
 
 def _probabilities(logits: np.ndarray) -> float:
     rows = logits.reshape(-1, logits.shape[-1])
-    alike = (np.abs(rows.sum(axis=1) - 1) <= TOLERANCE) & (rows >= 0).all(axis=1) & (rows <= 1).all(axis=1)
+    alike = (np.abs(rows.sum(axis=1, dtype=float) - 1) <= TOLERANCE) & (rows.min(axis=1) >= 0) & (rows.max(axis=1) <= 1)
     return float(alike.mean())

@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from assay.evaluation.statistics.measures import placements, require_verdicts
+from assay.evaluation.statistics.measures import log_odds, placements, require_verdicts
 
 CONFIDENCE = 0.95
 
@@ -56,29 +56,56 @@ def mean_interval(
     return _effective(p, variance, images, images * draws, confidence)
 
 
-def auroc_interval(
-    scores: np.ndarray, positive: np.ndarray, confidence: float = CONFIDENCE, clusters: np.ndarray | None = None
+def balanced_interval(
+    correct: np.ndarray, labels: np.ndarray, confidence: float = CONFIDENCE, clusters: np.ndarray | None = None
 ) -> Interval:
-    """AUROC of `scores` (images, draws) in the mean over the draws, and its interval.
+    """Balanced accuracy, the mean of the classes' accuracies, and its interval, from `correct` (images, draws) of bool.
 
-    The variance is DeLong's (1988), from the images' placements in the mean over the draws; with clusters,
-    Obuchowski's (1997). The effective sample size is at least the smaller class (Birnbaum's bound on the variance).
-    Not a number unless both classes are there.
+    Classes of which there is no image do not count. The variance is that between the images of a class, or between
+    clusters. The effective sample size is at least the classes times the images of the smallest one, as p(1-p) is
+    concave. Where all classes have as many images and there is one draw, it is the interval of accuracy.
     """
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
+    draws = require_verdicts(correct).shape[1]
+    _, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    right = correct.mean(axis=1)
+    mean = float((np.bincount(members, right) / counts).mean())
+    influence = (right - mean) / counts[members] / len(counts)
+    least = len(counts) * int(counts.min())
+    return _by_class(mean, influence, members, clusters, least, correct.shape[0] * draws, confidence)
+
+
+def auroc_interval(
+    logits: np.ndarray, labels: np.ndarray, confidence: float = CONFIDENCE, clusters: np.ndarray | None = None
+) -> Interval:
+    """AUROC of `logits` (images, draws, classes) on average over the draws, and its interval.
+
+    Each class that is there is set against the rest by its log-odds, and all count the same; of two classes either
+    gives the same area. The variance is DeLong's (1988), from the images' placements, in which an image stands once
+    for its own class and once for each other; with clusters, Obuchowski's (1997). For two classes the effective sample
+    size is at least the smaller one (Birnbaum's bound on the variance), for more half the classes times the smallest;
+    and at most the images times the draws times the other classes that each is held against.
+    Not a number unless two classes are there.
+    """
+    present, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    images, classes = len(labels), len(present)
+    if classes < 2:
         return (float("nan"),) * 3
-    placed = placements(scores, positive)
-    area = float(placed[positive].mean())
-    least, most = min(positives, negatives), len(positive) * scores.shape[1]
-    influence = (placed - area) / np.where(positive, positives, negatives)
-    if clusters is not None:
-        return _clustered(area, len(positive) * influence, clusters, least, most, confidence)
-    variance = sum(
-        placed[members].var(ddof=1) / members.sum() if members.sum() > 1 else np.inf
-        for members in (positive, ~positive)
-    )
-    return _effective(area, float(variance), least, most, confidence)
+    areas, influence, weights = np.zeros(classes), np.zeros(images), np.zeros(images)
+    wanted = {label: place for place, label in enumerate(present)}
+    for label, odds in enumerate(log_odds(logits)):
+        if label not in wanted:
+            continue
+        place = wanted[label]
+        positive = members == place
+        placed = placements(odds, positive)
+        areas[place] = placed[positive].mean()
+        weight = 1 / np.where(positive, counts[place], images - counts[place]) / classes
+        influence += weight * placed
+        weights += weight
+    area = float(areas.mean())
+    least = classes * int(np.minimum(counts, images - counts).min()) / 2
+    most = images * logits.shape[1] * (classes - 1)
+    return _by_class(area, influence - weights * area, members, clusters, least, most, confidence)
 
 
 def t_quantile(probability: float, freedom: int) -> float:
@@ -86,6 +113,31 @@ def t_quantile(probability: float, freedom: int) -> float:
     from scipy.special import stdtrit  # half a second to import, and most callers need none
 
     return float(stdtrit(freedom, probability))
+
+
+def _by_class(
+    p: float,
+    influence: np.ndarray,
+    members: np.ndarray,
+    clusters: np.ndarray | None,
+    least: float,
+    most: float,
+    confidence: float,
+) -> Interval:
+    """The interval of a mean that images of each class enter by a weight of their own; `members` (images,) counts the
+    classes from 0. `influence` (images,) is what each image adds to the mean's error, and sums to zero.
+
+    How many images a class has is no chance, so each counts from its class's mean. A class of one image does not tell
+    how its images spread: the effective sample size is then the least, and clusters count from the mean of all.
+    """
+    counts = np.bincount(members)
+    alone = counts.min() == 1
+    if not alone:
+        influence = influence - (np.bincount(members, influence) / counts)[members]
+    if clusters is not None:
+        return _clustered(p, len(influence) * influence, clusters, least, most, confidence)
+    variance = np.inf if alone else float(((counts / (counts - 1))[members] * influence**2).sum())
+    return _effective(p, variance, least, most, confidence)
 
 
 def _effective(p: float, variance: float, least: float, most: float, confidence: float) -> Interval:

@@ -18,13 +18,6 @@ from assay.evaluation.statistics.measures import require_verdicts
 RESAMPLES = 4000
 
 
-def mcnemar(a_correct: np.ndarray, b_correct: np.ndarray) -> float:
-    """The p-value of the exact two-sided McNemar test that two classifiers, right on (images,) each, are as good."""
-    if a_correct.shape != b_correct.shape or a_correct.ndim != 1:
-        raise ValueError(f"McNemar's test needs one verdict an image, got {a_correct.shape} and {b_correct.shape}")
-    return sign_flip(a_correct[:, None], b_correct[:, None])
-
-
 def sign_flip(
     a_correct: np.ndarray,
     b_correct: np.ndarray,
