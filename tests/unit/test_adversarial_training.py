@@ -8,9 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from assay.planning.resources import JobNeeds
-from assay.planning.specs import Specs
-from assay.planning.work import classifier_size, sizes_of_study, work
 from torch import nn
 
 from assay.attacks.methods.method import build_search
@@ -18,6 +15,9 @@ from assay.attacks.threats.transfer import Bare
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, read_manifest
 from assay.networks.classifier import build_classifier, load_classifier
+from assay.planning.resources import JobNeeds
+from assay.planning.specs import Specs
+from assay.planning.work import classifier_size, sizes_of_study, work
 from assay.stacks import read_stack
 from assay.study.attacks import PgdAttack
 from assay.study.classifiers import AdversarialTraining, Classifier, ClassifierSpec
