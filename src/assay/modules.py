@@ -65,7 +65,7 @@ def own_model(part: Any) -> Any:
     if len(found) > 1:
         raise AssayError(f"{part.implementation}: has {len(found)} models of {type(part).__name__}; keep one")
     kind = found[0] if found else type(part)
-    keys = part.model_dump()
+    keys = part.model_dump(exclude_unset=True)  # what is not set has the own model's defaults
     for key in keys:
         if key not in kind.model_fields:
             near = difflib.get_close_matches(key, kind.model_fields, n=1)

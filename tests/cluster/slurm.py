@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node on loopback, for as long as a test lasts: munged, slurmctld, slurmd, and one GPU.
+"""A Slurm cluster of two nodes on loopback, for as long as a test lasts: munged, slurmctld, two slurmd, a GPU each.
 
 Everything stands in a folder of its own, but for links in /etc/slurm while the cluster lives: Snakemake's Slurm plugin
 strips SLURM_CONF from its jobs, so they look nowhere else.
@@ -18,7 +18,9 @@ from pathlib import Path
 
 CONFIGURED = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
-DAEMONS = ("munged", "slurmctld", "slurmd")
+NODES = ("node-1", "node-2")
+SLURMDS = tuple(f"slurmd.{node}" for node in NODES)
+DAEMONS = ("munged", "slurmctld", *SLURMDS)
 CONTROL_PORT, NODE_PORT = 26817, 26818
 OF_A_JOB = "SLURM_CLUSTER_NAME=assay\0"  # in a process's environment
 
@@ -26,16 +28,15 @@ SLURM_CONF = """\
 ClusterName=assay
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={control_port}
-SlurmdPort={node_port}
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
@@ -50,7 +51,8 @@ SlurmdTimeout=20
 KillWait=5
 OverTimeLimit=0
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs={cpus} RealMemory={memory} \
+  Gres=gpu:1 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -60,17 +62,18 @@ class Slurm:
     """The cluster's folder and daemons."""
 
     folder: Path
-    cpus: int = 4
-    memory: int = 30000
+    cpus: int = 3  # of each node
+    memory: int = 15000
     host: str = field(default_factory=lambda: socket.gethostname().split(".")[0])
 
     def start(self) -> None:
-        """Start the daemons and wait until the node takes jobs."""
-        for name in ("state", "spool"):
+        """Start the daemons and wait until the nodes take jobs."""
+        for name in ("state", *(f"spool.{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True)
         self.folder.chmod(0o755)
         values = {"host": self.host, "folder": self.folder, "cpus": self.cpus, "memory": self.memory}
-        values |= {"control_port": CONTROL_PORT, "node_port": NODE_PORT}
+        values |= {"control_port": CONTROL_PORT, "nodes": ",".join(NODES)}
+        values["node_ports"] = f"[{NODE_PORT}-{NODE_PORT + len(NODES) - 1}]"
         (self.folder / "slurm.conf").write_text(SLURM_CONF.format(**values))
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         # "disabled" does not exist in Debian bookworm's Slurm, and stops slurmd.
@@ -85,22 +88,24 @@ class Slurm:
         ]
         self._run("munged", "--force", f"--socket={self.folder}/munge.socket", *private)
         self._run("slurmctld", "-f", self.folder / "slurm.conf")
-        self.start_node()
+        self.start_nodes()
 
-    def start_node(self) -> None:
-        """Start slurmd and wait until the node takes jobs."""
-        self._run("slurmd", "-f", self.folder / "slurm.conf")
-        for _ in range(60):
-            if self.run("sinfo", "-h", "-o", "%t") in ("idle", "mix", "alloc"):
+    def start_nodes(self) -> None:
+        """Start slurmd on each node and wait until all take jobs."""
+        for node in NODES:
+            self._run("slurmd", "-N", node, "-f", self.folder / "slurm.conf")
+        for _ in range(240):
+            states = self.run("sinfo", "-N", "-h", "-o", "%t").split()
+            if len(states) == len(NODES) and {"idle", "mix", "alloc"}.issuperset(states):
                 return
             time.sleep(1)
-        raise RuntimeError(
-            f"the node takes no jobs: {self.run('sinfo')}\n{self.log('slurmd')}\n{self.log('slurmctld')}"
-        )
+        logs = "\n".join(self.log(daemon) for daemon in DAEMONS[1:])
+        raise RuntimeError(f"not all nodes take jobs: {self.run('sinfo')}\n{logs}")
 
-    def kill_node(self) -> None:
-        """As if the node had died: slurmd, its job managers and all that they started, at once."""
-        _kill(self.pid("slurmd"))
+    def kill_nodes(self) -> None:
+        """As if all nodes had died: slurmd, its job managers and all that they started, at once."""
+        for daemon in SLURMDS:
+            _kill(self.pid(daemon))
         self._kill_jobs()
 
     def stop(self) -> None:
@@ -154,7 +159,7 @@ class Slurm:
     def _run(self, daemon: str, *options: object) -> None:
         done = subprocess.run([daemon, *map(str, options)], capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"{daemon} does not start: {done.stderr}\n{self.log(daemon)}")
+            raise RuntimeError(f"{daemon} does not start: {done.stderr}")
 
     def _kill_jobs(self) -> None:
         steps = self._stepds()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import EXACT_COMMAND, HERE, wait_for
 from machine import timed
+from slurm import SLURMDS
 
 from assay.files import MANIFEST, faults
 
@@ -54,9 +55,9 @@ def test_scancel_and_a_dead_node_in_mid_training(study, uninterrupted, slurm):
     assert first != second
     wait_for("its going on", lambda: "resumed after step" in _log(study), run)
     _assert_nothing_half_written(study)
-    slurm.kill_node()
+    slurm.kill_nodes()
     _assert_nothing_half_written(study)
-    slurm.start_node()
+    slurm.start_nodes()
     calls = 1
     while run.wait() and calls < 3:
         _assert_nothing_half_written(study)
@@ -100,7 +101,8 @@ def test_too_little_memory(finished, local, local_python, slurm, work):
     run = study.start(*EXACT_COMMAND, "--set-resources", memory, "--", TRAINED)
     first = wait_for("the first job", lambda: SUBMITTED.findall(run.output), run)[0]
     wait_for("its end for want of memory", lambda: _ended(slurm, first), run)
-    assert f"StepId={first}.0 exceeded memory limit" in (slurm.folder / "slurmd.log").read_text()
+    logs = "".join((slurm.folder / f"{name}.log").read_text() for name in SLURMDS)
+    assert f"StepId={first}.0 exceeded memory limit" in logs
     _assert_nothing_half_written(study)
     assert run.wait() == 0, run.output[-6000:]
     assert len(SUBMITTED.findall(run.output)) == 2

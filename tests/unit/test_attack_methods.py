@@ -1,7 +1,5 @@
 """Attack methods: known answers, and what they do with stochastic victims and with images that are broken."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -9,17 +7,18 @@ import torchattacks
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from assay.attacks.ball import boundary, project
 from assay.attacks.methods import projected
 from assay.attacks.methods.apgd import auto_pgd
-from assay.attacks.methods.best import Best
-from assay.attacks.methods.losses import cross_entropy, mean_gradient, named_loss, negative_margin
-from assay.attacks.methods.method import build_search, margin
+from assay.attacks.methods.best import Best, as_stored
+from assay.attacks.methods.losses import cross_entropy, named_loss, negative_margin
+from assay.attacks.methods.method import build_search
+from assay.attacks.perturbation import boundary
+from assay.attacks.queries import Counted, answers, mean_gradient
 from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
-from assay.attacks.threats.victim import Victim
+from assay.attacks.threats.victim import Query, Victim, judgement, search_query
 from assay.files import AssayError
-from assay.stacks import to_pixels, to_stored
+from assay.logits import margin
 from assay.study.attacks import AnyAttack, Attack
 
 EPS, EPS_L2 = 8 / 255, 0.5
@@ -77,19 +76,17 @@ class Noisy(Undisturbed):
         return self.network(x) + torch.cat([luck, -luck], dim=1)
 
 
-def behind(defended: nn.Module, draws: int = 2) -> Expected:
-    return Expected(defended, defended, draws, seed=1)
+def behind(defended: nn.Module) -> Expected:
+    return Expected(defended, defended, seed=1)
 
 
 def run(attack: Attack, victim: Victim, images: Tensor, labels: Tensor, keys: Tensor, classes: int = 2) -> Tensor:
     torch.manual_seed(7)
-    victim.begin(keys)
     return build_search(attack, victim, classes)(images, labels, keys).detach()
 
 
 def stored(found: Tensor, images: Tensor, attack: Attack) -> Tensor:
-    clean = to_stored(images.numpy(), 8)
-    return torch.from_numpy(to_pixels(project(found.numpy(), clean, attack.ball, attack.radius)))
+    return as_stored(found, images, attack)
 
 
 def worst_case(network: nn.Sequential, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:
@@ -202,7 +199,7 @@ def lambda_module(network: nn.Module, seen: list[Tensor]) -> nn.Module:
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 @pytest.mark.parametrize("steps", [1, 7, 60])
 def test_apgds_run_equals_torchattacks_from_the_same_start(norm: str, steps: int) -> None:
-    network, (images, _, _) = curved(), batch(classes=4)
+    network, (images, _, keys) = curved(), batch(classes=4)
     labels = network(images).argmax(1)
     seen: list[Tensor] = []
     eps = {"Linf": 3 * EPS, "L2": 2 * EPS_L2}[norm]
@@ -213,7 +210,7 @@ def test_apgds_run_equals_torchattacks_from_the_same_start(norm: str, steps: int
 
     def observe(x: Tensor) -> tuple[Tensor, Tensor]:
         points.append(x)
-        return mean_gradient(Bare(network), x, labels, cross_entropy)
+        return mean_gradient(Bare(network), x, labels, keys, search_query(0, 1), cross_entropy, room=len(x))
 
     found = auto_pgd(observe, lambda: None, seen[0], images, norm, eps, steps)
     assert len(points) == len(seen) == steps + 1
@@ -229,13 +226,11 @@ def test_apgds_run_equals_torchattacks_from_the_same_start(norm: str, steps: int
 class Scripted(Victim):
     """A victim that is judged with margins written down: one list of draws a point, the point being its mean value."""
 
-    stochastic = True
-
     def __init__(self, script: dict[int, list[float]]) -> None:
         super().__init__()
         self.script = script
 
-    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
         levels = (x.mean((1, 2, 3)) * 255).round().int().tolist()
         margins = torch.tensor([self.script[level] for level in levels])
         return torch.stack([margins, torch.zeros_like(margins)], dim=2)
@@ -249,7 +244,7 @@ def test_the_best_point_is_by_mean_margin_and_one_lucky_draw_breaks_nothing() ->
     script = {101: [-9.0, 9.0, 9.0, 9.0], 102: [1.0, 1.0, 1.0, 1.0], 103: [-1.0, -1.0, -1.0, 0.1]}
     script |= {104: [-0.1, -0.1, -9.0, -9.0], 105: [-1.0, -1.0, -1.2, -1.2], 106: [-9.0] * 4}
     attack = attack_of("pgd", threat="adaptive", eps=[16 / 255], selection_draws=4)
-    best = Best(Scripted(script), attack, flat(100), torch.tensor([0]))
+    best = Best(Scripted(script), attack, flat(100), torch.tensor([0]), torch.tensor([1]))
     seen = []
     for level in (102, 101, 103, 104, 105, 106):
         best.judge(flat(level))
@@ -260,18 +255,31 @@ def test_the_best_point_is_by_mean_margin_and_one_lucky_draw_breaks_nothing() ->
 
 def test_a_stochastic_victim_is_attacked_to_its_expected_worst_case_and_not_to_its_luckiest_draw() -> None:
     network, (images, labels, keys) = linear(), batch(16)
-    victim, truth = behind(Noisy(network), draws=4), worst_case(network, images, labels, attack_of("pgd"))
-    for method, steps in (("pgd", 20), ("apgd", 40)):
-        attack = attack_of(method, threat="adaptive", steps=steps)
+    victim, truth = behind(Noisy(network)), worst_case(network, images, labels, attack_of("pgd"))
+    for method in ("pgd", "apgd"):
+        attack = attack_of(method, threat="adaptive", steps=20, draws=4)
         found = stored(run(attack, victim, images, labels, keys), images, attack)
         reached = margin(network(found), labels)
         broken = reached + 2 * Noisy.deviation < 0  # may leave before the worst case
         assert reached[~broken] == pytest.approx(truth[~broken], abs=1e-4)
         assert (~broken).sum() > 10
-    victim.begin(keys)
-    runner = torchattacks.APGD(victim, eps=EPS, steps=40, loss="ce")
+    runner = torchattacks.APGD(Asked(victim, keys, draws=4), eps=EPS, steps=20, loss="ce")
+    torch.manual_seed(7)
     _, _, _, lucky = runner.attack_single_run(images, labels)
     assert (margin(network(lucky), labels) > truth + 0.1).any()  # what keeps the last fooling iterate falls short
+
+
+class Asked(nn.Module):
+    """A victim as a network, for torchattacks: mean logits of one fresh query after the other."""
+
+    def __init__(self, victim: Victim, keys: Tensor, draws: int) -> None:
+        super().__init__()
+        self.victim, self.keys, self.draws = victim, keys, draws
+        self.number = -1
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.number += 1
+        return self.victim(x, self.keys, search_query(self.number, self.draws)).mean(1)
 
 
 def test_gradients_of_draws_in_turn_add_up_to_the_gradient_of_all() -> None:
@@ -283,30 +291,31 @@ def test_gradients_of_draws_in_turn_add_up_to_the_gradient_of_all() -> None:
             shapes.append(len(x))
             return self.network((x + 0.1 * noise(0)).clamp(0, 1))
 
-    victim = Expected(Defence(curved(2)), nn.Identity(), 6, seed=1)
-    victim.begin(keys)
-    value, gradient = mean_gradient(victim, images, labels, negative_margin)
+    victim, query = Expected(Defence(curved(2)), nn.Identity(), seed=1), search_query(3, 6)
+    value, gradient = mean_gradient(victim, images, labels, keys, query, negative_margin, room=4)
     assert shapes == [4] * 6
     leaf = images.clone().requires_grad_()
-    victim.begin(keys)
-    with_all = negative_margin(victim(leaf), labels)  # of two classes: the margin of the mean is the mean margin
+    mean = victim(leaf, keys, query).mean(1)
+    with_all = negative_margin(mean, labels)  # of two classes: the margin of the mean is the mean margin
     assert torch.allclose(value, with_all, atol=1e-5)
     assert torch.allclose(gradient, torch.autograd.grad(with_all.sum(), leaf)[0], atol=1e-6)
     shapes.clear()
-    victim.begin(keys)
-    victim.select(torch.tensor([2]))
-    part = mean_gradient(victim, images[2:3], labels[2:3], negative_margin)
+    part = mean_gradient(victim, images[2:3], labels[2:3], keys[2:3], query, negative_margin, room=4)
     assert shapes == [4, 2]
     assert torch.allclose(part[1], gradient[2:3], atol=1e-6)
     assert torch.allclose(part[0], value[2:3], atol=1e-5)
 
 
-def test_rows_must_be_announced() -> None:
+def test_a_victim_is_a_function_the_same_call_has_the_same_answer() -> None:
     images, _, keys = batch(4)
     victim = behind(Noisy(linear()))
-    victim.begin(keys)
-    with pytest.raises(ValueError, match="2 images, but 4 rows of the batch were announced"):
-        victim(images[:2])
+    calls = [search_query(0, 3), search_query(1, 3), judgement("selection", 5), judgement("verdict", 5)]
+    first = [victim(images, keys, query) for query in calls]
+    for query, before in reversed(list(zip(calls, first, strict=True))):
+        assert torch.equal(victim(images, keys, query), before)
+        assert before.shape == (4, len(query.draws), 2)
+    assert not torch.equal(first[0], first[1])
+    assert torch.equal(answers(victim, images, keys, calls[2], room=4), first[2])
 
 
 def test_queries_and_judgements_never_share_a_draw() -> None:
@@ -318,17 +327,16 @@ def test_queries_and_judgements_never_share_a_draw() -> None:
             noises.append(noise(0))
             return self.network(x)
 
-    victim = behind(Noting(linear()), draws=3)
-    victim.begin(keys)
-    for _ in range(90):  # past the draws of one seed
-        victim(images)
-    victim.judge(images, 5, "selection")
-    victim.judge(images, 5, "verdict")
+    victim = behind(Noting(linear()))
+    for number in range(90):
+        victim(images, keys, search_query(number, 3))
+    victim(images, keys, judgement("selection", 5))
+    victim(images, keys, judgement("verdict", 5))
     values = torch.cat(noises)
     assert len(values) == 2 * (3 * 90 + 5 + 5)
     assert len(torch.unique(values[:, 0, 0, 0])) == len(values)
     noises.clear()
-    victim.judge(images, 5, "selection")
+    victim(images, keys, judgement("selection", 5))
     assert torch.isin(torch.cat(noises)[:, 0, 0, 0], values[:, 0, 0, 0]).all()  # the same at every call
 
 
@@ -346,7 +354,7 @@ def test_an_attack_chooses_among_points_on_draws_that_it_did_not_follow(method: 
             met[self.name].append(noise(0)[:, 0, 0, 0])
             return self.network(x)
 
-    victim = Expected(Noting("attacked"), Noting("judged"), 3, seed=1)
+    victim = Expected(Noting("attacked"), Noting("judged"), seed=1)
     run(attack_of(method, threat="adaptive", draws=3, steps=6), victim, images, labels, keys)
     followed, chosen_on = (torch.cat(met[name]).unique() for name in ("attacked", "judged"))
     assert len(followed) > len(chosen_on) == 4 * 4  # fresh ones at each query, the same four at each judgement
@@ -394,8 +402,7 @@ def small_noise(network: nn.Module) -> nn.Module:
 
 
 def verdict(victim: Victim, found: Tensor, labels: Tensor, keys: Tensor) -> float:
-    victim.begin(keys)
-    return margin(victim.judge(found, 16, "verdict")[0], labels.repeat(16)).mean().item()
+    return margin(victim(found, keys, judgement("verdict", 16))[0], labels.repeat(16)).mean().item()
 
 
 @pytest.mark.parametrize("attack", STOCHASTIC, ids=lambda attack: attack.method)
@@ -403,29 +410,18 @@ def test_broken_images_leave_by_halves_and_cost_no_more(attack: Attack) -> None:
     (images, labels), keys = mixed(), torch.arange(1, 17)
     sizes = []
 
-    class Noting(Victim):
-        def __init__(self, inner: Expected) -> None:
-            super().__init__()
-            self.inner = inner
+    class Noting(Counted):
+        def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
+            if not query.judges:
+                sizes.append(len(x))
+            assert len(x) * len(query.draws) <= 16
+            return super().forward(x, keys, query)
 
-        def begin(self, keys: Tensor) -> None:
-            self.inner.begin(keys)
-
-        def select(self, rows: Tensor) -> None:
-            self.inner.select(rows)
-
-        def query(self, x: Tensor) -> Iterator[Tensor]:
-            sizes.append(len(x))
-            return self.inner.query(x)
-
-        def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
-            return self.inner.judge(x, draws, purpose)
-
-    victim = behind(small_noise(curved(2)))
-    run(attack, Noting(victim), images, labels, keys)
+    victim = Noting(behind(small_noise(curved(2))))
+    run(attack, victim, images, labels, keys)
     assert set(sizes) <= {16, 8, 4, 2, 1}
     assert min(sizes) < 16
-    assert victim.gradient_queries == victim.draws * sum(sizes) < 16 * attack.passes[0]
+    assert victim.with_gradient < 16 * attack.passes[0]
 
 
 def test_an_image_is_not_broken_until_it_is_so_on_the_storage_grid() -> None:
@@ -435,22 +431,19 @@ def test_an_image_is_not_broken_until_it_is_so_on_the_storage_grid() -> None:
     network[1].bias.data = torch.tensor([100.3 / 255 * VALUES, 0.0])  # wrong from 0.3 grey levels up
     attack = attack_of("pgd", threat="locked", eps=[1 / 255], step_size=0.4 / 255, steps=3, random_start=False)
 
-    class Deterministic(Bare):
-        shared = False
-
-    victim = Deterministic(network)
+    victim = Counted(Bare(network))
     found = run(attack, victim, images, torch.tensor([0]), torch.tensor([1]))
-    assert victim.gradient_queries == 2  # 0.4 levels fool the network and are stored as none; 0.8 as one
+    assert victim.with_gradient == 2  # 0.4 levels fool the network and are stored as none; 0.8 as one
     assert margin(network(stored(found, images, attack)), torch.tensor([0])) < 0
 
 
 def test_images_that_fool_the_bare_classifier_go_on_since_others_are_shown_them_too() -> None:
     (images, labels), keys = mixed(), torch.arange(1, 17)
-    victim = Bare(linear())
-    attack = attack_of("apgd", steps=30)
+    network = linear()
+    victim, attack = Counted(Bare(network)), attack_of("apgd", steps=30)
     found = stored(run(attack, victim, images, labels, keys), images, attack)
-    assert victim.gradient_queries == 31 * 16
-    reached, worst = margin(victim(found), labels), worst_case(victim.classifier, images, labels, attack)
+    assert victim.with_gradient == 31 * 16
+    reached, worst = margin(network(found), labels), worst_case(network, images, labels, attack)
     assert reached == pytest.approx(worst, abs=1e-4)
 
 
@@ -489,10 +482,10 @@ def test_square_behind_a_defence_lowers_the_mean_margin_and_drops_no_image() -> 
     labels = network(images).argmax(1)
     attack = attack_of("square", threat="blackbox", queries=60, draws=4)
     Gentle = type("Gentle", (Noisy,), {"deviation": 0.02})
-    victim = behind(Gentle(network), draws=4)
+    victim = Counted(behind(Gentle(network)))
     found = run(attack, victim, images, labels, keys)
     assert ((found - images).abs() <= EPS + 1e-6).all()
-    assert (victim.gradient_queries, victim.forward_queries) == (0, 16 * 4 * 61)
+    assert (victim.with_gradient, victim.without_gradient) == (0, 16 * 4 * 61)
     blind = run(attack_of("random_sign"), victim, images, labels, keys)
     clean, random, after = (margin(network(x), labels).mean() for x in (images, blind, found))
     assert after < min(clean, random) - 3 * Gentle.deviation
@@ -501,9 +494,9 @@ def test_square_behind_a_defence_lowers_the_mean_margin_and_drops_no_image() -> 
 def test_square_behind_the_identity_goes_where_it_goes_undefended() -> None:
     network, (images, _, keys) = curved(), batch(16, classes=4)
     labels = network(images).argmax(1)
-    attack = attack_of("square", queries=50)
-    bare = run(attack, Bare(network), images, labels, keys)
-    defended = run(attack, behind(Undisturbed(network)), images, labels, keys)
+    bare = run(attack_of("square", queries=50), Bare(network), images, labels, keys)
+    blackbox = attack_of("square", threat="blackbox", queries=50)
+    defended = run(blackbox, behind(Undisturbed(network)), images, labels, keys)
     fooled = network(bare).argmax(1) != labels
     assert torch.equal(network(defended).argmax(1) != labels, fooled)
     assert 0 < fooled.sum() < 16
@@ -525,13 +518,19 @@ def fault(**keys: object) -> str:
         ({"method": "pgd", "threat": "blackbox"}, "threat: blackbox does not suit pgd, which follows gradients"),
         ({"method": "square", "threat": "bpda"}, "threat: bpda does not suit square, which uses no gradient"),
         ({"method": "random_sign", "threat": "adaptive"}, "is blind to the victim; choose among transfer"),
-        ({"method": "pgd", "draws": 2}, "draws: the bare classifier is not stochastic"),
-        ({"method": "pgd", "threat": "locked", "draws": 2}, "draws: a locked defence has the one draw"),
-        ({"method": "pgd", "selection_draws": 4}, "selection_draws: a victim of threat transfer is not stochastic"),
-        ({"method": "pgd", "threat": "locked", "selection_draws": 4}, "selection_draws: a victim of threat locked"),
+        ({"method": "pgd", "draws": 2}, "draws: under the threat transfer a victim has one draw"),
+        ({"method": "pgd", "threat": "locked", "draws": 2}, "draws: under the threat locked a victim has one draw"),
+        ({"method": "pgd", "selection_draws": 4}, "selection_draws: under the threat transfer a victim has"),
+        (
+            {"method": "pgd", "threat": "locked", "selection_draws": 4},
+            "selection_draws: under the threat locked a victim",
+        ),
         ({"method": "pgd", "threat": "adaptive", "selection_draws": 1}, "greater than or equal to 2"),
-        ({"method": "pgd", "threat": "surrogate"}, "surrogate_steps: missing"),
-        ({"method": "pgd", "threat": "bpda", "surrogate_steps": 2}, "surrogate_steps: only a surrogate has them"),
+        ({"method": "pgd", "threat": "surrogate"}, "threat.surrogate.steps"),
+        ({"method": "pgd", "threat": {"method": "bpda", "steps": 2}}, "threat.bpda.steps"),
+        ({"method": "pgd", "threat": "adaptiv"}, "'adaptiv' is not among transfer, blackbox, bpda"),
+        ({"method": "apgd", "loss": "dlr", "target": "random"}, "loss: dlr here has no target"),
+        ({"method": "random_sign", "target": "random"}, "target"),
         ({"method": "pgd", "preset": "slow"}, "'quick', 'standard' or 'thorough'"),
         ({"method": "fgsm", "preset": "quick"}, "preset"),
     ],

@@ -7,11 +7,14 @@ import torchattacks
 from pydantic import TypeAdapter
 from torch import nn
 
-from assay.attacks.ball import on_grid, project, sizes
-from assay.attacks.methods.method import MarginGradient, build_search, margin
+from assay.attacks import ball
+from assay.attacks.methods.method import aims, build_search, random_targets
+from assay.attacks.perturbation import on_grid, sizes
 from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
+from assay.attacks.threats.victim import search_query
 from assay.defended import Defended
+from assay.logits import margin
 from assay.stacks import to_pixels, to_stored
 from assay.study.attacks import AnyAttack, Attack, storage_bits
 
@@ -39,33 +42,43 @@ def run(attack: Attack, network: nn.Module, classes: int) -> torch.Tensor:
     return build_search(attack, Bare(network), classes)(*batch(classes=classes)).detach()
 
 
-@pytest.mark.parametrize(
-    ("attack", "theirs"),
-    [
-        (attack_of("fgsm"), lambda net: torchattacks.FGSM(net, eps=EPS)),
-        (attack_of("pgd", steps=5), lambda net: torchattacks.PGD(net, eps=EPS, alpha=EPS / 2, steps=5)),
-        (
-            attack_of("pgd", steps=5, step_size=2 / 255, random_start=False),
-            lambda net: torchattacks.PGD(net, eps=EPS, alpha=2 / 255, steps=5, random_start=False),
-        ),
-    ],
-)
-def test_gradient_attacks_equal_torchattacks(attack: Attack, theirs) -> None:
+@pytest.mark.parametrize(("classes", "steps"), [(4, 5), (2, 20)])
+def test_fgsm_and_pgd_equal_torchattacks(classes: int, steps: int) -> None:
+    """Of two classes its cross-entropy and our margin have one direction, where the former does not saturate."""
+    network = small_network(classes)
+    images, labels, _ = batch(classes=classes)
+    fgsm = torchattacks.FGSM(network, eps=EPS)(images, labels)
+    assert torch.equal(run(attack_of("fgsm"), network, classes), fgsm)
+    for keys in ({}, {"step_size": 2 / 255}):
+        alpha = keys.get("step_size", 2.5 * EPS / steps)
+        pgd = torchattacks.PGD(network, eps=EPS, alpha=alpha, steps=steps, random_start=False)(images, labels)
+        assert torch.equal(run(attack_of("pgd", steps=steps, random_start=False, **keys), network, classes), pgd)
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "square"])
+def test_targeted_attacks_equal_torchattacks(method: str) -> None:
     network = small_network(4)
-    images, labels, _ = batch()
+    images, labels, keys = batch(16)
+    targets = random_targets(labels, keys, 4, seed=0)
+    theirs = {
+        "fgsm": lambda: torchattacks.FGSM(network, eps=EPS),
+        "pgd": lambda: torchattacks.PGD(network, eps=EPS, alpha=2.5 * EPS / 20, steps=20, random_start=False),
+        "square": lambda: torchattacks.Square(network, eps=EPS, n_queries=50),
+    }[method]()
+    theirs.set_mode_targeted_by_label(quiet=True)
     torch.manual_seed(7)
-    expected = theirs(network)(images, labels)
-    assert torch.equal(run(attack, network, 4), expected)
-
-
-@pytest.mark.parametrize("method", ["fgsm", "pgd"])
-def test_two_class_attacks_equal_torchattacks_where_its_cross_entropy_does_not_saturate(method: str) -> None:
-    network = small_network(2)
-    images, labels, _ = batch(classes=2)
+    if method == "square":  # its forward gives back the clean image where it failed
+        theirs.init_hyperparam(images)
+        expected = theirs.attack_single_run(images, targets)[1]
+    else:
+        expected = theirs(images, targets)
+    more = {"fgsm": {}, "pgd": {"random_start": False}, "square": {"queries": 50}}[method]
+    attack = attack_of(method, target="random", **more)
     torch.manual_seed(7)
-    theirs = torchattacks.FGSM(network, EPS) if method == "fgsm" else torchattacks.PGD(network, EPS, EPS / 8, 20)
-    expected = theirs(images, labels)
-    assert torch.equal(run(attack_of(method), network, 2), expected)
+    found = build_search(attack, Bare(network), 4)(images, targets, keys)
+    assert torch.equal(found, expected)
+    closer = margin(network(found), targets) > margin(network(images), targets)
+    assert closer.float().mean() > 0.9
 
 
 def test_images_that_are_fooled_are_torchattacks_own() -> None:
@@ -130,14 +143,42 @@ def test_the_random_control_is_blind_and_lies_on_the_balls_corners() -> None:
     assert torch.equal(found, other)
 
 
-@pytest.mark.parametrize(
-    ("norm", "eps"), [("Linf", 2 / 255), ("Linf", 0.01), ("L2", 0.5), ("Linf", 0.0), ("Linf", 1.0)]
-)
-def test_stored_images_lie_in_the_ball_in_integers(norm: str, eps: float) -> None:
+BALLS = [("Linf", 2 / 255), ("Linf", 0.01), ("L2", 0.5), ("Linf", 0.0), ("Linf", 1.0), ("L2", 0.0), ("L2", 3.0)]
+
+
+def project(pixels: np.ndarray, clean: np.ndarray, norm: str, eps: float) -> np.ndarray:
+    """The projection, from and to arrays as they are stored."""
+    found = ball.project(torch.from_numpy(pixels), torch.from_numpy(to_pixels(clean)), norm, eps)
+    return ball.to_stored(found, norm, eps)
+
+
+def in_numpy(pixels: np.ndarray, clean: np.ndarray, norm: str, eps: float) -> np.ndarray:
+    """The same projection as it stood in numpy, before it went to the device."""
+    bits = storage_bits(norm, eps)
+    top = 2**bits - 1
+    centre = on_grid(clean, bits).astype(np.int64)
+    if norm == "Linf":
+        reach = int(np.floor(top * eps + 1e-6))
+        moved = to_stored(pixels, bits).astype(np.int64).clip(centre - reach, centre + reach)
+    else:
+        delta = pixels.astype(np.float64).transpose(0, 2, 3, 1) * top - centre
+        length = np.sqrt((delta**2).sum(axis=(1, 2, 3), keepdims=True))
+        delta *= np.minimum(1, top * eps / np.maximum(length, 1e-12))
+        moved = centre + np.trunc(delta).astype(np.int64)
+    return moved.clip(0, top).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def wild(eps: float, bits: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Clean images as stored, and pixels in and out of their balls and of the range."""
     generator = np.random.default_rng(0)
-    clean = generator.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    wild = to_pixels(clean) + generator.normal(0, 3 * eps + 0.01, (5, 3, 8, 8)).astype(np.float32)
-    stored = project(wild, clean, norm, eps)
+    clean = generator.integers(0, 2**bits, (5, 8, 8, 3), dtype={8: np.uint8, 16: np.uint16}[bits])
+    return clean, to_pixels(clean) + generator.normal(0, 3 * eps + 0.01, (5, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("norm", "eps"), BALLS)
+def test_stored_images_lie_in_the_ball_in_integers(norm: str, eps: float) -> None:
+    clean, pixels = wild(eps)
+    stored = project(pixels, clean, norm, eps)
     top = {8: 255, 16: 65535}[storage_bits(norm, eps)]
     assert stored.dtype == {255: np.uint8, 65535: np.uint16}[top]
     delta = stored.astype(np.int64) - on_grid(clean, 8 if top == 255 else 16).astype(np.int64)
@@ -148,6 +189,22 @@ def test_stored_images_lie_in_the_ball_in_integers(norm: str, eps: float) -> Non
     linf, l2 = sizes(stored, clean)
     assert linf == pytest.approx(np.abs(delta).max((1, 2, 3)) / top)
     assert l2 == pytest.approx(np.sqrt((delta**2).sum((1, 2, 3))) / top)
+
+
+@pytest.mark.parametrize(
+    ("norm", "eps", "bits"),
+    [(*ball, bits) for ball in BALLS for bits in (8, 16) if bits <= storage_bits(*ball)],
+)
+def test_the_projection_on_the_device_equals_the_one_in_numpy_bit_for_bit(norm: str, eps: float, bits: int) -> None:
+    clean, pixels = wild(eps, bits)
+    assert np.array_equal(project(pixels, clean, norm, eps), in_numpy(pixels, clean, norm, eps))
+
+
+@pytest.mark.parametrize(("norm", "eps"), BALLS)
+def test_what_the_attack_is_judged_on_is_what_later_stages_read(norm: str, eps: float) -> None:
+    clean, pixels = wild(eps)
+    integers = ball.project(torch.from_numpy(pixels), torch.from_numpy(to_pixels(clean)), norm, eps)
+    assert np.array_equal(ball.to_pixels(integers, norm, eps).numpy(), to_pixels(ball.to_stored(integers, norm, eps)))
 
 
 def test_storing_keeps_a_perturbation_that_lies_on_the_grid() -> None:
@@ -162,61 +219,92 @@ def test_8_bit_images_pass_through_the_16_bit_grid_unchanged() -> None:
     assert np.array_equal(to_stored(to_pixels(stored), 8), stored)
 
 
-def noisy_victim(draws: int) -> Expected:
+def noisy_victim() -> Expected:
     defended = Defended(lambda x, noise: x + 0.3 * noise(0), small_network(2))
-    return Expected(defended, defended, draws, seed=1)
+    return Expected(defended, defended, seed=1)
 
 
 def test_the_adaptive_victim_averages_fresh_draws_and_its_gradient_is_their_mean() -> None:
     images, _, keys = batch(classes=2)
-    victim = noisy_victim(4)
-    victim.begin(keys)
-    first, second = victim(images), victim(images)
-    assert not torch.equal(first, second)
-    victim.begin(keys)
-    assert torch.equal(victim(images), first)
-    single = noisy_victim(1)
-    single.begin(keys)
-    leaf = images.clone().requires_grad_()
-    four = [torch.autograd.grad(single(leaf)[:, 0].sum(), leaf)[0] for _ in range(4)]
-    victim.begin(keys)
-    mean = torch.autograd.grad(victim(leaf)[:, 0].sum(), leaf)[0]
-    assert torch.allclose(mean, torch.stack(four).mean(0), atol=1e-6)
+    victim, leaf = noisy_victim(), images.clone().requires_grad_()
+    assert not torch.equal(victim(images, keys, search_query(0, 4)), victim(images, keys, search_query(1, 4)))
+    single = [torch.autograd.grad(victim(leaf, keys, search_query(n, 1))[:, 0, 0].sum(), leaf)[0] for n in range(4)]
+    mean = torch.autograd.grad(victim(leaf, keys, search_query(0, 4)).mean(1)[:, 0].sum(), leaf)[0]
+    assert torch.allclose(mean, torch.stack(single).mean(0), atol=1e-6)
 
 
 def test_the_adaptive_victims_draws_do_not_depend_on_the_batch() -> None:
     images, _, keys = batch(classes=2)
-    victim = noisy_victim(3)
-    victim.begin(keys)
-    whole = victim(images)
-    victim.begin(keys[2:4])
-    assert torch.allclose(victim(images[2:4]), whole[2:4], atol=1e-6)
+    victim, query = noisy_victim(), search_query(5, 3)
+    whole = victim(images, keys, query)
+    assert torch.allclose(victim(images[2:4], keys[2:4], query), whole[2:4], atol=1e-6)
 
 
 def test_a_purifier_that_is_the_identity_leaves_the_bare_gradient() -> None:
     images, labels, keys = batch(classes=2)
     network = small_network(2)
     defended = Defended(lambda x, noise: x, network)
-    victim = Expected(defended, defended, 2, seed=1)
-    victim.begin(keys)
-    adaptive = build_search(attack_of("fgsm"), victim, 2)(images, labels, keys)
+    attack = attack_of("fgsm", threat="adaptive", draws=2)
+    adaptive = build_search(attack, Expected(defended, defended, seed=1), 2)(images, labels, keys)
     assert torch.equal(adaptive, run(attack_of("fgsm"), network, 2))
 
 
 def test_square_on_a_stochastic_victim_stays_in_the_ball() -> None:
     images, labels, keys = batch(classes=2)
-    victim = noisy_victim(2)
-    victim.begin(keys)
-    found = build_search(attack_of("square", queries=10), victim, 2)(images, labels, keys)
+    attack = attack_of("square", threat="blackbox", draws=2, queries=10)
+    found = build_search(attack, noisy_victim(), 2)(images, labels, keys)
     assert ((found - images).abs() <= EPS + 1e-6).all()
 
 
-def test_margin_gradient_has_the_logits_gradient_and_no_value() -> None:
-    images, _, _ = batch(classes=2)
-    network = small_network(2)
-    leaf = images.clone().requires_grad_()
-    outcome = MarginGradient(network)(leaf)
-    assert not outcome.any()
-    assert torch.equal(
-        torch.autograd.grad(outcome[:, 0].sum(), leaf)[0], torch.autograd.grad(network(leaf)[:, 0].sum(), leaf)[0]
-    )
+# targets
+
+
+def test_targets_are_wrong_classes_uniform_over_the_others_by_seed_and_image() -> None:
+    labels, keys = torch.arange(3000) % 5, torch.arange(3000) + 7
+    targets = random_targets(labels, keys, 5, seed=1)
+    assert (targets != labels).all()
+    assert targets.min() == 0
+    assert targets.max() == 4
+    counts = torch.bincount((targets - labels) % 5)[1:]  # 750 each, by chance within 5 deviations of 24
+    assert (counts - 750).abs().max() < 120
+    assert torch.equal(random_targets(labels[40:50], keys[40:50], 5, seed=1), targets[40:50])
+    assert not torch.equal(random_targets(labels, keys, 5, seed=2), targets)
+    assert torch.equal(random_targets(labels % 2, keys, 2, seed=1), 1 - labels % 2)
+    assert torch.equal(aims(attack_of("pgd"), labels, keys, 5, seed=1), labels)
+
+
+@pytest.mark.parametrize(
+    ("method", "keys"),
+    [
+        ("fgsm", {}),
+        ("pgd", {}),
+        ("pgdl2", {"eps": [0.5]}),
+        ("apgd", {"steps": 10}),
+        ("square", {"queries": 20}),
+        ("pgd", {"threat": "adaptive", "draws": 2}),
+        ("apgd", {"threat": "adaptive", "draws": 2, "steps": 10}),
+        ("square", {"threat": "blackbox", "draws": 2, "queries": 20}),
+    ],
+)
+def test_of_two_classes_a_targeted_attack_is_the_untargeted_one(method: str, keys: dict) -> None:
+    images, labels, noise_keys = batch(classes=2)
+    found = []
+    for target in (None, "random"):
+        attack = attack_of(method, target=target, **keys)
+        victim = noisy_victim() if attack.threat.fresh else Bare(small_network(2))
+        goals = aims(attack, labels, noise_keys, 2, seed=0)
+        torch.manual_seed(7)
+        found.append(build_search(attack, victim, 2)(images, goals, noise_keys))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("method", ["pgd", "apgd"])
+def test_a_targeted_attack_reaches_its_target_behind_a_defence(method: str) -> None:
+    network = small_network(4)
+    images, _, keys = batch(16)
+    labels = network(images).argmax(1)
+    attack = attack_of(method, target="random", threat="adaptive", eps=[0.3])
+    defended = Defended(lambda x, noise: x, network)
+    goals = aims(attack, labels, keys, 4, seed=0)
+    found = build_search(attack, Expected(defended, defended, seed=0), 4)(images, goals, keys)
+    assert (network(found).argmax(1) == goals).float().mean() > 0.9

@@ -10,14 +10,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from assay import modules
 from assay.files import write_json
 from assay.networks.classifier import build_classifier
 from assay.networks.measure import measure
 from assay.networks.unet import build_network
 from assay.planning import networks
 from assay.planning.costs import TO_IMAGE, TO_WEIGHTS
+from assay.planning.fingerprint import fingerprint
 from assay.planning.networks import USUAL, NetworkSizes, describe
-from assay.study.classifiers import Classifier, Network, PublishedClassifier
+from assay.study.classifiers import Classifier, Network, PublishedClassifier, PythonClassifier
 from assay.study.diffusions import Diffusion, PublishedDiffusion
 
 SIDE = 32
@@ -160,7 +162,24 @@ def test_the_usual_sizes_are_those_of_the_networks_that_they_are_said_to_be():
 def test_a_published_folder_tells_its_network(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "model_args": {"layers": [1] * 4}}))
     described = describe(PublishedClassifier(published=str(tmp_path), layout="timm"), SIDE, 2)
-    assert (described["network"], described["arguments"]) == ("timm/resnet18", {"layers": [1] * 4})
+    found = described["network"]
+    assert (found["network"], found["arguments"]) == ("timm/resnet18", {"layers": [1] * 4})
+
+
+def test_a_network_of_ones_own_is_measured_by_its_code(tmp_path):
+    module = tmp_path / "net.py"
+    text = (
+        "from torch import nn\ndef build(spec, classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, {}))\n"
+    )
+    found = []
+    for width in (2, 5):
+        module.write_text(text.format(width))
+        described = describe(PythonClassifier(method="python", module=str(module)), SIDE, 2)
+        modules.load.cache_clear()
+        fingerprint.cache_clear()
+        found.append((networks._key(described), measure(described)["multiply_adds"]))
+    assert [size for _, size in found] == [3072 * 2, 3072 * 5]
+    assert found[0][0] != found[1][0]
 
 
 def test_planning_loads_no_torch():

@@ -115,7 +115,7 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
 
 
 def test_a_surrogate_is_followed_through_its_own_steps():
-    keys = CONFIG["attacks"]["adaptive"] | {"threat": "surrogate", "surrogate_steps": 2}
+    keys = CONFIG["attacks"]["adaptive"] | {"threat": {"method": "surrogate", "steps": 2}}
     made = study(attacks={"surrogate": keys}, cross=[{"purifiers": ["ddpm"]}])
     through = ((TO_IMAGE + 1) * 2 * 15 + 4 * 24) * call_of()
     bare = (TO_IMAGE * 15 + 24) * call_of("classifiers", "net")
@@ -133,15 +133,17 @@ def test_probes_work_as_a_few_attacks_on_a_few_images():
 
 def test_trainings_work_by_images_shown_and_validated():
     classifier, diffusion = cost_of("train_classifier", classifier="net"), cost_of("train_diffusion", diffusion="unet")
-    assert classifier.amount == 2 * (TO_WEIGHTS * 1000 + VALIDATION) * call_of("classifiers", "net")
-    assert diffusion.amount == 10 * (TO_WEIGHTS * 4 + VALIDATION / 100) * call_of()
+    assert classifier.amount == 2 * (TO_WEIGHTS * 15 * 64 + VALIDATION) * call_of("classifiers", "net")  # whole batches
+    assert diffusion.amount == (10 * TO_WEIGHTS * 4 + VALIDATION) * call_of()
 
 
 def test_adversarial_training_counts_the_steps_of_its_attack():
     keys = {"eps": "2/255", "steps": 7, "clean_share": 0.25, "validation_steps": 5, "validation_images": 64}
-    made = study(classifiers={"net": CONFIG["classifiers"]["net"] | {"adversarial": keys}})
+    objective = {"method": "adversarial"} | keys
+    made = study(classifiers={"net": CONFIG["classifiers"]["net"] | {"objective": objective}})
     found = cost_of("train_classifier", made=made, classifier="net").amount / call_of("classifiers", "net")
-    assert found == pytest.approx(2 * (TO_WEIGHTS * 1000 + TO_IMAGE * (0.75 * 7 * 1000 + 5 * 64) + VALIDATION))
+    seen = 15 * 64
+    assert found == pytest.approx(2 * (TO_WEIGHTS * seen + TO_IMAGE * (0.75 * 7 * seen + 5 * 64) + VALIDATION))
 
 
 def test_imports_work_by_the_images_that_judge_them():

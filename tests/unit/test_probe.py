@@ -18,22 +18,26 @@ from assay.attacks.attack import attack_stack
 from assay.attacks.methods.geometry import length
 from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
-from assay.attacks.threats.victim import Victim
+from assay.attacks.threats.victim import Query, Victim
 from assay.defended import Defended
 from assay.evaluation.checks import probed
 from assay.evaluation.probes.active import corner, pattern, probe_active
 from assay.evaluation.probes.convergence import probe_convergence, twice_the_draws, twice_the_steps
 from assay.evaluation.probes.gradients import probe_gradients
+from assay.evaluation.probes.probe import probe_attack
 from assay.evaluation.probes.sample import Sample, spread, take
 from assay.files import artifact
+from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack, write_stack
 from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack
 from assay.study.classifiers import Classifier
+from assay.study.probing import ProbeSpec
 
 ROOT = Path(__file__).parents[2]
 EPS = 8 / 255
 COUNT, SIDE = 12, 12
+CLASSES = ["benign", "malignant"]
 PGD = PgdAttack(method="pgd", eps=[EPS], steps=10)
 ADAPTIVE = PgdAttack(method="pgd", eps=[EPS], steps=10, threat="adaptive", draws=2)
 
@@ -65,10 +69,10 @@ def bare(own: nn.Module | None = None) -> Bare:
     return Bare(classifier(own)).eval()
 
 
-def noisy(level: float, draws: int = 2, purify=lambda x: x) -> Expected:
+def noisy(level: float, purify=lambda x: x) -> Expected:
     """A victim behind noise of some level."""
     defended = Defended(lambda x, noise: purify(x + level * noise(0)), classifier())
-    return Expected(defended, defended, draws, seed=1).eval()
+    return Expected(defended, defended, seed=1).eval()
 
 
 # the sample
@@ -87,7 +91,7 @@ def test_the_sample_is_balanced_and_spread_over_the_stack() -> None:
 
 def test_a_sound_victims_gradients_have_nothing_wrong() -> None:
     victim = bare()
-    found = probe_gradients(victim, sample(victim.classifier))
+    found = probe_gradients(PGD, victim, sample(victim.classifier))
     assert found["zero_start"] == found["zero_end"] == found["not_finite_start"] == found["not_finite_end"] == 0
     assert found["along"] == 1
     assert found["random"] > 0.999
@@ -98,7 +102,7 @@ def test_a_sound_victims_gradients_have_nothing_wrong() -> None:
 
 
 def test_a_stochastic_victims_gradients_are_compared_under_the_same_noise() -> None:
-    found = probe_gradients(noisy(0.1), sample(classifier()))
+    found = probe_gradients(ADAPTIVE, noisy(0.1), sample(classifier()))
     assert found["along"] == 1
     assert found["random"] > 0.99
     assert found["replay"] == 0
@@ -113,8 +117,8 @@ class Changed(Bare):
         self.before, self.behind = before, behind
         self.eval()
 
-    def query(self, x: Tensor):
-        yield self.behind(self.classifier(self.before(x)))[:, None]
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
+        return self.behind(self.classifier(self.before(x)))[:, None]
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -164,15 +168,15 @@ def of_its_batch(x: Tensor) -> Tensor:
 )
 def test_a_fault_of_the_gradients_is_measured_and_judged(victim: Victim, key: str, check: str) -> None:
     images = sample(classifier())
-    sound = probe_gradients(bare(), images)
-    found = probe_gradients(victim, images)
+    sound = probe_gradients(PGD, bare(), images)
+    found = probe_gradients(ADAPTIVE if isinstance(victim, Expected) else PGD, victim, images)
     assert found[key] != sound[key]
     status = {finding.check: finding.status for finding in probed.gradients(found, PGD, ["a"])}
     assert status[check] == "FAIL", found
 
 
 def test_saturated_probabilities_have_gradients_that_vanish() -> None:
-    found = probe_gradients(Changed(behind=lambda logits: (3e4 * logits).softmax(1)), sample(classifier()))
+    found = probe_gradients(PGD, Changed(behind=lambda logits: (3e4 * logits).softmax(1)), sample(classifier()))
     assert found["zero_start"] > 0.5
     assert found["probabilities"] == 1
 
@@ -182,24 +186,27 @@ def test_a_module_in_training_mode_is_counted() -> None:
     model.insert(4, nn.Dropout(0.5))
     victim = Bare(classifier(model))
     victim.classifier.network[4].train()
-    assert probe_gradients(victim, sample(classifier()))["training_modules"] == 2  # the victim itself, and the dropout
+    assert (
+        probe_gradients(PGD, victim, sample(classifier()))["training_modules"] == 2
+    )  # the victim itself, and the dropout
 
 
 def test_noise_takes_the_gradients_of_two_queries_apart_and_draws_bring_them_together() -> None:
     images = sample(classifier())
-    by_level = [probe_gradients(noisy(level, draws=1), images)["halves"] for level in (0.01, 0.3, 3.0)]
+    one, many = (ADAPTIVE.model_copy(update={"draws": draws}) for draws in (1, 16))
+    by_level = [probe_gradients(one, noisy(level), images)["halves"] for level in (0.01, 0.3, 3.0)]
     assert by_level[0] > 0.95
     assert by_level[0] > by_level[1] > by_level[2]
-    assert probe_gradients(noisy(0.3, draws=16), images)["halves"] > by_level[1] + 0.1
+    assert probe_gradients(many, noisy(0.3), images)["halves"] > by_level[1] + 0.05
 
 
 def test_an_attack_that_went_the_wrong_way_did_not_raise_the_loss() -> None:
     victim = bare()
     images = sample(victim.classifier)
     away = Sample(images.clean, 2 * images.clean - images.attacked, images.labels, images.keys, 2)
-    assert probe_gradients(victim, away)["rose"] == 0
+    assert probe_gradients(PGD, victim, away)["rose"] == 0
     none_right = Sample(images.clean, images.attacked, 1 - images.labels, images.keys, 2)
-    assert probe_gradients(victim, none_right)["rose"] is None
+    assert probe_gradients(PGD, victim, none_right)["rose"] is None
 
 
 # convergence
@@ -239,7 +246,7 @@ def test_steps_and_draws_are_doubled_where_there_are_any() -> None:
 
     def build(attack):
         asked.append((attack.steps, attack.draws))
-        return noisy(0.1, attack.draws)
+        return noisy(0.1)
 
     found = probe_convergence(ADAPTIVE, build, sample(classifier()), seed=0)
     assert asked == [(10, 2), (20, 2), (10, 4)]
@@ -253,9 +260,9 @@ class Learning(Bare):
         super().__init__(classifier())
         self.register_buffer("queries", torch.zeros(1))
 
-    def query(self, x: Tensor):
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
         self.queries += 1
-        yield from super().query(x)
+        return super().forward(x, keys, query)
 
 
 def test_a_victim_that_changes_under_attack_is_noticed() -> None:
@@ -343,14 +350,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with artifact(
         folder / "classifier", "classifier", {"classifier": TINY.model_dump(mode="json")}, "", {}, {}
     ) as draft:
-        write_classifier(draft, model, TINY, 2)
+        write_classifier(draft, model, TINY, CLASSES)
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
     with torch.inference_mode():
         scores = model(torch.from_numpy(images / 255).float().permute(0, 3, 1, 2))
     table = pd.DataFrame({"id": [f"i{n}" for n in range(24)], "label": scores.argmax(1).numpy()})
     with artifact(folder / "images", "stack", {}, "", {}, {}) as draft:
         write_stack(draft, images, table)
-        draft.facts["classes"] = 2
+        draft.facts["classes"] = CLASSES
     return folder
 
 
@@ -364,10 +371,14 @@ SPECS: dict[str, dict[str, Any]] = {
 def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, threat: str) -> None:
     spec = SPECS[threat] | {"batch_size": 8, "seed": 0}
     adversarial = study / threat
-    attack_stack(AttackSpec.model_validate(spec), "", study / "images", study / "classifier", None, adversarial, 1)
+    folders = {"images": study / "images", "classifier": study / "classifier"}
+    attack_stack(AttackSpec.model_validate(spec), "", Inputs(folders), adversarial, 1)
     checks = {"images": 8, "gradients": True, "convergence": True, "active": True}
     command = [sys.executable, "workflow/stages/probe.py", "--spec", json.dumps(spec | {"checks": checks})]
-    command += ["--images", study / "images", "--attacked", adversarial, "--classifier", study / "classifier"]
+    command += [
+        "--inputs",
+        json.dumps({role: str(folder) for role, folder in (folders | {"attacked": adversarial}).items()}),
+    ]
     found = []
     for name in ("a", "b"):
         done = subprocess.run([*command, "--out", study / threat / name], cwd=ROOT, capture_output=True, text=True)
@@ -390,17 +401,8 @@ def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, th
 
 def test_only_what_is_asked_for_is_probed(study: Path) -> None:
     spec = SPECS["transfer"] | {"batch_size": 8, "seed": 0, "checks": {"images": 4, "gradients": True}}
-    folders = ["--images", study / "images", "--attacked", study / "images", "--classifier", study / "classifier"]
-    command = [
-        sys.executable,
-        "workflow/stages/probe.py",
-        "--spec",
-        json.dumps(spec),
-        *folders,
-        "--out",
-        study / "some",
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    inputs = Inputs({"images": study / "images", "attacked": study / "images", "classifier": study / "classifier"})
+    probe_attack(ProbeSpec.model_validate(spec), "", inputs, study / "some", 1)
     assert list(json.loads((study / "some/probe.json").read_text())) == ["gradients"]
 
 

@@ -9,7 +9,6 @@ import pytest
 
 import study_tables
 from assay.evaluation.classes import CONFUSION, PER_CLASS, accuracy_by_class, confusion
-from assay.evaluation.classify import require_same_classes
 from assay.evaluation.comparisons import COLUMNS as COMPARED
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_scores, read_slides
@@ -203,22 +202,6 @@ def test_logits_of_other_shape_than_announced_are_not_written(tmp_path):
     rows = pd.DataFrame({"id": ["p", "q"], "label": [0, 1]})
     with pytest.raises(ValueError, match="were announced"):
         write_scores_of_rows(Draft(tmp_path), rows, ["a", "b"], [np.zeros((2, 3))])
-
-
-def test_a_classifier_of_other_classes_is_refused_in_one_line(tmp_path):
-    def facts(name, classes):
-        with artifact(tmp_path / name, "any", {}, "", {}, {}) as draft:
-            draft.facts["classes"] = classes
-        return tmp_path / name
-
-    images = facts("images", ["normal", "tumour"])
-    require_same_classes(facts("right", ["normal", "tumour"]), images)
-    with pytest.raises(
-        AssayError, match=r"swapped: has 'tumour' as class 0, but .*images has 'normal'; use a classifier"
-    ):
-        require_same_classes(facts("swapped", ["tumour", "normal"]), images)
-    with pytest.raises(AssayError, match=r"three: has 3 classes, but .*images has 2; use a classifier"):
-        require_same_classes(facts("three", ["normal", "tumour", "other"]), images)
 
 
 def test_ids_are_text_whatever_they_look_like(tmp_path):

@@ -1,6 +1,6 @@
 """Threats: what each victim is, over classifiers and diffusions on disk, and how a locked stack is judged."""
 
-import json
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +11,37 @@ from assay.planning.specs import Specs
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
-from assay.attacks.methods.losses import mean_gradient, negative_margin
-from assay.attacks.methods.method import build_search, margin
+from assay.attacks.methods.losses import negative_margin
+from assay.attacks.methods.method import build_search, random_targets
+from assay.attacks.queries import mean_gradient
 from assay.attacks.threats.blackbox import without_gradient
 from assay.attacks.threats.bpda import straight_through
 from assay.attacks.threats.defended import Expected
-from assay.attacks.threats.victim import Victim, build_victim
+from assay.attacks.threats.victim import Victim, build_victim, judgement, search_query
 from assay.batches import Part
 from assay.defended import Defended
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
+<<<<<<< HEAD
 from assay.evaluation.scores import read_scores
 from assay.files import AssayError, artifact, read_manifest
+=======
+from assay.files import AssayError, artifact, read_manifest, remove
+from assay.inputs import Inputs
+from assay.logits import margin
+>>>>>>> attacks
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
 from assay.networks.unet import build_network
 from assay.noise import image_key
+from assay.planning.bring import plan_study
 from assay.planning.cells import cells
-from assay.planning.resources import JobNeeds
+from assay.planning.fingerprint import _WithoutWords
+from assay.planning.jobs import Jobs
+<<<<<<< HEAD
 from assay.purifiers.purifier import build_purifier, evaluation_noise
+=======
+from assay.purifiers.purifier import Purify, build_purifier, evaluation_noise
+>>>>>>> attacks
 from assay.purifiers.purify import purify_stack
 from assay.stacks import read_stack, read_table, write_stack
 from assay.study.attacks import AttackSpec
@@ -40,6 +53,7 @@ from assay.study.purifiers import DdpmPurifier, PurifySpec
 
 SIDE, IMAGES, BATCH, SEED = 16, 10, 4, 3
 CPU = torch.device("cpu")
+CLASSES = ["benign", "malignant"]
 CLASSIFIER = Classifier(
     network="timm/resnet18", arguments={"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}, small_stem=True
 )
@@ -50,7 +64,7 @@ THREATS = {
     "transfer": {},
     "adaptive": {"draws": 2},
     "bpda": {"draws": 2},
-    "surrogate": {"draws": 2, "surrogate_steps": 2},
+    "surrogate": {"draws": 2, "threat": {"method": "surrogate", "steps": 2}},
     "locked": {},
     "blackbox": {"draws": 2},
 }
@@ -63,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     with artifact(folder / "classifier", "classifier", {"classifier": CLASSIFIER.model_dump()}, "", {}, {}) as draft:
         model = build_classifier(CLASSIFIER, 2).eval()
-        write_classifier(draft, model, CLASSIFIER, 2)
+        write_classifier(draft, model, CLASSIFIER, CLASSES)
     with artifact(folder / "diffusion", "diffusion", {"diffusion": DIFFUSION.model_dump()}, "", {}, {}) as draft:
         write_diffusion(draft, denoiser_of(build_network(DIFFUSION, SIDE), DIFFUSION))
     images = np.random.default_rng(0).integers(60, 196, (IMAGES, SIDE, SIDE, 3), np.uint8)
@@ -71,7 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = model(torch.from_numpy(images.transpose(0, 3, 1, 2) / 255).float()).argmax(1).numpy()
     labels[::5] = 1 - labels[::5]
     with artifact(folder / "images", "stack", {}, "", {}, {}) as draft:
-        draft.facts["classes"] = 2
+        draft.facts["classes"] = CLASSES
         write_stack(draft, images, pd.DataFrame({"id": [f"i{k}" for k in range(IMAGES)], "label": labels}))
     return folder
 
@@ -83,12 +97,20 @@ def spec_of(threat: str, method: str, purifier: dict | None = DDPM, **keys: obje
 
 
 def attacked(made: Path, out: Path, spec: AttackSpec, part: Part | None = None) -> None:
-    diffusion = made / "diffusion" if spec.purifier else None
-    attack_stack(spec, "code", made / "images", made / "classifier", diffusion, out, 1, part)
+    attack_stack(spec, "code", inputs_of(made), out, 1, part)
+
+
+def inputs_of(made: Path, images: Path | None = None) -> Inputs:
+    folders = {name: made / name for name in ("images", "classifier", "diffusion")}
+    return Inputs(folders | ({"images": images} if images else {}), CPU)
 
 
 def victim_of(made: Path, spec: AttackSpec) -> Victim:
-    return build_victim(spec, made / "classifier", made / "diffusion", CPU).eval().requires_grad_(False)
+    return build_victim(spec, inputs_of(made))
+
+
+def purify_of(made: Path, purifier: dict) -> Purify:
+    return build_purifier(DdpmPurifier.model_validate(purifier), inputs_of(made))
 
 
 def batch_of(made: Path) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,20 +127,36 @@ def test_each_threat_differentiates_what_it_says(made: Path) -> None:
     gradients = {}
     for threat in THREATS:
         victim = victim_of(made, spec_of(threat, "square" if threat == "blackbox" else "pgd", draws=1))
-        victim.begin(keys)
         if threat == "blackbox":
-            assert not victim(images.requires_grad_()).requires_grad
-            images = images.detach()
+            assert not victim(images.clone().requires_grad_(), keys, search_query(0, 1)).requires_grad
         else:
-            gradients[threat] = mean_gradient(victim, images, labels, negative_margin)[1]
+            gradients[threat] = gradient_of(victim, images, labels, keys)
     assert len({tuple(gradient.flatten()[:50].tolist()) for gradient in gradients.values()}) == len(gradients)
-    classifier = load_classifier(made / "classifier", CPU)
-    fewer = DdpmPurifier.model_validate(DDPM | {"steps": THREATS["surrogate"]["surrogate_steps"]})
-    purify = build_purifier(fewer, made / "diffusion", CPU)
     victim = victim_of(made, spec_of("adaptive", "pgd", draws=1))
-    victim.attacked = Defended(purify, classifier)
-    victim.begin(keys)
-    assert torch.equal(mean_gradient(victim, images, labels, negative_margin)[1], gradients["surrogate"])
+    victim.attacked = Defended(purify_of(made, DDPM | {"steps": 2}), load_classifier(made / "classifier", CPU))
+    assert torch.equal(gradient_of(victim, images, labels, keys), gradients["surrogate"])
+
+
+def gradient_of(victim: Victim, images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
+    return mean_gradient(victim, images, labels, keys, search_query(0, 1), negative_margin, room=len(images))[1]
+
+
+def test_what_the_models_say_of_the_threats_is_so(made: Path) -> None:
+    images, _, keys = batch_of(made)
+    queries = [search_query(0, 2), search_query(1, 2)]
+    for threat in THREATS:
+        spec = spec_of(threat, "square" if threat == "blackbox" else "pgd")
+        victim, said = victim_of(made, spec), spec.attack.threat
+        first, second = (victim(images.clone().requires_grad_(), keys, query) for query in queries)
+        assert first.requires_grad == said.gradient
+        assert torch.equal(first, second) != said.fresh
+        assert first.shape[1] == (2 if said.fresh else 1)
+        judged = victim(images, keys, judgement("verdict", 2))
+        assert said.clause.startswith("when the attacker")
+        assert said.meaning.endswith(".")
+        if not said.fresh:
+            assert torch.equal(judged, first)
+        assert torch.equal(victim(images, keys, queries[0]), first)
 
 
 def test_all_stochastic_threats_are_judged_on_the_true_defence(made: Path) -> None:
@@ -126,8 +164,7 @@ def test_all_stochastic_threats_are_judged_on_the_true_defence(made: Path) -> No
     answers = []
     for threat in ("adaptive", "bpda", "surrogate", "blackbox"):
         victim = victim_of(made, spec_of(threat, "square" if threat == "blackbox" else "pgd"))
-        victim.begin(keys)
-        answers.append(victim.judge(images, 3, "selection"))
+        answers.append(victim(images, keys, judgement("selection", 3)))
     assert all(torch.equal(answer, answers[0]) for answer in answers)
     assert answers[0].std(1).min() > 0
 
@@ -189,8 +226,7 @@ def test_a_defence_that_masks_its_gradient_is_broken_by_bpda_and_by_black_box_bu
 
     def fooled(threat: str, method: str, purify: object, **options: object) -> Tensor:
         attack = spec_of(threat, method, eps=[eps], **options).attack
-        victim = Expected(Defended(purify, network), Defended(Rounding(), network), attack.draws, 0)
-        victim.begin(keys)
+        victim = Expected(Defended(purify, network), Defended(Rounding(), network), 0)
         torch.manual_seed(0)
         found = build_search(attack, victim, 2)(images, labels, keys)
         return margin(network(Rounding()(found, None)), labels) < 0
@@ -210,6 +246,7 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     table = read_table(tmp_path / "attacked/table.csv", ("id", "margin"))
     assert (tmp_path / "attacked/images.tif").read_bytes() == (tmp_path / "again/images.tif").read_bytes()
     purify = PurifySpec.model_validate({"purifier": DDPM, "draws": 1, "batch_size": BATCH, "seed": SEED})
+<<<<<<< HEAD
     purify_stack(purify, "code", tmp_path / "attacked", made / "diffusion", tmp_path / "purified", 1)
     classify_stack(
         ClassifySpec(batch_size=BATCH), "code", tmp_path / "purified", made / "classifier", tmp_path / "scores", 1
@@ -217,9 +254,18 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     scores = read_scores(tmp_path / "scores")
     assert scores.logits.shape == (IMAGES, 1, 2)
     judged = margin(torch.tensor(scores.logits[:, 0]), torch.tensor(scores.labels)).numpy()
+=======
+    purify_stack(purify, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "purified", 1)
+    classify = ClassifySpec(batch_size=BATCH)
+    classify_stack(classify, "code", inputs_of(made, tmp_path / "purified"), tmp_path / "scores", 1)
+    scores = read_table(tmp_path / "scores/scores.csv", ("id", "label", "draw"))
+    assert scores["draw"].tolist() == [0] * IMAGES
+    logits = torch.tensor(scores[["logit_0", "logit_1"]].values.tolist())
+    judged = margin(logits, torch.tensor(scores["label"].tolist())).numpy()
+>>>>>>> attacks
     assert judged == pytest.approx(table["margin"].to_numpy(), abs=2e-4)  # purified images are stored in 16 bits
     other = purify.model_copy(update={"seed": SEED + 1})
-    purify_stack(other, "code", tmp_path / "attacked", made / "diffusion", tmp_path / "other", 1)
+    purify_stack(other, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "other", 1)
     assert not np.array_equal(images_of(tmp_path / "other"), images_of(tmp_path / "purified"))
 
 
@@ -228,11 +274,10 @@ def test_the_locked_noise_is_draw_0_of_the_evaluation_and_the_other_threats_neve
 ) -> None:
     images, _, keys = batch_of(made)
     locked = victim_of(made, spec_of("locked", "pgd"))
-    locked.begin(keys)
-    purify = build_purifier(DdpmPurifier.model_validate(DDPM), made / "diffusion", CPU)
+    purify = purify_of(made, DDPM)
     with torch.no_grad():
         expected = load_classifier(made / "classifier", CPU)(purify(images, evaluation_noise(SEED, keys, 0, images)))
-    assert torch.equal(locked.judge(images, 1, "verdict")[:, 0], expected)
+        assert torch.equal(locked(images, keys, judgement("verdict", 1))[:, 0], expected)
     noises = []
 
     class Noting(nn.Module):
@@ -242,11 +287,10 @@ def test_the_locked_noise_is_draw_0_of_the_evaluation_and_the_other_threats_neve
 
     victim = victim_of(made, spec_of("adaptive", "pgd", draws=4))
     victim.attacked = victim.judged = Noting()
-    victim.begin(keys)
-    for _ in range(20):
-        victim(images)
+    for number in range(20):
+        victim(images, keys, search_query(number, 4))
     for purpose in ("selection", "verdict"):
-        victim.judge(images, 8, purpose)
+        victim(images, keys, judgement(purpose, 8))
     met = torch.cat(noises)[:, 0, 0, 0]
     evaluated = torch.cat([evaluation_noise(SEED, keys, draw, images)(0)[:, 0, 0, 0] for draw in range(20)])
     assert not torch.isin(evaluated, met).any()
@@ -269,16 +313,18 @@ CONFIG = {
 
 def test_every_threat_but_transfer_makes_a_stack_a_defence_and_a_locked_one_is_purified_once() -> None:
     study = parse_study(CONFIG, "x")
-    specs, needs = Specs(study), JobNeeds(study)
+    jobs = Jobs(study)
+
+    def draws_of(attacked: str) -> int:
+        return jobs.job("purify", role="", attacked=attacked, purifier="ddpm", sigma="0.1").spec.draws
+
     places = {}
     for cell in cells(study):
         if cell.attacked:
             places.setdefault(cell.attacked.attack, set()).add((cell.attacked.path, cell.defence.path))
-            draws = json.loads(specs.purify(cell.attacked.path, "ddpm", "0.1"))["draws"]
-            assert draws == (1 if cell.attacked.attack == "locked" else 3)
-            assert specs.code_of_attack(cell.attacked.path)
-            assert needs.attack(cell.attacked.path).runtime >= 30
-    assert json.loads(specs.purify("clean", "ddpm", "0.1"))["draws"] == 3
+            assert draws_of(cell.attacked.path) == (1 if cell.attacked.attack == "locked" else 3)
+            assert jobs.job("attack", role="", attacked_path=cell.attacked.path).code
+    assert draws_of("clean") == 3
     assert len({stack for stack, _ in places["transfer"]}) == 1
     assert len(places["transfer"]) == 3
     for threat in set(THREATS) - {"transfer"}:
@@ -291,7 +337,7 @@ def test_every_threat_but_transfer_makes_a_stack_a_defence_and_a_locked_one_is_p
         ({"noise": {"method": "noise", "sigmas": [0.1]}}, "'noise' has no steps; list the purifiers that it is to"),
         (
             {"ddpm": DDPM | {"steps": 2}},
-            "surrogate.surrogate_steps: 2 is no fewer than the 2 steps of purifier",
+            "surrogate.threat.steps: 2 is no fewer than the 2 steps of purifier",
         ),
     ],
 )
@@ -323,3 +369,94 @@ def test_the_manifest_counts_queries_and_the_table_says_how_far_the_attack_went(
     assert read_table(tmp_path / "sign/table.csv", ("id",))["boundary"].tolist() == [1.0] * IMAGES
     attacked(made, tmp_path / "l2", spec_of("transfer", "pgdl2", steps=2))
     assert "boundary" not in read_table(tmp_path / "l2/table.csv", ("id",))
+
+
+def test_a_targeted_attack_writes_its_targets_and_whether_they_are_hit(made: Path, tmp_path: Path) -> None:
+    attacked(made, tmp_path / "untargeted", spec_of("adaptive", "pgd", steps=4))
+    attacked(made, tmp_path / "targeted", spec_of("adaptive", "pgd", steps=4, target="random"))
+    stack = read_stack(tmp_path / "targeted")
+    _, labels, keys = batch_of(made)
+    assert stack.table["target"].tolist() == random_targets(labels, keys, 2, SEED).tolist()
+    assert stack.table["hit"].tolist() == stack.table["fooled"].tolist()  # there are two classes
+    assert read_manifest(tmp_path / "targeted")["facts"]["hit"] == stack.table["hit"].sum()
+    assert np.array_equal(stack.images, images_of(tmp_path / "untargeted"))
+    assert "target" not in read_table(tmp_path / "untargeted/table.csv", ("id",))
+
+
+# a user's own
+
+
+OWN_THREAT = """
+import torch
+from assay.attacks.threats.victim import Victim
+from assay.study.threats import PythonThreat
+
+
+class Dimmed(PythonThreat):
+    rank: int | None = 1
+    fresh: bool = False
+    brightness: float = 0.5
+
+
+class Seen(Victim):
+    def __init__(self, network, brightness):
+        super().__init__()
+        self.network, self.brightness = network, brightness
+
+    def forward(self, x, keys, query):
+        return self.network(x if query.judges else self.brightness * x)[:, None]
+
+
+def build(spec, inputs):
+    return Seen(inputs.classifier(), spec.attack.threat.brightness)
+"""
+OWN_ATTACK = """
+from assay.attacks.threats.victim import search_query
+from assay.study.attacks import PythonAttack
+
+
+class Lighter(PythonAttack):
+    share: float = 1.0
+
+
+def build(attack, victim, classes, seed):
+    def search(images, labels, keys):
+        assert victim(images, keys, search_query(0, attack.draws)).shape[2] == classes
+        return images + attack.share * attack.radius
+
+    return search
+"""
+
+
+def test_a_users_own_threat_and_attack_are_one_module_each(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "dimmed.py").write_text(OWN_THREAT)
+    (tmp_path / "lighter.py").write_text(OWN_ATTACK)
+    threat = {"method": "python", "module": str(tmp_path / "dimmed.py")}
+    lighter = {"method": "python", "module": str(tmp_path / "lighter.py"), "eps": [4 / 255], "share": 0.5}
+    attacks = {
+        "own-threat": {"method": "pgd", "eps": [4 / 255], "steps": 2, "threat": threat},
+        "own-attack": lighter,
+        "both": lighter | {"threat": threat},
+    }
+    study = plan_study(CONFIG | {"attacks": attacks}, "x")
+    dimmed = study.attacks["own-threat"].threat
+    assert (dimmed.name, dimmed.rank, dimmed.fresh, dimmed.model_extra) == ("dimmed", 1, False, {"brightness": 0.5})
+    jobs = Jobs(study)
+    for attacked in jobs.attacked:
+        job = jobs.job("attack", role="", attacked_path=attacked.path)
+        used = [Path(module).name for module in job.modules if module.endswith(".py")]
+        own = {"own-threat": ["dimmed.py"], "own-attack": ["lighter.py"], "both": ["lighter.py", "dimmed.py"]}
+        assert used == own[attacked.attack]
+        if attacked.victim.sigma in (0.0, 0.1):
+            attack_stack(AttackSpec.model_validate_json(job.text), "code", inputs_of(made), tmp_path / "out", 1)
+            moved = images_of(tmp_path / "out").astype(int) - images_of(made / "images")
+            assert np.abs(moved).max() == 4 if attacked.attack == "own-threat" else (moved == 2).all()
+            remove(tmp_path / "out")
+
+
+def test_a_threat_that_has_words_of_its_own_changes_no_fingerprint() -> None:
+    def tree(words: str) -> str:
+        code = f'class Own:\n    """{words}"""\n    words = Words(clause="{words}", meaning="{words}")\n'
+        return ast.dump(_WithoutWords().visit(ast.parse(code)))
+
+    assert tree("when it rains") == tree("when it shines")

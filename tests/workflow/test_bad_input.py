@@ -221,13 +221,6 @@ def test_a_size_that_the_unet_cannot_halve_is_refused(study):
     )
 
 
-def test_purifying_images_of_a_size_that_the_unet_cannot_halve_is_refused(study):
-    odd_stacks(study)
-    assert refusal(study, "purify", images="images/odd") == (
-        "the diffusion takes images whose sides are multiples of 2, found 17 by 17 pixels; name another diffusion"
-    )
-
-
 @pytest.mark.parametrize(
     ("network", "message"),
     [

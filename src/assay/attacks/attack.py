@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
 from assay import device as devices
-from assay.attacks.ball import boundary, project, sizes
-from assay.attacks.methods.best import margins, require_finite
-from assay.attacks.methods.method import Search, build_search
-from assay.attacks.threats.victim import Victim, build_victim
+from assay.attacks.ball import project, to_pixels, to_stored
+from assay.attacks.methods.best import require_finite
+from assay.attacks.methods.method import aims, build_search
+from assay.attacks.perturbation import boundary, sizes
+from assay.attacks.queries import Counted, answers, margins
+from assay.attacks.threats.victim import build_victim, judgement
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError, artifact
 from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
-from assay.stacks import to_pixels, write_images, write_table
+from assay.stacks import Stack, write_images, write_table
 from assay.study.attacks import AttackSpec
+
+PER_BATCH = {"queries", "device"}  # of what is measured; all else is of each image
 
 
 def attack_stack(
@@ -34,48 +41,47 @@ def attack_stack(
     """Attack every image of the input `images`; the stack `out` has the same ids and labels in the same order.
 
     The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation (pixel
-    units), for an L-infinity ball the share of its values at the `boundary` (on the ball's wall, or at 0 or 1), the
+    units), for an L-infinity ball the share of its values at the `boundary` (on the ball's bound, or at 0 or 1), the
     mean `margin` of what the attack is judged on over draws that the attack has not met, and whether that is `fooled`
-    (margin below 0). The fact `queries` counts how often an image went through the victim, with and without gradient,
-    in the mean.
+    (margin below 0); of a targeted attack also the `target`, a class, and whether that is `hit` (its mean margin above
+    0). The fact `queries` counts how often an image went through the victim, with and without gradient, on average.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     """
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack = inputs.images()
-    norm, eps = spec.attack.ball, spec.attack.radius
+    attack, classes = spec.attack, len(stack.classes)
+    norm, eps = attack.ball, attack.radius
     libraries = ("torch", "torchattacks", "numpy", "tifffile")
-
-    @functools.cache
-    def load() -> tuple[Victim, Search]:
-        victim = build_victim(spec, inputs).to(device).eval().requires_grad_(False)
-        seed = derive_seed(spec.seed, "attack", "search")
-        return victim, build_search(spec.attack, victim, len(stack.classes), seed)
+    load = functools.cache(lambda: build_victim(spec, inputs))
 
     def attack_batch(index: int) -> Arrays:
-        victim, search = load()
-        batch = load_batch(stack, index, spec.batch_size, device)
-        victim.begin(batch.keys)
+        victim, batch = Counted(load()), load_batch(stack, index, spec.batch_size, device)
+        search = build_search(attack, victim, classes, derive_seed(spec.seed, "attack", "search"))
+        goals = aims(attack, batch.labels, batch.keys, classes, spec.seed)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(spec.seed, "attack", index) >> 1)
             try:
-                found = search(batch.images, batch.labels, batch.keys).detach()
+                found = search(batch.images, goals, batch.keys).detach()
                 require_finite(found)
             except FloatingPointError as error:
                 raise AssayError(f"{out}: {error}") from None
-        start = index * spec.batch_size
-        clean = stack.images[start : start + batch.size]
-        stored = project(found[: batch.size].cpu().numpy(), clean, norm, eps)
-        queries = np.array([victim.gradient_queries, victim.forward_queries]) / spec.batch_size
-        padding = np.repeat(stored[-1:], spec.batch_size - batch.size, axis=0)
-        pixels = torch.from_numpy(to_pixels(np.concatenate([stored, padding]))).to(device)
-        victim.begin(batch.keys)
-        logits = victim.judge(pixels, spec.attack.selection, "verdict")
-        verdict = margins(logits, batch.labels).mean(1)[: batch.size].cpu().numpy()
+        queries = np.array([victim.with_gradient, victim.without_gradient]) / spec.batch_size
+        integers = project(found, batch.images, norm, eps)
+        query = judgement("verdict", attack.selection)
+        logits = answers(load(), to_pixels(integers, norm, eps), batch.keys, query, room=spec.batch_size)
+        first = index * spec.batch_size
+        clean = stack.images[first : first + batch.size]
+        stored = to_stored(integers[: batch.size], norm, eps)
         linf, l2 = sizes(stored, clean)
-        wall = {"boundary": boundary(stored, clean, eps)} if norm == "Linf" else {}
-        measured = {"linf": linf, "l2": l2, "margin": verdict, "queries": queries}
-        return {"images": stored} | measured | wall | {"device": np.array(devices.name(device))}
+        measured = {"linf": linf, "l2": l2}
+        if norm == "Linf":
+            measured["boundary"] = boundary(stored, clean, eps)
+        measured["margin"] = _mean_margins(logits, batch.labels, batch.size)
+        if attack.target:
+            measured["target"] = goals[: batch.size].cpu().numpy()
+            measured["target_margin"] = _mean_margins(logits, goals, batch.size)
+        return {"images": stored, **measured, "queries": queries, "device": np.array(devices.name(device))}
 
     resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
     label = f"attack {folder_name(out, 4)}"
@@ -86,18 +92,40 @@ def attack_stack(
     ]
     if part:
         return
-    table = stack.table[["id", "label"]].copy()
-    for column in ("linf", "l2", *(("boundary",) if norm == "Linf" else ()), "margin"):
-        table[column] = np.concatenate([result[column] for result in results])
-    table.insert(2, "perturbed", (table["linf"] > 0).astype(int))
-    table["fooled"] = (table["margin"] < 0).astype(int)
+    of_images = results[0].keys() - PER_BATCH
+    table = _table(stack, {name: np.concatenate([result[name] for result in results]) for name in of_images})
     made_by = provenance(libraries, devices.names(results))
     with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
+<<<<<<< HEAD
         draft.facts |= {"classes": stack.classes, "norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+=======
+        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
+        if "hit" in table:
+            draft.facts["hit"] = int(table["hit"].sum())
+>>>>>>> attacks
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
     resume.clear()
+
+
+def _mean_margins(logits: Tensor, labels: Tensor, size: int) -> np.ndarray:
+    """Mean margins over the draws, of the first `size` images."""
+    return margins(logits, labels).mean(1)[:size].cpu().numpy()
+
+
+def _table(stack: Stack, measured: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The table of an adversarial stack."""
+    table = stack.table[["id", "label"]].copy()
+    table["perturbed"] = (measured["linf"] > 0).astype(int)
+    for column in ("linf", "l2", "boundary", "margin"):
+        if column in measured:
+            table[column] = measured[column]
+    table["fooled"] = (measured["margin"] < 0).astype(int)
+    if "target" in measured:
+        table["target"] = measured["target"]
+        table["hit"] = (measured["target_margin"] > 0).astype(int)
+    return table

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +15,11 @@ from assay.diffusion.resize import Sides, resize, resize_norm
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError, Draft, check
 from assay.networks.unet import halvings, load_network
-from assay.study.diffusions import Diffusion, Prediction, PublishedDiffusion
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
+
+    from assay.study.diffusions import Diffusion, Prediction, PublishedDiffusion
 
 
 class Denoiser(nn.Module):
@@ -75,13 +75,13 @@ class Denoiser(nn.Module):
         self._check_sides(x)
         low, width = self.schedule.data_range[0], self.schedule.width
         if isinstance(sigma, Tensor):
-            time = self.schedule.time_of(sigma.detach().double().cpu().numpy())
+            time = torch.from_numpy(self.schedule.time_of(sigma.detach().double().cpu().numpy()))
             sigma = _column(sigma.to(x))
         else:
-            time = np.full(len(x), self.schedule.time_of(sigma))
+            time = torch.full((len(x),), self.schedule.time_of(sigma), device=x.device)
         signal = (1 + (sigma * width) ** 2) ** -0.5  # sqrt(abar)
         data = (low + width * x) * signal
-        predicted = self._predict(data, torch.from_numpy(time).to(x.device, torch.float32))
+        predicted = self._predict(data, time.to(x.device, torch.float32))
         if self.prediction == "epsilon":
             clean = x - sigma * predicted
         elif self.prediction == "x0":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +81,14 @@ def judge(
     are one defence, and the `selected` cell stands for both. `slides` are the slides of the images by id.
     """
     reference: Scores | None = None
+    clusters: np.ndarray | None = None
     judged: dict[tuple[Any, ...], Judged] = {}
     for row in rows:
         cell = read_scores(Path(scores) / row["scores"])
-        reference = reference or cell
+        if reference is None:
+            reference, clusters = cell, clusters_of(cell.ids, slides)
         require_same_images(reference, cell)
-        own = judge_cell(row, cell, selected, clusters_of(cell.ids, slides))
+        own = judge_cell(row, replace(cell, labels=reference.labels), selected, clusters)  # one copy for all cells
         if own.key(*KEYS) not in judged or row["sigma"] == SELECTED:
             judged[own.key(*KEYS)] = own
     return list(judged.values())

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from assay.networks.classifier import build_classifier
 from assay.networks.unet import build_network
-from assay.study.classifiers import Network
+from assay.study.classifiers import AnyNetwork
 from assay.study.diffusions import Diffusion
 
 COLOURS = 3
@@ -22,10 +23,9 @@ def measure(described: Mapping[str, Any]) -> dict[str, int]:
 
     Parameters; multiply-adds of a call on one image; bytes that the call keeps for a gradient with respect to it.
     """
-    keys = dict(described)
-    side, classes = keys.pop("side"), keys.pop("classes", None)
+    keys, side = described["network"], described["side"]
     with torch.device("meta"):
-        network, call = _diffusion(keys, side) if classes is None else _classifier(keys, classes)
+        network, call = _classifier(keys, described["classes"]) if "classes" in described else _diffusion(keys, side)
         network.eval().requires_grad_(False)
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             call(torch.empty(1, COLOURS, side, side))
@@ -37,7 +37,7 @@ def measure(described: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _classifier(keys: dict[str, Any], classes: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    network = build_classifier(Network(**keys), classes)
+    network = build_classifier(TypeAdapter(AnyNetwork).validate_python(keys), classes)
     return network, network
 
 

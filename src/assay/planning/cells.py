@@ -153,7 +153,7 @@ def probed_stacks(study: Study) -> list[Attacked]:
 
 def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defences: list[Defence]) -> list[Cell]:
     """A transfer attack makes one stack, judged against no defence and every defence; any other, one a defence."""
-    if attack.threat == "transfer":
+    if attack.threat.shared:
         attacked = Attacked(classifier, name, eps, Defence())
         return [Cell(classifier, attacked, defence) for defence in [Defence(), *defences]]
     return [Cell(classifier, Attacked(classifier, name, eps, defence), defence) for defence in defences]
@@ -176,7 +176,7 @@ def _row(study: Study, cell: Cell) -> dict[str, Any]:
     return {
         "classifier": cell.classifier,
         "attack": _attack_name(cell) if attacked else "none",
-        "threat": attack.threat if attack else "none",
+        "threat": attack.threat.name if attack else "none",
         "norm": attack.ball if attack else "none",
         "eps": attacked.eps if attacked else 0.0,
         "defence": cell.defence.name,

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from assay.planning.cells import cells
 from assay.planning.networks import Described, NetworkSizes, Size, describe
 from assay.study.attacks import AttackSpec, storage_bits
-from assay.study.classifiers import AnyClassifier, ClassifierSpec, PublishedClassifierSpec
-from assay.study.diffusions import AnyDiffusion, DiffusionSpec, PublishedDiffusionSpec
+from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, PublishedClassifierSpec
+from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Model
 from assay.study.images import PCAM_FILES, FetchSpec, ImagesSpec, IndexSpec
@@ -54,7 +54,7 @@ class Cost:
     Units: `pixels` drawn; `pixels read`; `noisy pixels`; `bytes` fetched; multiply-adds of a `classifier`, or mostly of
     a `diffusion`. Bytes `written` to stay on disk (None where it is not known); bytes `held` of memory, for stacks that
     are read (mapped, so that they need not be, but had better be) and weights; and `at_work`, what networks hold for a
-    batch, on the GPU if there is one.
+    batch, on the GPU if there is one. So many `processes` share the work.
     """
 
     unit: str
@@ -62,6 +62,7 @@ class Cost:
     written: int | None = 0
     held: int = 0
     at_work: int = 0
+    processes: int = 1
 
     @property
     def seconds(self) -> float:
@@ -170,26 +171,27 @@ def _images(spec: ImagesSpec, folders: Folders, sizes: Sizes) -> Cost:
 
 
 def _train_classifier(spec: ClassifierSpec, folders: Folders, sizes: Sizes) -> Cost:
-    classifier, images, validated = spec.classifier, sizes.counts["train"], sizes.counts["validation"]
-    found = classifier.adversarial.gradients(images) if classifier.adversarial else 0
-    passes = classifier.epochs * ((TO_WEIGHTS * images) + TO_IMAGE * found + validated)
-    return _trained("classifier", sizes.network(classifier), passes, classifier.batch_size, sizes)
+    return _trained("classifier", spec.classifier, sizes.counts["validation"], sizes)
 
 
 def _train_diffusion(spec: DiffusionSpec, folders: Folders, sizes: Sizes) -> Cost:
-    diffusion, validated = spec.diffusion, min(VALIDATED_IMAGES, sizes.counts["validation"])
-    passes = diffusion.steps * (TO_WEIGHTS * diffusion.batch_size + validated / diffusion.validate_every)
-    return _trained("diffusion", sizes.network(diffusion), passes, diffusion.batch_size, sizes, SHEET_BYTES)
+    return _trained("diffusion", spec.diffusion, min(VALIDATED_IMAGES, sizes.counts["validation"]), sizes, SHEET_BYTES)
 
 
-def _trained(kind: str, network: Size, passes: float, batch: int, sizes: Sizes, beside: int = 0) -> Cost:
-    weights = FLOAT_BYTES * network.parameters
+def _trained(kind: str, recipe: Classifier | Diffusion, validated: int, sizes: Sizes, beside: int = 0) -> Cost:
+    images, network = sizes.counts["train"], sizes.network(recipe)
+    seen, validations = recipe.images_seen(images), recipe.validations(images)
+    found = recipe.objective.extra_gradients(seen, validations)
+    passes = TO_WEIGHTS * seen + TO_IMAGE * found + validations * validated
+    weights, ranks = FLOAT_BYTES * network.parameters, recipe.ranks
+    processes = ranks.nodes * ranks.gpus if ranks else 1
     return Cost(
         kind,
         passes * network.multiply_adds,
         written=weights + beside + MANIFEST_BYTES,
-        held=sizes.stack(sizes.counts["train"] + sizes.counts["validation"]) + WEIGHTS_IN_TRAINING * weights,
-        at_work=batch * (network.gradient_bytes + network.call_bytes),
+        held=sizes.stack(images + sizes.counts["validation"]) + WEIGHTS_IN_TRAINING * weights,
+        at_work=recipe.batch_size // recipe.accumulate * (network.gradient_bytes + network.call_bytes),
+        processes=processes,
     )
 
 
@@ -224,8 +226,8 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
     purifier = TypeAdapter(AnyPurifier).validate_python(spec.purifier) if spec.purifier else None
     network, calls = _denoising(purifier, sizes)
     if network:
-        followed = attack.surrogate_steps or calls
-        back = 0 if attack.threat == "bpda" else TO_IMAGE - 1 + (REPLAYED if followed > 1 else 0)
+        followed = attack.threat.steps or calls
+        back = TO_IMAGE - 1 + (REPLAYED if followed > 1 else 0) if attack.threat.backward else 0
         amount += (gradients * (1 + back) * followed + forwards * calls) * network.multiply_adds
         at_work += network.call_bytes + (network.gradient_bytes if gradients and back else 0)
     return Cost(

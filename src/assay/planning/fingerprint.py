@@ -88,8 +88,11 @@ def _tree_hash(path: Path) -> str:
     return hashlib.sha256(ast.dump(_WithoutWords().visit(_tree(path))).encode()).hexdigest()
 
 
+WORDS = ("description", "help", "clause", "meaning")  # keywords of calls: what people read of a key or a threat
+
+
 class _WithoutWords(ast.NodeTransformer):
-    """Drops docstrings, and the `description` and `help` texts of config keys and command-line options."""
+    """Drops docstrings, and the texts that config keys, command-line options and threats are described with."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -102,7 +105,7 @@ class _WithoutWords(ast.NodeTransformer):
             ):
                 node.body = node.body[1:]
         elif isinstance(node, ast.Call):
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in ("description", "help")]
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in WORDS]
         return node
 
 

@@ -134,20 +134,20 @@ class Jobs:
     def train_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]
         spec = ClassifierSpec(classifier=described, seed=self.study.seed)
-        adversarial = ("assay.training.objectives.adversarial",) if described.adversarial else ()
-        return Job("train_classifier", spec, self._to_train(described.needs), adversarial)
+        modules = (described.implementation, described.objective.implementation)
+        return Job("train_classifier", spec, self._to_train(described.needs), modules)
 
     def import_classifier(self, classifier: str) -> Job:
-        spec = PublishedClassifierSpec(classifier=self.study.classifiers[classifier])
-        return Job("import_classifier", spec, {"validation": self.images("validation")})
+        described = self.study.classifiers[classifier]
+        inputs = {"validation": self.images("validation")}
+        return Job(
+            "import_classifier", PublishedClassifierSpec(classifier=described), inputs, (described.implementation,)
+        )
 
     def train_diffusion(self, diffusion: str) -> Job:
         described = self.study.diffusions[diffusion]
-        return Job(
-            "train_diffusion",
-            DiffusionSpec(diffusion=described, seed=self.study.seed),
-            self._to_train(described.needs),
-        )
+        spec = DiffusionSpec(diffusion=described, seed=self.study.seed)
+        return Job("train_diffusion", spec, self._to_train(described.needs), (described.objective.implementation,))
 
     def import_diffusion(self, diffusion: str) -> Job:
         spec = PublishedDiffusionSpec(diffusion=self.study.diffusions[diffusion], seed=self.study.seed)
@@ -166,9 +166,10 @@ class Jobs:
         inputs = {
             "images": self.images(split_of(role)),
             "classifier": self.classifier(attacked.classifier),
+            **self.needed(attack.needs),
             **self._defence(purifier),
         }
-        modules = [f"assay.attacks.methods.{attack.method}", f"assay.attacks.threats.{attack.threat}"]
+        modules = [attack.implementation, attack.threat.implementation]
         return Job("attack", spec, inputs, (*modules, *([purifier.implementation] if purifier else [])))
 
     def probe(self, attacked_path: str) -> Job:
@@ -180,9 +181,10 @@ class Jobs:
     def purify(self, role: str, attacked: str, purifier: str, sigma: str) -> Job:
         found = self._purifier(Defence(purifier, self._sigma(purifier, sigma)))
         draws = self.study.selection.draws if role else self.study.evaluation.draws
+        judged = None if attacked == CLEAN else self.study.attacks[self._attacked[attacked].attack].threat.judged_draws
         spec = PurifySpec(
             purifier=found,
-            draws=1 if self._locked(attacked) else draws,
+            draws=min(draws, judged or draws),
             batch_size=self.study.evaluation.batch_size,
             seed=self.study.seed,
         )
@@ -278,7 +280,3 @@ class Jobs:
             if sigma_token(value) == token:
                 return value
         raise KeyError(f"purifier {purifier} has no sigma {token} in study {self.study.study}")
-
-    def _locked(self, attacked: str) -> bool:
-        """Whether a stack was attacked by one who knows the noise of draw 0, on which alone it is judged."""
-        return attacked != CLEAN and self.study.attacks[self._attacked[attacked].attack].threat == "locked"

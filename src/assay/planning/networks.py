@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.files import AssayError, canonical_json, digest, read_json
-from assay.planning.fingerprint import ROOT
-from assay.study.classifiers import AnyClassifier, PublishedClassifier
+from assay.planning.fingerprint import ROOT, fingerprint
+from assay.study.classifiers import AnyClassifier, AnyNetwork, PublishedClassifier, PythonNetwork
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 
 SIZES = "sizes.json"
@@ -54,9 +54,17 @@ USUAL = {
 def describe(network: AnyClassifier | AnyDiffusion, side: int, classes: int) -> Described | None:
     """All that a network's size depends on, for images of `side` pixels; None if the config does not tell."""
     if isinstance(network, Diffusion | PublishedDiffusion):
-        return {key: getattr(network, key) for key in DIFFUSION_KEYS} | {"side": side}
-    keys = _published(network) if isinstance(network, PublishedClassifier) else network.model_dump(mode="json")
-    return {key: keys[key] for key in CLASSIFIER_KEYS} | {"side": side, "classes": classes} if keys else None
+        return {"network": {key: getattr(network, key) for key in DIFFUSION_KEYS}, "side": side}
+    code = fingerprint(network.implementation) if isinstance(network, PythonNetwork) else ""
+    keys = _published(network) if isinstance(network, PublishedClassifier) else _keys(network)
+    return {"network": keys, "side": side, "classes": classes, "code": code} if keys else None
+
+
+def _keys(classifier: AnyNetwork) -> dict[str, Any]:
+    """What a classifier is built from: the name of its network, or a user's module and its keys."""
+    brought = isinstance(classifier, PythonNetwork)
+    kept = {*PythonNetwork.model_fields, *classifier.model_extra} if brought else set(CLASSIFIER_KEYS)
+    return classifier.model_dump(mode="json", include=kept)
 
 
 def _published(classifier: PublishedClassifier) -> dict[str, Any] | None:

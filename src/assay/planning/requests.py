@@ -84,5 +84,5 @@ class Requests:
         libraries = GPU_MB if on_gpu else TORCH_MB if stage in GPU_STAGES else LIBRARIES_MB
         held = found.held + (0 if on_gpu else found.at_work)
         memory = libraries + MEMORY_MARGIN * held / 1e6
-        minutes = MIN_MINUTES + MARGIN * found.seconds / 60
+        minutes = MIN_MINUTES + MARGIN * found.seconds / found.processes / 60
         return Request(100 * math.ceil(memory / 100) * times, math.ceil(minutes) * times)

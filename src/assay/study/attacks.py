@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from assay.study.fields import Model, Norm, Number, PositiveInt
-
-Threat = Literal["transfer", "adaptive", "bpda", "surrogate", "locked", "blackbox"]
-STOCHASTIC: tuple[Threat, ...] = ("adaptive", "bpda", "surrogate", "blackbox")  # victims whose noise is fresh
-GRADIENT_THREATS: tuple[Threat, ...] = ("transfer", "adaptive", "bpda", "surrogate", "locked")
+from assay.study.fields import Brought, Model, Norm, Number, PositiveInt
+from assay.study.needs import Needs
+from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
 PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
-MOST_DRAWS = 256  # of the 65,536 that the noise has for a query's number and draw
+
+# What an attack asks of its victim; the threats that suit it, and how a message describes it.
+Follows = Literal["gradients", "answers", "nothing"]
+DESCRIBED: dict[Follows, str] = {
+    "gradients": "follows gradients",
+    "answers": "uses no gradient",
+    "nothing": "is blind to the victim",
+}
 
 
 def storage_bits(norm: Norm, eps: float) -> int:
@@ -23,33 +28,30 @@ def storage_bits(norm: Norm, eps: float) -> int:
 
 
 class Attack(Model):
-    """What every attack has."""
-
-    fixed_norm: ClassVar[Norm | None] = None
-    threats: ClassVar[tuple[Threat, ...]] = GRADIENT_THREATS
-    does: ClassVar[str] = "follows gradients"
+    """What every attack has. `follows` is what it asks of its victim; a `control` is no search, but shows what a
+    perturbation of that size does by chance; a `target` is a class that it searches for."""
 
     eps: list[Number] = Field(min_length=1, description="Radii of the ball, in pixel units: `2/255` or a number.")
-    threat: Threat = Field(
-        "transfer",
-        description="`transfer`: against the bare classifier. Against each defended classifier: `adaptive`: the exact "
-        "gradient; `bpda`: as if the purifier's gradient were one; `surrogate`: the gradient through fewer steps; "
-        "`locked`: the exact gradient, and the attacker knows the noise of the one draw that is evaluated; "
-        "`blackbox`: answers without gradient.",
+    threat: AnyThreat = Field(
+        TransferThreat(),
+        description="How much of the defence the attacker can use: one word, or the keys of a threat, see below.",
     )
-    draws: int = Field(
-        1, gt=0, le=MOST_DRAWS, description="Fresh draws of the defence in each query, whose mean counts (EOT)."
-    )
+    draws: PositiveInt = Field(1, description="Fresh draws of the defence in each query, whose mean counts (EOT).")
     selection_draws: int | None = Field(
         None,
         ge=2,
-        le=MOST_DRAWS,
         description="Draws of the defence, apart from those of the queries, on which the attack compares its points; "
         f"as many as `draws` if absent, {FEWEST_SELECTION_DRAWS} at least.",
     )
-    surrogate_steps: PositiveInt | None = Field(
-        None, description="Steps of the purifier that stands in for the true one; threat surrogate only."
-    )
+
+    @property
+    def implementation(self) -> str:
+        """The module that searches."""
+        return f"assay.attacks.methods.{self.method}"
+
+    @property
+    def needs(self) -> Needs:
+        return self.threat.needs
 
     @property
     def radius(self) -> float:
@@ -60,17 +62,17 @@ class Attack(Model):
     @property
     def ball(self) -> Norm:
         """The norm of the ball."""
-        return self.fixed_norm or self.norm
+        return self.norm
 
     @property
-    def stochastic(self) -> bool:
-        """Whether the victim's answers differ from query to query."""
-        return self.threat in STOCHASTIC
+    def iterations(self) -> int | None:
+        """Steps along a gradient; None for an attack that takes none."""
+        return None
 
     @property
     def selection(self) -> int:
         """Draws on which points are compared; one where the victim is deterministic."""
-        return (self.selection_draws or max(self.draws, FEWEST_SELECTION_DRAWS)) if self.stochastic else 1
+        return (self.selection_draws or max(self.draws, FEWEST_SELECTION_DRAWS)) if self.threat.fresh else 1
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -86,6 +88,10 @@ class Attack(Model):
         """Gradients, judgements and answers that the search asks for."""
         raise NotImplementedError
 
+    def suits(self, threat: Threat | type[Threat]) -> bool:
+        """Whether the attack can be made under a threat."""
+        return {"gradients": threat.gradient, "answers": threat.answers, "nothing": threat.shared}[self.follows]
+
     @model_validator(mode="after")
     def _consistent(self) -> Attack:
         for eps in self.eps:
@@ -93,25 +99,38 @@ class Attack(Model):
                 raise ValueError(
                     f"eps: {eps:g} lies outside [0,1]; eps is in pixel units, write 2/255 for 2 grey levels"
                 )
-        if self.threat not in self.threats:
+        if not self.suits(self.threat):
             raise ValueError(
-                f"threat: {self.threat} does not suit {self.method}, which {self.does}; "
-                f"choose among {', '.join(self.threats)}"
+                f"threat: {self.threat.name} does not suit {self.method}, which {DESCRIBED[self.follows]}; "
+                f"choose among {', '.join(name for name, kind in KNOWN.items() if self.suits(kind))}"
             )
-        if self.threat == "transfer" and self.draws > 1:
-            raise ValueError("draws: the bare classifier is not stochastic; remove draws or set threat: adaptive")
-        if self.threat == "locked" and self.draws > 1:
-            raise ValueError("draws: a locked defence has the one draw that is evaluated; remove draws")
-        if not self.stochastic and self.selection_draws:
-            raise ValueError(f"selection_draws: a victim of threat {self.threat} is not stochastic; remove it")
-        if self.threat == "surrogate" and not self.surrogate_steps:
-            raise ValueError("surrogate_steps: missing; say how many steps the surrogate takes")
-        if self.threat != "surrogate" and self.surrogate_steps:
-            raise ValueError("surrogate_steps: only a surrogate has them; remove it or set threat: surrogate")
+        if not self.threat.fresh:
+            for key, given in (("draws", self.draws > 1), ("selection_draws", self.selection_draws)):
+                if given:
+                    raise ValueError(
+                        f"{key}: under the threat {self.threat.name} a victim has one draw, always the same; remove it"
+                    )
         return self
 
 
-class SteppedAttack(Attack):
+class KnownAttack(Attack):
+    """An attack whose search is a module of the library."""
+
+    follows: ClassVar[Follows] = "gradients"
+    control: ClassVar[bool] = False
+
+
+class TargetedAttack(KnownAttack):
+    """An attack that may search for a class, in place of any but the right one."""
+
+    target: Literal["random"] | None = Field(
+        None,
+        description="`random`: search for one wrong class, drawn for each image by the study's seed, the same one for "
+        "every attack; any wrong class if absent.",
+    )
+
+
+class SteppedAttack(TargetedAttack):
     """What every attack by gradient steps has."""
 
     preset: Literal["quick", "standard", "thorough"] | None = Field(
@@ -125,7 +144,11 @@ class SteppedAttack(Attack):
 
     @property
     def _search(self) -> tuple[int, int, int]:
-        return self.steps, 0 if self.threat == "transfer" else self.steps, 0
+        return self.steps, 0 if self.threat.shared else self.steps, 0
+
+    @property
+    def iterations(self) -> int:
+        return self.steps
 
     @model_validator(mode="before")
     @classmethod
@@ -133,25 +156,33 @@ class SteppedAttack(Attack):
         if not isinstance(keys, dict) or keys.get("preset") not in list(PRESETS):
             return keys
         steps, draws = PRESETS[keys["preset"]]
-        numbers = {"steps": steps, "draws": draws} if keys.get("threat") in STOCHASTIC else {"steps": steps}
+        try:
+            fresh = TypeAdapter(AnyThreat).validate_python(keys.get("threat", "transfer")).fresh
+        except ValidationError:  # the key's own fault, which its field tells
+            fresh = False
+        numbers = {"steps": steps, "draws": draws} if fresh else {"steps": steps}
         return numbers | {key: value for key, value in keys.items() if key != "preset"}
 
 
-class FgsmAttack(Attack):
+class FgsmAttack(TargetedAttack):
     """One step along the gradient's sign (Goodfellow et al. 2015)."""
 
-    fixed_norm: ClassVar[Norm] = "Linf"
+    norm: ClassVar[Norm] = "Linf"
     method: Literal["fgsm"] = Field(description="One step of size eps along the gradient's sign.")
 
     @property
     def _search(self) -> tuple[int, int, int]:
         return 1, 0, 0
 
+    @property
+    def iterations(self) -> int:
+        return 1
+
 
 class PgdAttack(SteppedAttack):
     """Projected gradient descent in the L-infinity ball (Madry et al. 2018)."""
 
-    fixed_norm: ClassVar[Norm] = "Linf"
+    norm: ClassVar[Norm] = "Linf"
     method: Literal["pgd"] = Field(description="Steps along the gradient's sign, projected into the ball.")
     step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
@@ -160,7 +191,7 @@ class PgdAttack(SteppedAttack):
 class PgdL2Attack(SteppedAttack):
     """Projected gradient descent in the L2 ball."""
 
-    fixed_norm: ClassVar[Norm] = "L2"
+    norm: ClassVar[Norm] = "L2"
     method: Literal["pgdl2"] = Field(description="Steps along the normalised gradient, projected into the L2 ball.")
     step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
@@ -173,7 +204,7 @@ class ApgdAttack(SteppedAttack):
     norm: Norm = Field("Linf", description="Norm of the ball.")
     loss: Literal["margin", "ce", "dlr"] = Field(
         "margin",
-        description="What is ascended: `margin`, `ce` (cross-entropy) or `dlr` (difference of logits ratio, for three "
+        description="Loss to maximise: `margin`, `ce` (cross-entropy) or `dlr` (difference of logits ratio, for three "
         "classes or more).",
     )
     restarts: PositiveInt = Field(1, description="Runs from different random starts; the best is kept.")
@@ -183,27 +214,34 @@ class ApgdAttack(SteppedAttack):
         points = self.restarts * (self.steps + 1)
         return points, points, 0
 
+    @model_validator(mode="after")
+    def _loss_has_a_target(self) -> ApgdAttack:
+        if self.loss == "dlr" and self.target:
+            raise ValueError("loss: dlr here has no target; set loss: margin, or remove target")
+        return self
 
-class SquareAttack(Attack):
+
+class SquareAttack(TargetedAttack):
     """Random search with square patches, without gradients (Andriushchenko et al. 2020)."""
 
-    threats: ClassVar[tuple[Threat, ...]] = ("transfer", "surrogate", "locked", "blackbox")
-    does: ClassVar[str] = "uses no gradient"
+    follows: ClassVar[Follows] = "answers"
     method: Literal["square"] = Field(description="Black-box random search by squares.")
     norm: Norm = Field("Linf", description="Norm of the ball.")
-    queries: PositiveInt = Field(500, description="Queries an image, each of so many draws.")
+    queries: PositiveInt = Field(500, description="Queries per image, each of `draws` draws.")
 
     @property
     def _search(self) -> tuple[int, int, int]:
         return 0, 0, self.queries + 1
 
 
-class RandomSignAttack(Attack):
+class RandomSignAttack(KnownAttack):
     """The control: a random corner of the ball, blind to the victim."""
 
-    fixed_norm: ClassVar[Norm] = "Linf"
-    threats: ClassVar[tuple[Threat, ...]] = ("transfer",)
-    does: ClassVar[str] = "is blind to the victim"
+    norm: ClassVar[Norm] = "Linf"
+    follows: ClassVar[Follows] = "nothing"
+    control: ClassVar[bool] = True
+    target: ClassVar[None] = None
+
     method: Literal["random_sign"] = Field(description="Plus or minus eps at each pixel, by a fair coin.")
 
     @property
@@ -211,8 +249,38 @@ class RandomSignAttack(Attack):
         return 0, 0, 0
 
 
+class PythonAttack(Brought, Attack, extra="allow"):
+    """An attack of your own: a module with `build(attack, victim, classes, seed)`, which returns the search.
+
+    The module's own model, a class that derives from this one, may set other defaults.
+    """
+
+    method: Literal["python"] = Field(description="A module of your own, see README.md.")
+    norm: Norm = Field("Linf", description="Norm of the ball.")
+    target: Literal["random"] | None = Field(
+        None, description="`random`: the search is given one wrong class of each image; the right one if absent."
+    )
+    control: bool = Field(False, description="It is no search: others must leave less than it.")
+    gradients: int = Field(
+        20, ge=0, description="Queries with gradient per image, at most; 0 for an attack that follows none."
+    )
+    answers: int = Field(0, ge=0, description="Queries without gradient per image, at most.")
+
+    @property
+    def needs(self) -> Needs:
+        return {**self.uses, **self.threat.needs}
+
+    @property
+    def follows(self) -> Follows:
+        return "gradients" if self.gradients else "answers" if self.answers else "nothing"
+
+    @property
+    def _search(self) -> tuple[int, int, int]:
+        return self.gradients, 0, self.answers
+
+
 AnyAttack = Annotated[
-    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | RandomSignAttack,
+    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | RandomSignAttack | PythonAttack,
     Field(discriminator="method"),
 ]
 

@@ -101,10 +101,10 @@ class Study(Model):
             for name in block.sources or []:
                 _require(f"cross.{index}.sources", name, self.classifiers)
             for name in (self.attacks if block.attacks is None else block.attacks) if block.sources else []:
-                if self.attacks[name].threat != "transfer":
+                if not self.attacks[name].threat.shared:
                     raise ValueError(
-                        f"cross.{index}.sources: attack '{name}' has the threat {self.attacks[name].threat}, and only "
-                        "transfer attacks carry over to other classifiers; name the block's attacks without it"
+                        f"cross.{index}.sources: attack '{name}' has the threat {self.attacks[name].threat.name}, and "
+                        "only transfer attacks carry over to other classifiers; name the block's attacks without it"
                     )
             for name in self.attacks if block.attacks is None else block.attacks:
                 self._require_fewer_steps(f"cross.{index}.purifiers", name, block.purifiers)
@@ -131,7 +131,7 @@ class Study(Model):
 
     def _require_fewer_steps(self, key: str, attack: str, purifiers: list[str] | None) -> None:
         """A surrogate is the same purifier with fewer steps: each purifier that it meets must have more."""
-        fewer = self.attacks[attack].surrogate_steps
+        fewer = self.attacks[attack].threat.steps
         for name in (self.purifiers if purifiers is None else purifiers) if fewer else ():
             purifier = self.purifiers[name]
             if not hasattr(purifier, "steps"):
@@ -141,7 +141,7 @@ class Study(Model):
                 )
             if fewer >= (purifier.steps or math.inf):
                 raise ValueError(
-                    f"attacks.{attack}.surrogate_steps: {fewer} is no fewer than the {purifier.steps} steps of "
+                    f"attacks.{attack}.threat.steps: {fewer} is no fewer than the {purifier.steps} steps of "
                     f"purifier '{name}'; lower it"
                 )
 

@@ -72,7 +72,7 @@ class DdimPurifier(DiffusionPurifier):
     steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
 
 
-class PythonPurifier(Brought, Purifier):
+class PythonPurifier(Brought, Purifier, extra="allow"):
     """A purifier of your own: a module with `build(spec, inputs)`, which returns `purify(x, noise)`."""
 
     method: Literal["python"] = Field(description="A module of your own, see README.md.")

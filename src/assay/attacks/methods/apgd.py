@@ -8,6 +8,7 @@ stochastic victim keeps what a single draw misclassified.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
-from assay.attacks.methods.losses import mean_gradient, named_loss
+from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
-from assay.attacks.threats.victim import Victim
+from assay.attacks.queries import mean_gradient
+from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import ApgdAttack
 from assay.study.fields import Norm
 
@@ -31,14 +33,14 @@ Observe = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def build(attack: ApgdAttack, victim: Victim, classes: int, seed: int) -> Search:
-    loss = named_loss(attack.loss, classes)
+    loss = named_loss(attack.loss, classes, towards=attack.target is not None)
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
-        found = Best(victim, attack, images, labels)
+        found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
 
         def observe(x: Tensor) -> tuple[Tensor, Tensor]:
-            margins = found.judge(x)
-            return -margins, mean_gradient(victim, x, labels[found.rows], loss)[1]
+            margins, rows, query = found.judge(x), found.rows, search_query(next(numbers), attack.draws)
+            return -margins, mean_gradient(victim, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
 
         for restart in range(attack.restarts):
             found.restart()

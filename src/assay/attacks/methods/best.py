@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.attacks.ball import project
-from assay.attacks.methods.method import margin
-from assay.attacks.threats.victim import Victim
-from assay.stacks import to_pixels, to_stored
-from assay.study.attacks import Attack, storage_bits
+from assay.attacks.ball import project, to_pixels
+from assay.attacks.queries import answers, margins
+from assay.attacks.threats.victim import Victim, judgement
+from assay.study.attacks import Attack
 
 CLEAR = 2  # standard deviations of the draws' margins that the mean must lie below zero
 
@@ -23,13 +22,17 @@ class Best:
     margin lies clearly below zero; one draw, of a deterministic victim, need only be wrong. Broken images keep that
     point, and leave unless the stack is shown to other defences too. `rows` are those that queries still go to: a
     half, a quarter, … of the batch, filled up with broken ones, so that a device sees few shapes.
+
+    Of a targeted attack the labels are the targets', and what counts is the negative margin of the target.
     """
 
-    def __init__(self, victim: Victim, attack: Attack, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, victim: Victim, attack: Attack, images: Tensor, labels: Tensor, keys: Tensor) -> None:
         self.victim = victim
         self.attack = attack
         self.images = images
         self.labels = labels
+        self.keys = keys
+        self.sign = -1 if attack.target else 1
         self.points = images.clone()
         self.margins = torch.full((len(images),), torch.inf, device=images.device)
         self.broken = torch.zeros(len(images), dtype=torch.bool, device=images.device)
@@ -38,22 +41,22 @@ class Best:
     def restart(self) -> None:
         """Begin again with the images that are not broken."""
         self.rows = torch.arange(len(self.images), device=self.images.device)
-        self.victim.select(self.rows)
         self.leave()
 
     def judge(self, x: Tensor) -> Tensor:
         """Mean margins (rows,) of new points of the rows; the better ones are kept."""
         rows = self.rows
         stored = as_stored(x, self.images[rows], self.attack)
-        logits = self.victim.judge(stored, self.attack.selection, "selection")
-        each = margins(logits, self.labels[rows])
+        query = judgement("selection", self.attack.selection)
+        logits = answers(self.victim, stored, self.keys[rows], query, room=len(self.images))
+        each = self.sign * margins(logits, self.labels[rows])
         mean = each.mean(1)
         if not torch.isfinite(mean).all():
             raise FloatingPointError("logits of a perturbed image are not finite; check classifier and diffusion")
         better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
         self.points[rows[better]] = x[better]
         self.margins[rows[better]] = mean[better]
-        if not self.victim.shared:
+        if not self.attack.threat.shared:
             clearly = (each < 0).all(1) & (mean + CLEAR * each.std(1, correction=0) < 0)
             self.broken[rows] |= better & clearly
         return mean
@@ -69,24 +72,15 @@ class Best:
             return None
         places = self.broken[self.rows].to(torch.uint8).argsort(stable=True)[:size].sort().values
         self.rows = self.rows[places]
-        self.victim.select(self.rows)
         return places
 
 
 def as_stored(x: Tensor, images: Tensor, attack: Attack) -> Tensor:
     """Perturbed images as later stages read them: in the ball, on the storage grid."""
     require_finite(x)
-    clean = to_stored(images.cpu().numpy(), storage_bits(attack.ball, attack.radius))
-    stored = project(x.cpu().numpy(), clean, attack.ball, attack.radius)
-    return torch.from_numpy(to_pixels(stored)).to(x)
+    return to_pixels(project(x, images, attack.ball, attack.radius), attack.ball, attack.radius)
 
 
 def require_finite(x: Tensor) -> None:
     if not torch.isfinite(x).all():
         raise FloatingPointError("the attack gave values that are not finite; lower its step size")
-
-
-def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Margins (n, draws) of logits (n, draws, classes)."""
-    draws = logits.shape[1]
-    return margin(logits.float().flatten(0, 1), labels.repeat_interleave(draws)).unflatten(0, (-1, draws))

@@ -1,24 +1,23 @@
-"""The fast gradient sign method (Goodfellow et al. 2015); torchattacks' on the bare classifier."""
+"""The fast gradient sign method (Goodfellow et al. 2015): one step of size eps along the gradient's sign."""
 
 from __future__ import annotations
 
-import torchattacks
 from torch import Tensor
 
-from assay.attacks.methods.geometry import ascent, into_ball
-from assay.attacks.methods.losses import mean_gradient, usual_loss
-from assay.attacks.methods.method import Search, for_gradients
-from assay.attacks.threats.victim import Victim
+from assay.attacks.methods.geometry import ascent
+from assay.attacks.methods.losses import usual_loss
+from assay.attacks.methods.method import Search
+from assay.attacks.queries import mean_gradient
+from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import FgsmAttack
 
 
 def build(attack: FgsmAttack, victim: Victim, classes: int, seed: int) -> Search:
-    if victim.shared:
-        theirs = torchattacks.FGSM(for_gradients(victim, classes), eps=attack.radius)
-        return lambda images, labels, keys: theirs(images, labels)
+    loss = usual_loss(classes, towards=attack.target is not None)
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
-        _, gradient = mean_gradient(victim, images, labels, usual_loss(classes))
-        return into_ball(images + attack.radius * ascent(gradient, "Linf"), images, "Linf", attack.radius)
+        query = search_query(0, attack.draws)
+        _, gradient = mean_gradient(victim, images, labels, keys, query, loss, room=len(images))
+        return (images + attack.radius * ascent(gradient, attack.ball)).clamp(0, 1)
 
     return search

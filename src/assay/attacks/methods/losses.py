@@ -1,18 +1,16 @@
-"""Losses that attacks ascend, an image and a draw: logits (n, classes) and labels (n,) to values (n,)."""
+"""Losses that attacks ascend, of an image and a draw: logits (n, classes) and labels (n,) to values (n,).
+
+Of a targeted attack the labels are those of the targets, and the loss is the negative one of theirs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assay.attacks.methods.method import margin
-from assay.attacks.threats.victim import Victim
+from assay.attacks.queries import Loss
 from assay.files import AssayError
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from assay.logits import margin
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -33,28 +31,14 @@ def logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {"margin": negative_margin, "ce": cross_entropy, "dlr": logits_ratio}
 
 
-def named_loss(name: str, classes: int) -> Loss:
-    """The loss of a name, if so many classes have it."""
+def named_loss(name: str, classes: int, towards: bool = False) -> Loss:
+    """The loss of a name, if so many classes have it: away from the labels, or towards them."""
     if name == "dlr" and classes < 3:
         raise AssayError(f"loss: dlr needs three classes or more, the classifier has {classes}; set loss: margin")
-    return LOSSES[name]
+    away = LOSSES[name]
+    return (lambda logits, labels: -away(logits, labels)) if towards else away
 
 
-def usual_loss(classes: int) -> Loss:
+def usual_loss(classes: int, towards: bool = False) -> Loss:
     """The cross-entropy; for two classes the margin, which has its direction."""
-    return negative_margin if classes == 2 else cross_entropy
-
-
-def mean_gradient(victim: Victim, x: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """The mean loss (n,) over the draws of one query, and its gradient (n, 3, h, w).
-
-    Gradients of the draws that go through at once are added up, so that memory does not grow with the draws.
-    """
-    leaf = x.detach().requires_grad_()
-    values, gradient = [], torch.zeros_like(leaf)
-    for logits in victim.query(leaf):
-        value = loss(logits.flatten(0, 1), labels.repeat_interleave(logits.shape[1]))
-        gradient += torch.autograd.grad(value.sum(), leaf)[0]
-        values.append(value.detach().unflatten(0, logits.shape[:2]))
-    value = torch.cat(values, dim=1)
-    return value.mean(1), gradient / value.shape[1]
+    return named_loss("margin" if classes == 2 else "ce", classes, towards)

@@ -5,13 +5,10 @@ The noise is the evaluation's own draw 0, on which alone the attacked stack is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
 from torch import Tensor, nn
 
 from assay.attacks.threats.defended import load_purify
-from assay.attacks.threats.victim import Victim
+from assay.attacks.threats.victim import Query, Victim
 from assay.defended import Defended
 from assay.inputs import Inputs
 from assay.purifiers.purifier import evaluation_noise
@@ -26,13 +23,8 @@ class Locked(Victim):
         self.defended = defended
         self.seed = seed
 
-    def query(self, x: Tensor) -> Iterator[Tensor]:
-        self.count(len(x), x.requires_grad)
-        yield self.defended(x, evaluation_noise(self.seed, self.keys[self.rows], 0, x))[:, None]
-
-    @torch.no_grad()
-    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
-        return torch.cat(list(self.query(x)), dim=1)
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
+        return self.defended(x, evaluation_noise(self.seed, keys, 0, x))[:, None]
 
 
 def build(spec: AttackSpec, inputs: Inputs) -> Locked:

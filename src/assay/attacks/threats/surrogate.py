@@ -12,6 +12,6 @@ from assay.study.attacks import AttackSpec
 
 
 def build(spec: AttackSpec, inputs: Inputs) -> Expected:
-    cheaper = purifier_of(spec).model_copy(update={"steps": spec.attack.surrogate_steps})
+    cheaper = purifier_of(spec).model_copy(update={"steps": spec.attack.threat.steps})
     attacked = build_purifier(cheaper, inputs)
     return expected(spec, inputs, attacked, load_purify(spec, inputs))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
 from torch import Tensor, nn
 
-from assay.attacks.threats.victim import Victim
+from assay.attacks.threats.victim import Query, Victim
 from assay.inputs import Inputs
 from assay.study.attacks import AttackSpec
 
@@ -15,19 +12,11 @@ from assay.study.attacks import AttackSpec
 class Bare(Victim):
     """The classifier itself."""
 
-    shared = True
-
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def query(self, x: Tensor) -> Iterator[Tensor]:
-        self.count(len(x), x.requires_grad)
-        yield self.classifier(x)[:, None]
-
-    @torch.no_grad()
-    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
-        self.count(len(x), False)
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
         return self.classifier(x)[:, None]
 
 

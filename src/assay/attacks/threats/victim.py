@@ -1,65 +1,66 @@
 """What every victim is: images in [0,1] to logits, as the attacker sees and differentiates them.
 
-Each threat is one module, `assay.attacks.threats.<threat>`, with `build(spec, inputs)`; it is
-found by name, so that the code fingerprint of a job holds just the threat that the job runs.
+Each threat is one module, `assay.attacks.threats.<threat>` or a user's own, with `build(spec, inputs)`; it is found by
+name, so that the code fingerprint of a job holds just the threat that the job runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from assay.inputs import Inputs
-from assay.modules import load
+from assay.modules import load, own_model
 from assay.study.attacks import AttackSpec
+
+SEARCH = "search"  # the purpose of what the attacker asks; of all other purposes are judgements
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which draws of the defence a call of the victim meets: these of a purpose. Purposes never share a draw."""
+
+    purpose: str
+    draws: range
+
+    @property
+    def judges(self) -> bool:
+        """Whether the attack is judged by it, and not led by it."""
+        return self.purpose != SEARCH
+
+    def in_turn(self, at_once: int) -> Iterator[Query]:
+        """The same draws, so many at a time."""
+        for first in range(0, len(self.draws), at_once):
+            yield replace(self, draws=self.draws[first : first + at_once])
+
+
+def search_query(number: int, draws: int) -> Query:
+    """The query of a number, from 0, of a search that asks for so many draws each time: no two share a draw."""
+    return Query(SEARCH, range(number * draws, (number + 1) * draws))
+
+
+def judgement(purpose: str, draws: int) -> Query:
+    """A judgement on so many draws, the same ones at every call."""
+    return Query(purpose, range(draws))
 
 
 class Victim(nn.Module):
-    """The module that an attack queries.
+    """The module that an attack queries, a pure function: the same call has the same answer."""
 
-    The attack stage announces every batch before attacking it, with `begin`; an attack that goes on with part of the
-    batch announces those rows, with `select`.
-    """
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
+        """Logits (n, draws, classes) of images (n, 3, h, w) with noise keys (n,).
 
-    stochastic = False  # whether the same query has another answer the next time
-    shared = False  # whether its stack is shown to other defences too, so that fooling this victim is not the end
-    gradient_queries = forward_queries = 0  # images of the batch that went through, each draw counted
-
-    def begin(self, keys: Tensor) -> None:
-        """A new batch begins; `keys` (batch,) are the noise keys of its images."""
-        self.keys = keys
-        self.gradient_queries = self.forward_queries = 0
-        self.select(torch.arange(len(keys), device=keys.device))
-
-    def select(self, rows: Tensor) -> None:
-        """The queries that follow are of these rows of the batch, in this order."""
-        self.rows = rows
-
-    def query(self, x: Tensor) -> Iterator[Tensor]:
-        """Logits of one query of the rows: (rows, draws, classes), some draws at a time."""
-        raise NotImplementedError
-
-    def judge(self, x: Tensor, draws: int, purpose: str) -> Tensor:
-        """Logits (rows, draws, classes) of what the attack is judged on, without gradient.
-
-        The draws belong to the purpose: they are the same at every call, and no query meets them.
+        A victim without fresh noise has one draw, whatever the query. What an image is answered does not depend on the
+        other images. A judgement goes through what the attack is judged on, with any other purpose than SEARCH.
         """
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mean logits (rows, classes) of one query."""
-        return torch.cat(list(self.query(x)), dim=1).mean(1)
-
-    def count(self, images: int, gradient: bool) -> None:
-        """So many images went through, once a draw, with or without gradient."""
-        if gradient:
-            self.gradient_queries += images
-        else:
-            self.forward_queries += images
-
 
 def build_victim(spec: AttackSpec, inputs: Inputs) -> Victim:
-    """The victim of a spec's threat."""
-    return load(f"assay.attacks.threats.{spec.attack.threat}").build(spec, inputs)
+    """The victim of a spec's threat, frozen, in evaluation mode and on the inputs' device."""
+    threat = own_model(spec.attack.threat)
+    own = spec.model_copy(update={"attack": spec.attack.model_copy(update={"threat": threat})})
+    victim = load(threat.implementation).build(own, inputs)
+    return victim.to(inputs.device).eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from assay.data.phantom.textures import COARSE, MEDIUM, draw_knots
 
 GAINS = 0.45  # standard deviation of the logarithm of how strong each stain is
 HUES = 0.06  # standard deviation of each stain's density in R, G, B
-VEIL = 0.8  # most of a stain that lies over the whole patch
+VEIL = 0.9  # most of a stain that lies over the whole patch
 UNEVEN = (0.05, 0.25)  # least and most of how much the section's thickness varies over the patch
 LIGHT = (165.0, 252.0)  # brightest and darkest lamp, in stored values
 BALANCE = 0.05  # standard deviation of the camera's colour balance

@@ -124,11 +124,11 @@ def known_noise(evidence: Evidence) -> Iterator[Finding]:
     check = "gap to known noise"
     found = False
     for cells in evidence.groups(
-        lambda m: (m.cell.classifier, m.attack.ball, m.eps, m.cell.defence),
+        lambda m: (m.cell.classifier, m.attack.ball, m.attack.target, m.eps, m.cell.defence),
         lambda m: m.attack is not None and m.cell.defence.purifier is not None and m.own,
     ):
-        adaptive = strongest(cell for cell in cells if cell.attack.threat == "adaptive")
-        locked = strongest(cell for cell in cells if cell.attack.threat == "locked")
+        adaptive = strongest(cell for cell in cells if cell.white_box and cell.attack.threat.fresh)
+        locked = strongest(cell for cell in cells if cell.direct and cell.attack.threat.judged_draws is not None)
         if adaptive is None or locked is None:
             continue
         found = True

@@ -75,12 +75,12 @@ class Measured:
     def white_box(self) -> bool:
         """Whether the attack followed the exact gradient of what it is judged against here."""
         follows = self.attack is not None and self.attack.passes[0] > 0
-        return follows and self.direct and self.attack.threat in ("transfer", "adaptive", "locked")
+        return follows and self.direct and self.attack.threat.exact
 
     @property
     def control(self) -> bool:
-        """Whether the attack is the random one, blind to the victim."""
-        return self.attack is not None and self.attack.method == "random_sign"
+        """Whether the attack is a control, which does not search."""
+        return self.attack is not None and self.attack.control
 
     @property
     def chance(self) -> float:

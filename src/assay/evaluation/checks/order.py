@@ -12,7 +12,6 @@ from itertools import pairwise
 from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, strongest
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, not_run
 from assay.evaluation.statistics.paired import paired_difference
-from assay.study.attacks import Threat
 
 # Beyond noise: one broken order in a hundred is put down to chance, one in twenty is mentioned.
 VIOLATION, SUSPICION = 0.01, 0.05
@@ -23,8 +22,6 @@ LARGE_EPS = {"Linf": 0.5}
 LARGE_EPS_LEFT = 0.05
 # At the largest eps of a study an attack on the bare classifier leaves next to nothing, or it does not work.
 BARE_LEFT = 0.05
-# What the attacker knows of the defence, by threat: more knowledge cannot leave more.
-KNOWLEDGE: dict[Threat, int] = {"transfer": 0, "bpda": 1, "surrogate": 1, "adaptive": 2, "locked": 3}
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -94,7 +91,7 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
     """
     check = "attack works undefended"
     for classifier, trained in evidence.study.classifiers.items():
-        if getattr(trained, "adversarial", None):
+        if trained.kind == "trained" and trained.objective.method == "adversarial":
             yield not_run(check, [], f"{classifier} was trained on attacked images: what they leave of it is its own.")
             continue
         bare = [
@@ -122,9 +119,9 @@ def iterative(evidence: Evidence) -> Iterator[Finding]:
     check = "many steps beat one"
     found = False
     for cells in evidence.groups(_situation, lambda m: m.direct):
-        single = strongest(cell for cell in cells if cell.attack.method == "fgsm")
+        single = strongest(cell for cell in cells if cell.attack.iterations == 1)
         for cell in cells:
-            if single and getattr(cell.attack, "steps", 1) > 1 and cell.attack.threat == single.attack.threat:
+            if single and (cell.attack.iterations or 1) > 1 and cell.attack.threat == single.attack.threat:
                 found = True
                 yield ordered(check, cell, single, (str(cell.judged.row["attack"]), str(single.judged.row["attack"])))
     if not found:
@@ -142,25 +139,26 @@ def beats_random(evidence: Evidence) -> Iterator[Finding]:
                 found = True
                 yield ordered(check, cell, random, (str(cell.judged.row["attack"]), "random noise"))
     if not found:
-        yield not_run(check, [], "The study has no random perturbation (method random_sign) beside an attack.")
+        yield not_run(check, [], "The study has no control (method random_sign) beside an attack.")
 
 
 def ladder(evidence: Evidence) -> Iterator[Finding]:
-    """Transfer leaves most, then BPDA and surrogate, then the exact gradient, then known noise; of each threat the
-    strongest attack counts."""
+    """Whoever knows more of the defence leaves no more, by the ranks of the threats: transfer leaves most, then BPDA
+    and surrogate, then the exact gradient, then known noise. Of each threat the strongest attack counts."""
     found = False
     for cells in evidence.groups(
         _situation, lambda m: m.attack is not None and m.own and not m.control and m.cell.defence.purifier is not None
     ):
-        best = {threat: strongest(cell for cell in cells if cell.attack.threat == threat) for threat in KNOWLEDGE}
-        for stronger, weaker in ((a, b) for a in KNOWLEDGE for b in KNOWLEDGE if KNOWLEDGE[a] > KNOWLEDGE[b]):
-            if best[stronger] and best[weaker]:
-                found = True
-                names = (
-                    f"{best[stronger].judged.row['attack']} ({stronger})",
-                    f"{best[weaker].judged.row['attack']} ({weaker})",
-                )
-                yield ordered(f"{stronger} not weaker than {weaker}", best[stronger], best[weaker], names)
+        threats = {cell.attack.threat.name: cell.attack.threat.rank for cell in cells}
+        best = {name: strongest(cell for cell in cells if cell.attack.threat.name == name) for name in threats}
+        ranks = {name: rank for name, rank in sorted(threats.items()) if rank is not None}
+        for stronger, weaker in ((a, b) for a in ranks for b in ranks if ranks[a] > ranks[b]):
+            found = True
+            names = (
+                f"{best[stronger].judged.row['attack']} ({stronger})",
+                f"{best[weaker].judged.row['attack']} ({weaker})",
+            )
+            yield ordered(f"{stronger} not weaker than {weaker}", best[stronger], best[weaker], names)
     if not found:
         why = "No defence was attacked under two threats at the same eps, so gradients through it were not tried."
         yield not_run("adaptive not weaker than transfer", [], why)
@@ -171,9 +169,10 @@ def black_box(evidence: Evidence) -> Iterator[Finding]:
     check = "black box not stronger than white box"
     found = False
     for cells in evidence.groups(_situation, lambda m: m.attack is not None and m.own):
-        white = strongest(cell for cell in cells if cell.white_box and cell.attack.threat != "locked")
+        white = strongest(cell for cell in cells if cell.white_box and cell.attack.threat.judged_draws is None)
         for black in cells:
-            blind = black.attack.method == "square" and black.attack.threat in ("transfer", "blackbox")
+            threat = black.attack.threat
+            blind = black.attack.follows == "answers" and threat.exact and threat.judged_draws is None
             if white is None or not (blind and black.direct):
                 continue
             found = True
@@ -190,5 +189,6 @@ def black_box(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _situation(cell: Measured) -> tuple:
-    """What two attacks must share to be compared: classifier, ball and defence."""
-    return cell.cell.classifier, cell.attack.ball if cell.attack else None, cell.eps, cell.cell.defence
+    """What two attacks must share to be compared: classifier, ball, what they search for, and defence."""
+    searched = (cell.attack.ball, cell.attack.target) if cell.attack else None
+    return cell.cell.classifier, searched, cell.eps, cell.cell.defence

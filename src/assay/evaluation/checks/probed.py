@@ -151,9 +151,10 @@ def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
 def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
     """What was measured of the gradients that the attack follows."""
     for rule in GRADIENTS:
-        if rule.check == SLOPE and attack.threat == "bpda":
-            yield not_run(SLOPE, subjects, "BPDA follows a gradient that is not the loss's, by design.")
-        elif rule.key == "random" and attack.threat == "bpda":
+        if rule.check == SLOPE and not attack.threat.backward:
+            why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
+            yield not_run(SLOPE, subjects, why)
+        elif rule.key == "random" and not attack.threat.backward:
             continue
         elif found[rule.key] is None:
             yield not_run(rule.check, subjects, "The victim is right on none of the probed images, even when clean.")

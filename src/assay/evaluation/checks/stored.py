@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from assay.attacks.ball import boundary, on_grid
+from assay.attacks.perturbation import boundary, perturbation
 from assay.evaluation.checks.evidence import Evidence, manifest_of
 from assay.evaluation.checks.finding import FAIL, NAN, PASS, Finding, at_least, at_most, not_run
 from assay.files import AssayError, read_json, sha256
@@ -67,7 +67,7 @@ def ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects: list[
     """No stored image lies outside the ball, in whole numbers of the storage grid."""
     bits = storage_bits(attack.ball, eps)
     top = 2**bits - 1
-    delta = stack.images.astype(np.int64) - on_grid(clean.images, bits).astype(np.int64)
+    delta = perturbation(stack.images, clean.images)
     if attack.ball == "Linf":
         furthest, reach, unit = int(np.abs(delta).max(initial=0)), int(np.floor(top * eps + 1e-6)), f"of {top} levels"
         inside = furthest <= reach
@@ -85,7 +85,7 @@ def use_of_ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects
         yield not_run("images perturbed", subjects, "Eps is 0: there is nothing to perturb.")
         return
     top = np.iinfo(stack.images.dtype).max
-    delta = stack.images.astype(np.int64) - on_grid(clean.images, 8 * stack.images.itemsize).astype(np.int64)
+    delta = perturbation(stack.images, clean.images)
     perturbed = float((delta != 0).any(axis=(1, 2, 3)).mean())
     yield Finding(
         "images perturbed",

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from assay.attacks.methods.best import as_stored
 from assay.attacks.methods.geometry import length, random_point
-from assay.attacks.threats.victim import Victim
+from assay.attacks.queries import answers
+from assay.attacks.threats.victim import Query, Victim
 from assay.evaluation.probes.gradients import share
-from assay.evaluation.probes.sample import JUDGED, Sample, judge, run_attack
+from assay.evaluation.probes.sample import Sample, judge, judging, run_attack
 from assay.files import AssayError
 from assay.networks.classifier import Normalised
 from assay.noise import derive_seed
@@ -44,17 +45,18 @@ def probe_active(attack: Attack, victim: Victim, sample: Sample, seed: int) -> d
     corners = [corner(sample, attack, seed + n) for n in range(INNER - len(points))]
     candidates = [as_stored(pattern(sample, attack, seed + n), sample.clean, attack) for n in range(PATTERNS)]
     with replaced(parent, name, nn.Identity()):
-        inner = torch.cat([features(victim, x, sample.keys) for x in [sample.clean, *points, *corners]], dim=1)
-        outer = torch.stack([features(victim, x, sample.keys) for x in candidates], dim=1)
-    planted, chosen = plant(victim, inner, outer)
+        inner = torch.cat([features(attack, victim, x, sample) for x in [sample.clean, *points, *corners]], dim=1)
+        outer = torch.stack([features(attack, victim, x, sample) for x in candidates], dim=1)
+    planted, chosen = plant(inner, outer)
     known = torch.stack(candidates, dim=1)[torch.arange(len(labels), device=chosen.device), chosen]
     with replaced(parent, name, planted.to(head.weight)):
-        there = (judge(victim, known, sample.keys, labels).mean(1) < 0) & (
-            judge(victim, sample.clean, sample.keys, labels).mean(1) > 0
+        victim = Planted(victim, planted, sample.keys)
+        there = (judge(attack, victim, known, sample, labels).mean(1) < 0) & (
+            judge(attack, victim, sample.clean, sample, labels).mean(1) > 0
         )
         found = run_attack(_for_two_classes(attack), victim, sample, labels, 2, seed)
         random = as_stored(corner(sample, attack, seed + INNER), sample.clean, attack)
-        fooled = [judge(victim, x, sample.keys, labels).mean(1) < 0 for x in (found, random)]
+        fooled = [judge(attack, victim, x, sample, labels).mean(1) < 0 for x in (found, random)]
     return {"planted": share(there)} | {
         what: share(where[there]) if there.any() else 0.0
         for what, where in zip(("found", "random"), fooled, strict=True)
@@ -62,25 +64,38 @@ def probe_active(attack: Attack, victim: Victim, sample: Sample, seed: int) -> d
 
 
 class PlantedHead(nn.Module):
-    """A linear head of two classes for each image of the batch: features (rows x draws, f) to logits.
+    """A linear head of two classes for each image of the sample: features (rows x draws, f) to logits.
 
-    The victim says which rows of the batch a query is of; the draws of a row stand together.
+    `rows` are the images that the victim is being asked for; the draws of a row stand together.
     """
 
-    def __init__(self, victim: Victim, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self._victim = (victim,)  # in a tuple: it holds this module, and is not held by it
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
+        self.rows = torch.arange(len(weight), device=weight.device)
 
     def forward(self, found: Tensor) -> Tensor:
-        rows = self._victim[0].rows
-        rows = rows.repeat_interleave(len(found) // len(rows))
+        rows = self.rows.repeat_interleave(len(found) // len(self.rows))
         score = (found * self.weight[rows]).sum(1) + self.bias[rows]
         return torch.stack([-score, score], dim=1) / 2
 
 
-def plant(victim: Victim, inner: Tensor, outer: Tensor) -> tuple[PlantedHead, Tensor]:
+class Planted(Victim):
+    """A victim whose classifier has a planted head, which is told by the noise keys of the sample whom it is asked."""
+
+    def __init__(self, victim: Victim, head: PlantedHead, keys: Tensor) -> None:
+        super().__init__()
+        self.victim = victim
+        self.head = head
+        self.keys = keys
+
+    def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
+        self.head.rows = (keys[:, None] == self.keys).to(torch.uint8).argmax(1)
+        return self.victim(x, keys, query)
+
+
+def plant(inner: Tensor, outer: Tensor) -> tuple[PlantedHead, Tensor]:
     """The head, and which candidate (n,) it has on its other side; from features of inner points (n, points, f), and of
     candidates and draws (n, candidates, draws, f).
 
@@ -98,13 +113,12 @@ def plant(victim: Victim, inner: Tensor, outer: Tensor) -> tuple[PlantedHead, Te
     rows = torch.arange(len(inner), device=inner.device)
     scale = SCALE / distance[rows, chosen].clamp_min(1e-12)
     cut = (reach + DEPTH * (nearest - reach))[rows, chosen]
-    return PlantedHead(victim, scale[:, None] * directions[rows, chosen], -scale * cut), chosen
+    return PlantedHead(scale[:, None] * directions[rows, chosen], -scale * cut), chosen
 
 
-def features(victim: Victim, x: Tensor, keys: Tensor) -> Tensor:
+def features(attack: Attack, victim: Victim, x: Tensor, sample: Sample) -> Tensor:
     """What the classifier's head is given (n, draws, f), under noise that no query and no judgement meets."""
-    victim.begin(keys)
-    return victim.judge(x, JUDGED if victim.stochastic else 1, "plant").float()
+    return answers(victim, x, sample.keys, judging(attack, "plant"), room=len(x)).float()
 
 
 def head_of(victim: Victim) -> tuple[nn.Module, str, nn.Linear]:

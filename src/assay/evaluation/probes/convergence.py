@@ -12,7 +12,7 @@ from assay.attacks.threats.victim import Victim
 from assay.evaluation.probes.sample import Sample, judge, run_attack
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import sign_flip
-from assay.study.attacks import MOST_DRAWS, Attack
+from assay.study.attacks import Attack
 
 BuildVictim = Callable[[Attack], Victim]
 
@@ -40,7 +40,7 @@ def probe_convergence(attack: Attack, build: BuildVictim, sample: Sample, seed: 
 def left(attack: Attack, victim: Victim, sample: Sample, seed: int) -> Tensor:
     """Verdicts (n, draws) of bool on what the attack makes."""
     found = run_attack(attack, victim, sample, sample.labels, sample.classes, seed)
-    return (judge(victim, found, sample.keys, sample.labels) > 0).cpu().numpy()
+    return (judge(attack, victim, found, sample, sample.labels) > 0).cpu().numpy()
 
 
 def twice_the_steps(attack: Attack) -> Attack | None:
@@ -49,5 +49,4 @@ def twice_the_steps(attack: Attack) -> Attack | None:
 
 
 def twice_the_draws(attack: Attack) -> Attack | None:
-    fits = attack.stochastic and 2 * attack.draws <= MOST_DRAWS
-    return attack.model_copy(update={"draws": 2 * attack.draws}) if fits else None
+    return attack.model_copy(update={"draws": 2 * attack.draws}) if attack.threat.fresh else None

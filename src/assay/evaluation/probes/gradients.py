@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from assay.attacks.methods.geometry import length
-from assay.attacks.methods.method import margin
-from assay.attacks.threats.victim import Victim
+from assay.attacks.queries import answers
+from assay.attacks.threats.victim import Query, Victim, search_query
 from assay.evaluation.probes.sample import Sample, judge
+from assay.logits import margin
+from assay.study.attacks import Attack
 
 # L2 lengths of finite differences, pixel units. Along the gradient a network bends soonest, and how soon is its own
 # matter: that one of several agrees is enough. In random directions the change is small, and must be above rounding.
@@ -44,20 +46,24 @@ def in_full_precision(function: Callable[..., Found]) -> Callable[..., Found]:
 
 
 @in_full_precision
-def probe_gradients(victim: Victim, sample: Sample) -> Found:
+def probe_gradients(attack: Attack, victim: Victim, sample: Sample) -> Found:
     """Shares of images, unless said otherwise; `rose` is None where no image was right to begin with.
 
     `along`: the slope along the gradient, by finite differences under the same noise, is the gradient's length;
     `random`: correlation of the two over random directions; `halves`: mean cosine of the gradients of two queries;
     `replay` and `batch`: largest difference of logits, absolute and relative; `training_modules`: a count.
     """
-    start = gradient(victim, sample.clean, sample)
-    other = gradient(victim, sample.clean, sample, again=True)
-    end = gradient(victim, sample.attacked, sample)
-    along, random = slopes(victim, sample, start)
-    first, second = logits(victim, sample.clean, sample.keys), logits(victim, sample.clean, sample.keys)
-    rows = range(len(sample.keys))
-    alone = torch.cat([logits(victim, sample.clean[i : i + 1], sample.keys[i : i + 1]) for i in rows])
+
+    def value(x: Tensor, keys: Tensor = sample.keys) -> Tensor:
+        """Logits (n, classes) of the first query: the same noise at every call."""
+        return answers(victim, x, keys, search_query(0, attack.draws), room=len(sample.keys)).mean(1).float()
+
+    start = gradient(victim, sample.clean, sample, search_query(0, attack.draws))
+    other = gradient(victim, sample.clean, sample, search_query(1, attack.draws))
+    end = gradient(victim, sample.attacked, sample, search_query(0, attack.draws))
+    along, random = slopes(value, sample, start)
+    first, second = value(sample.clean), value(sample.clean)
+    alone = torch.cat([value(x[None], key[None]) for x, key in zip(sample.clean, sample.keys, strict=True)])
     return {
         "zero_start": share(_zero(start)),
         "zero_end": share(_zero(end)),
@@ -66,7 +72,7 @@ def probe_gradients(victim: Victim, sample: Sample) -> Found:
         "along": along,
         "random": random,
         "halves": float(torch.nan_to_num(cosine(start, other)).mean()),
-        "rose": rose(victim, sample),
+        "rose": rose(attack, victim, sample),
         "replay": float((first - second).abs().max()),
         "batch": float((alone - first).abs().max() / first.abs().max().clamp_min(1e-6)),
         "training_modules": sum(module.training for module in victim.modules()),
@@ -76,23 +82,19 @@ def probe_gradients(victim: Victim, sample: Sample) -> Found:
     }
 
 
-def gradient(victim: Victim, x: Tensor, sample: Sample, again: bool = False) -> Tensor:
-    """The loss's gradient (n, 3, h, w) of the first query, or of the second, which has noise of its own."""
-    victim.begin(sample.keys)
-    if again:
-        with torch.no_grad():
-            victim(x)
+def gradient(victim: Victim, x: Tensor, sample: Sample, query: Query) -> Tensor:
+    """The loss's gradient (n, 3, h, w) of a query."""
     leaf = x.clone().requires_grad_()
-    loss = -margin(victim(leaf).float(), sample.labels).sum()
+    loss = -margin(victim(leaf, sample.keys, query).mean(1).float(), sample.labels).sum()
     return torch.autograd.grad(loss, leaf)[0] if loss.requires_grad else torch.zeros_like(x)
 
 
-def slopes(victim: Victim, sample: Sample, start: Tensor) -> tuple[float, float]:
+def slopes(value: Callable[[Tensor], Tensor], sample: Sample, start: Tensor) -> tuple[float, float]:
     """How far finite differences bear the gradient out: along it, and in random directions."""
 
     def slope(direction: Tensor, step: float) -> Tensor:
         unit = step * direction / length(direction).clamp_min(1e-12)
-        ends = [logits(victim, sample.clean + sign * unit, sample.keys) for sign in (1, -1)]
+        ends = [value(sample.clean + sign * unit) for sign in (1, -1)]
         return -(margin(ends[0], sample.labels) - margin(ends[1], sample.labels)) / (2 * step)
 
     steepness = length(start).flatten()
@@ -108,16 +110,9 @@ def slopes(victim: Victim, sample: Sample, start: Tensor) -> tuple[float, float]
     return along, float(torch.nan_to_num(torch.corrcoef(both)[0, 1]))
 
 
-@torch.no_grad()
-def logits(victim: Victim, x: Tensor, keys: Tensor) -> Tensor:
-    """Logits (n, classes) of the first query: the same noise at every call."""
-    victim.begin(keys)
-    return victim(x).float()
-
-
-def rose(victim: Victim, sample: Sample) -> float | None:
+def rose(attack: Attack, victim: Victim, sample: Sample) -> float | None:
     """Of the images that were right, those whose mean margin the attack lowered."""
-    before, after = (judge(victim, x, sample.keys, sample.labels).mean(1) for x in (sample.clean, sample.attacked))
+    before, after = (judge(attack, victim, x, sample, sample.labels).mean(1) for x in (sample.clean, sample.attacked))
     right = before > 0
     return share(after[right] < before[right]) if right.any() else None
 

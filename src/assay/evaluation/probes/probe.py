@@ -33,12 +33,11 @@ def probe_attack(
     sample = take(inputs.images(), inputs.images("attacked"), spec.checks.images, device)
 
     def build(attack: Attack) -> Victim:
-        own = spec.model_copy(update={"attack": attack})
-        return build_victim(own, inputs).to(device).eval().requires_grad_(False)
+        return build_victim(spec.model_copy(update={"attack": attack}), inputs)
 
     found = {}
     if spec.checks.gradients:
-        found["gradients"] = probe_gradients(build(spec.attack), sample)
+        found["gradients"] = probe_gradients(spec.attack, build(spec.attack), sample)
     if spec.checks.convergence:
         found["convergence"] = probe_convergence(spec.attack, build, sample, spec.seed)
     if spec.checks.active:

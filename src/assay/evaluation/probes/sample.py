@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.attacks.methods.best import as_stored, margins
-from assay.attacks.methods.method import build_search
-from assay.attacks.threats.victim import Victim
+from assay.attacks.methods.best import as_stored
+from assay.attacks.methods.method import aims, build_search
+from assay.attacks.queries import answers, margins
+from assay.attacks.threats.victim import Query, Victim, judgement
 from assay.noise import derive_seed, image_key
 from assay.stacks import Stack, to_pixels
 from assay.study.attacks import Attack
@@ -52,16 +53,20 @@ def spread(labels: np.ndarray, count: int) -> list[int]:
 
 def run_attack(attack: Attack, victim: Victim, sample: Sample, labels: Tensor, classes: int, seed: int) -> Tensor:
     """The images that an attack makes of the clean ones, as they would be stored."""
-    victim.begin(sample.keys)
     device = sample.clean.device
+    goals = aims(attack, labels, sample.keys, classes, seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "probe") >> 1)
         search = build_search(attack, victim, classes, derive_seed(seed, "attack", "search"))
-        found = search(sample.clean, labels, sample.keys).detach()
+        found = search(sample.clean, goals, sample.keys).detach()
     return as_stored(found, sample.clean, attack)
 
 
-def judge(victim: Victim, x: Tensor, keys: Tensor, labels: Tensor) -> Tensor:
-    """Margins (n, draws) under noise that no query meets; one draw where the victim is deterministic."""
-    victim.begin(keys)
-    return margins(victim.judge(x, JUDGED if victim.stochastic else 1, "probe"), labels)
+def judging(attack: Attack, purpose: str) -> Query:
+    """The draws that a probe judges on, which no search meets; one where the victim is deterministic."""
+    return judgement(purpose, JUDGED if attack.threat.fresh else 1)
+
+
+def judge(attack: Attack, victim: Victim, x: Tensor, sample: Sample, labels: Tensor) -> Tensor:
+    """Margins (n, draws) of images in the place of a sample's, under noise that no query meets."""
+    return margins(answers(victim, x, sample.keys, judging(attack, "probe"), room=len(x)), labels)
