@@ -28,9 +28,10 @@ from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, probed_
 =======
 from assay.planning.jobs import Jobs
 >>>>>>> attacks
-from assay.stacks import to_pixels, write_stack
+from assay.stacks import to_pixels
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
+from stack_files import write_stack
 from study_tables import write_scores
 
 ROOT = Path(__file__).parents[2]

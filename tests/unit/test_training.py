@@ -432,8 +432,9 @@ def test_a_purifier_loads_its_network_without_timm(images: Path, tmp_path: Path)
 
 def test_the_last_batch_is_padded_so_that_a_part_gives_the_bytes_of_the_whole(images: Path, tmp_path: Path) -> None:
     from assay.purifiers.purify import purify_stack
-    from assay.stacks import read_stack, write_stack
+    from assay.stacks import read_stack
     from assay.study.purifiers import PurifySpec
+    from stack_files import write_stack
 
     diffusion = train("diffusion", images, tmp_path / "diffusion")
     whole = read_stack(images / "train")

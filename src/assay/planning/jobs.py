@@ -20,7 +20,7 @@ from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Level, Model
-from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
+from assay.study.images import STACK_FILES, FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
 from assay.study.needs import LOADERS, Needs
 from assay.study.probing import ProbeSpec
@@ -127,8 +127,8 @@ class Jobs:
             seed=self.study.seed,
         )
         # The index is an ancient input: all that can change it must be in the code here.
-        index = {"index": self.index()} if images.folder else {}
-        program = ["workflow/stages/index_images.py"] if images.folder else []
+        index = {"index": self.index()} if images.is_indexed else {}
+        program = ["workflow/stages/index_images.py"] if images.is_indexed else []
         return Job("prepare_images", spec, index, (images.implementation, *program))
 
     def train_classifier(self, classifier: str) -> Job:
@@ -219,8 +219,10 @@ class Jobs:
     # artifacts
 
     def images(self, split: Split) -> Artifact:
-        """The clean images of a split, with their masks where there are any."""
-        return self._stack(f"{self.results}/images/{split}", *(["masks.tif"] if self.study.images.masked else []))
+        """The clean images of a split."""
+        files = self.study.images.stack_files(split)
+        kind = "stack" if STACK_FILES[0] in files else "file list"
+        return Artifact(kind, f"{self.results}/images/{split}", files)
 
     def index(self) -> Artifact:
         """The index of the data set's files."""
@@ -252,8 +254,8 @@ class Jobs:
         wanted = "published" if published else "trained"
         return [name for name, network in getattr(self.study, f"{kind}s").items() if network.kind == wanted]
 
-    def _stack(self, folder: str, *masks: str) -> Artifact:
-        return Artifact("stack", folder, ("images.tif", "table.csv", *masks))
+    def _stack(self, folder: str) -> Artifact:
+        return Artifact("stack", folder, STACK_FILES)
 
     def _scores(self, role: str) -> Artifact:
         """The folder of all scores; which of them are read, the rules say."""
