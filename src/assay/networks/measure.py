@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from assay.networks.classifier import build_classifier
 from assay.networks.unet import build_network
-from assay.study.classifiers import AnyNetwork
 from assay.study.diffusions import Diffusion
+from assay.study.networks import AnyNetwork
 
 COLOURS = 3
 

@@ -20,7 +20,16 @@ from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, P
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Model
-from assay.study.images import PCAM_FILES, FetchSpec, ImagesSpec, IndexSpec
+from assay.study.images import (
+    LIST_FILES,
+    MASKS_FILE,
+    PCAM_FILES,
+    AnySource,
+    FetchSpec,
+    ImagesSpec,
+    IndexSpec,
+    Split,
+)
 from assay.study.model import Study
 from assay.study.probing import ProbeSpec
 from assay.study.purifiers import AnyPurifier, PurifySpec
@@ -88,8 +97,7 @@ class Cost:
 class Sizes:
     """The sizes of a study that the specs of its jobs do not hold."""
 
-    side: int
-    classes: int
+    source: AnySource
     counts: Mapping[str, int]
     total: int  # images in the data set's files
     draws: int
@@ -97,6 +105,16 @@ class Sizes:
     diffusions: Mapping[str, AnyDiffusion]
     selected: float  # the selected sigma; before it is chosen, the highest that it can be
     measured: NetworkSizes
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of an image."""
+        return self.source.size
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; two where only the files tell."""
+        return len(self.source.classes or ()) or 2
 
     def network(self, network: AnyClassifier | AnyDiffusion) -> Size:
         """The size of one of the study's networks."""
@@ -116,13 +134,18 @@ class Sizes:
         """The bytes of a stack of so many images with `depth` bytes a value."""
         return images * (COLOURS * self.side**2 * depth + PAGE_BYTES + ROW_BYTES[rows]) + MANIFEST_BYTES
 
+    def split(self, name: Split) -> int:
+        """The bytes of a split: its stack, with its masks if it has any, or a list of the images in their own files."""
+        files, count = self.source.stack_files(name), self.counts[name]
+        masks = count * self.side**2 if MASKS_FILE in files else 0
+        return masks + (self.stack(count) if files != LIST_FILES else count * ROW_BYTES["index_images"])
+
 
 def sizes_of_study(study: Study, measured: NetworkSizes) -> Sizes:
     """The sizes of a study before it is started."""
     images = study.images
     return Sizes(
-        side=images.size,
-        classes=len(images.classes),
+        source=images,
         counts=study.expected_counts,
         total=images.total,
         draws=study.evaluation.draws,
@@ -164,7 +187,7 @@ def _index(spec: IndexSpec, folders: Folders, sizes: Sizes) -> Cost:
 def _images(spec: ImagesSpec, folders: Folders, sizes: Sizes) -> Cost:
     count = sizes.counts[spec.split]
     unit = "pixels" if spec.images.source == "phantom" else "pixels read"
-    return Cost(unit, count * spec.images.size**2, sizes.stack(count), INDEX_BYTES * sizes.total)
+    return Cost(unit, count * spec.images.size**2, sizes.split(spec.split), INDEX_BYTES * sizes.total)
 
 
 # Networks
@@ -189,7 +212,7 @@ def _trained(kind: str, recipe: Classifier | Diffusion, validated: int, sizes: S
         kind,
         passes * network.multiply_adds,
         written=weights + beside + MANIFEST_BYTES,
-        held=sizes.stack(images + sizes.counts["validation"]) + WEIGHTS_IN_TRAINING * weights,
+        held=sizes.split("train") + sizes.split("validation") + WEIGHTS_IN_TRAINING * weights,
         at_work=recipe.batch_size // recipe.accumulate * (network.gradient_bytes + network.call_bytes),
         processes=processes,
     )

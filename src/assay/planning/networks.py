@@ -17,8 +17,9 @@ from typing import Any
 
 from assay.files import AssayError, canonical_json, digest, read_json
 from assay.planning.fingerprint import ROOT, fingerprint
-from assay.study.classifiers import AnyClassifier, AnyNetwork, PublishedClassifier, PythonNetwork
+from assay.study.classifiers import AnyClassifier, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
+from assay.study.networks import AnyNetwork, PythonNetwork
 
 SIZES = "sizes.json"
 PROGRAM = ROOT / "workflow" / "stages" / "measure_networks.py"

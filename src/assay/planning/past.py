@@ -18,6 +18,7 @@ from assay.planning.costs import STAGES, Cost, Sizes, cost
 from assay.planning.networks import NetworkSizes
 from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
+from assay.study.images import AnySource
 from assay.study.selection import SIGMA, read_sigma
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
@@ -83,7 +84,7 @@ class Past:
 
     def __init__(self, results: Path, measured: NetworkSizes) -> None:
         studies = [folder for folder in sorted(results.glob("*")) if (folder / BENCHMARKS).is_dir()]
-        self.sizes = {folder: found for folder in studies if (found := sizes_of_results(folder, measured))}
+        self.sizes = {folder: found for folder in studies if (found := _readable_sizes(folder, measured))}
         self._rates: dict[tuple[str, str], Rate | None] = {}
 
     @functools.cached_property
@@ -109,16 +110,22 @@ def sizes_of_results(results: Path, measured: NetworkSizes) -> Sizes | None:
     facts = {name: manifest.get("facts", {}) for name, manifest in found.items()}
     purified = [_manifest(path.parent).get("spec", {}) for path in results.glob(f"purified/**/{MANIFEST}")]
     return Sizes(
-        side=specs["test"]["images"]["size"],
-        classes=len(facts["test"].get("classes", ())) or 2,
+        source=TypeAdapter(AnySource).validate_python(specs["test"]["images"]),
         counts={split: spec["count"] or facts[split].get("images", 0) for split, spec in specs.items()},
-        total=sum(file["images"] for file in facts.get(INDEX, {}).get("files", {}).values()),
+        total=sum(file.get("images", 0) for file in facts.get(INDEX, {}).get("files", {}).values()),
         draws=max((spec.get("draws", 1) for spec in purified), default=1),  # it is one of a locked threat's stacks
         classifiers=_networks(results, "classifier", AnyClassifier),
         diffusions=_networks(results, "diffusion", AnyDiffusion),
         selected=_selected(results),
         measured=measured,
     )
+
+
+def _readable_sizes(results: Path, measured: NetworkSizes) -> Sizes | None:
+    try:
+        return sizes_of_results(results, measured)
+    except (AttributeError, KeyError, TypeError, ValidationError):  # manifests of other code
+        return None
 
 
 def split_place(benchmark: Path) -> tuple[str, str, int]:
