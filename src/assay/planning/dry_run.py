@@ -17,7 +17,8 @@ from assay.study.model import Study
 
 STAGES = (
     *("fetch_images", "index_images", "prepare_images", "check_images"),
-    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("train_classifier", "train_classifier_on_nodes", "train_diffusion", "train_diffusion_on_nodes"),
+    *("import_classifier", "import_diffusion"),
     *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "probe"),
     *("summarise", "check", "report"),
 )
@@ -46,6 +47,11 @@ class Planned:
     threads: int
     benchmark: Path | None
     wildcards: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stage(self) -> str:
+        """The stage that the rule runs: some have a rule for parts, or for several nodes."""
+        return self.rule.removesuffix("_part").removesuffix("_on_nodes")
 
 
 def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]:

@@ -97,7 +97,7 @@ def _estimate(job: Planned, found: Cost | None, past: Past) -> Estimate:
     own = past.samples.get(job.benchmark)
     if own and own.unit == found.unit and math.isclose(own.amount, found.amount, rel_tol=1e-6):
         return Estimate(own.times, own.device, found.written)
-    rate = past.rate(job.rule.removesuffix("_part"), found.unit)
+    rate = past.rate(job.stage, found.unit)
     if rate:
         return Estimate(rate.times(found.amount), rate.device, found.written)
     seconds = START_UP + found.seconds
@@ -106,7 +106,7 @@ def _estimate(job: Planned, found: Cost | None, past: Past) -> Estimate:
 
 def _cost(job: Planned, jobs: Jobs, sizes: Sizes) -> Cost | None:
     """A job's cost. A part does its share and leaves the stack to the job that puts the parts together."""
-    stage, part = job.rule.removesuffix("_part"), job.wildcards.get("part")
+    stage, part = job.stage, job.wildcards.get("part")
     if not hasattr(Jobs, stage):
         return None
     planned = jobs.job(stage, **{name: value for name, value in job.wildcards.items() if name != "part"})

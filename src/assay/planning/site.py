@@ -15,7 +15,8 @@ from assay.study.fields import Model, PositiveInt
 
 # The rules whose jobs run networks.
 GPU_STAGES = (
-    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("train_classifier", "train_diffusion", "train_classifier_on_nodes", "train_diffusion_on_nodes"),
+    *("import_classifier", "import_diffusion"),
     *("attack", "attack_part", "purify", "purify_part", "classify", "probe"),
 )
 
