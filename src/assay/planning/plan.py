@@ -19,8 +19,8 @@ from typing import Any
 from assay.files import AssayError
 from assay.planning.past import BENCHMARKS, CPU, Past, Times, read_times
 from assay.planning.work import Sizes, Work, sizes_of_study, split_place, work
-from assay.reporting.words import count, duration
 from assay.study.model import Study
+from assay.words import count, duration
 
 NO_PAST = "no past run"
 UNKNOWN = "?"
