@@ -24,10 +24,6 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, probed_stacks, rows
-<<<<<<< HEAD
-=======
-from assay.planning.jobs import Jobs
->>>>>>> attacks
 from assay.stacks import to_pixels
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
@@ -158,16 +154,8 @@ def write_study(
         correct = verdicts(cell)
         draws = correct.shape[1]
         margin = np.where(correct, 1.5, -1.5) * (2 * LABELS[:, None] - 1)
-<<<<<<< HEAD
         logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2)).reshape(IMAGES, draws, 2)
         write_scores(results / "scores" / cell.path, logits, LABELS, score_ids)
-=======
-        logits = scale(np.stack([-margin, margin], axis=-1).reshape(-1, 2))
-        scores = pd.DataFrame({"id": np.repeat(score_ids, draws), "label": np.repeat(LABELS, draws)})
-        scores["draw"] = np.tile(np.arange(draws), IMAGES)
-        with artifact(results / "scores" / cell.path, "scores", {}, "0" * 16, {}, MADE_BY) as draft:
-            scores.assign(logit_0=logits[:, 0], logit_1=logits[:, 1]).to_csv(draft.path("scores.csv"), index=False)
->>>>>>> attacks
     judged = judge(rows(study), results / "scores")
     write_table(worst(worst_cases(study.study, judged)), results / "worst_case.csv")
     return results
@@ -628,11 +616,7 @@ def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Pat
     program = "runpy.run_path('workflow/stages/check.py', run_name='__main__')"
     code = f"import runpy, sys; {program}; assert 'torch' not in sys.modules"
     for name in ("a.csv", "b.csv"):
-<<<<<<< HEAD
         command = [sys.executable, "-c", code, "--results", results, "--spec", study.model_dump_json(), "--out"]
-=======
-        command = [sys.executable, "-c", code, "--results", results, "--spec", Jobs(study).job("check").text, "--out"]
->>>>>>> attacks
         subprocess.run([*command, tmp_path / name], check=True, cwd=ROOT)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert set(pd.read_csv(tmp_path / "a.csv")["status"]) == {"PASS", "NOT RUN"}

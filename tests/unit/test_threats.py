@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from assay.planning.specs import Specs
 from torch import Tensor, nn
 
 from assay.attacks.attack import attack_stack
@@ -22,14 +21,10 @@ from assay.batches import Part
 from assay.defended import Defended
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
-<<<<<<< HEAD
 from assay.evaluation.scores import read_scores
-from assay.files import AssayError, artifact, read_manifest
-=======
 from assay.files import AssayError, artifact, read_manifest, remove
 from assay.inputs import Inputs
 from assay.logits import margin
->>>>>>> attacks
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
 from assay.networks.unet import build_network
 from assay.noise import image_key
@@ -38,11 +33,7 @@ from assay.planning.cells import cells
 from assay.planning.fingerprint import _WithoutWords
 from assay.planning.jobs import Jobs
 from assay.planning.resources import JobNeeds
-<<<<<<< HEAD
-from assay.purifiers.purifier import build_purifier, evaluation_noise
-=======
 from assay.purifiers.purifier import Purify, build_purifier, evaluation_noise
->>>>>>> attacks
 from assay.purifiers.purify import purify_stack
 from assay.stacks import read_stack, read_table
 from assay.study.attacks import AttackSpec
@@ -248,23 +239,12 @@ def test_a_locked_stack_is_judged_with_the_very_noise(made: Path, tmp_path: Path
     table = read_table(tmp_path / "attacked/table.csv", ("id", "margin"))
     assert (tmp_path / "attacked/images.tif").read_bytes() == (tmp_path / "again/images.tif").read_bytes()
     purify = PurifySpec.model_validate({"purifier": DDPM, "draws": 1, "batch_size": BATCH, "seed": SEED})
-<<<<<<< HEAD
-    purify_stack(purify, "code", tmp_path / "attacked", made / "diffusion", tmp_path / "purified", 1)
-    classify_stack(
-        ClassifySpec(batch_size=BATCH), "code", tmp_path / "purified", made / "classifier", tmp_path / "scores", 1
-    )
-    scores = read_scores(tmp_path / "scores")
-    assert scores.logits.shape == (IMAGES, 1, 2)
-    judged = margin(torch.tensor(scores.logits[:, 0]), torch.tensor(scores.labels)).numpy()
-=======
     purify_stack(purify, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "purified", 1)
     classify = ClassifySpec(batch_size=BATCH)
     classify_stack(classify, "code", inputs_of(made, tmp_path / "purified"), tmp_path / "scores", 1)
-    scores = read_table(tmp_path / "scores/scores.csv", ("id", "label", "draw"))
-    assert scores["draw"].tolist() == [0] * IMAGES
-    logits = torch.tensor(scores[["logit_0", "logit_1"]].values.tolist())
-    judged = margin(logits, torch.tensor(scores["label"].tolist())).numpy()
->>>>>>> attacks
+    scores = read_scores(tmp_path / "scores")
+    assert scores.logits.shape == (IMAGES, 1, 2)
+    judged = margin(torch.tensor(scores.logits[:, 0]), torch.tensor(scores.labels)).numpy()
     assert judged == pytest.approx(table["margin"].to_numpy(), abs=2e-4)  # purified images are stored in 16 bits
     other = purify.model_copy(update={"seed": SEED + 1})
     purify_stack(other, "code", inputs_of(made, tmp_path / "attacked"), tmp_path / "other", 1)

@@ -99,13 +99,9 @@ def attack_stack(
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )
-<<<<<<< HEAD
         draft.facts |= {"classes": stack.classes, "norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
-=======
-        draft.facts |= {"norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         if "hit" in table:
             draft.facts["hit"] = int(table["hit"].sum())
->>>>>>> attacks
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
