@@ -17,7 +17,8 @@ from assay.study.images import Split
 from assay.study.model import Study
 
 GPU_STAGES = (
-    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("train_classifier", "train_diffusion", "train_classifier_on_nodes", "train_diffusion_on_nodes"),
+    *("import_classifier", "import_diffusion"),
     *("attack", "purify", "classify", "probe"),
 )
 
