@@ -17,7 +17,7 @@ FAMILIES = {
     "controls": "What would be seen if the defence did nothing, or was nothing but noise?",
     "attacks": "Did the attacks work as attacks should?",
 }
-FEW = 3  # findings that stand open
+FEW = 3  # findings that are open
 
 
 @dataclass(frozen=True)
