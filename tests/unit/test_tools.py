@@ -15,7 +15,8 @@ from PIL import Image
 import study_tables
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.files import AssayError, artifact
-from assay.planning.plan import Job, past_times, reason_kind
+from assay.planning.dry_run import Planned, reason_kind
+from assay.planning.plan import past_times
 from assay.planning.plan import render as render_plan
 from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
@@ -385,7 +386,7 @@ def test_a_first_run_is_planned_by_stage_without_times(workflow):
     _, first = workflow
     assert (first.returncode, first.stderr) == (0, "")
     title, images, summary, fetch, closing = first.stdout.splitlines()
-    assert title.split() == ["stage", "jobs", "time", "a", "job", "in", "all", "compute", "disk", "why"]
+    assert title.split() == ["stage", "jobs", "time", "per", "job", "in", "all", "compute", "disk", "why"]
     assert " ".join(images.split()) == "prepare_images 2 no past run ? ? ? 2 missing output"
     assert " ".join(summary.split()) == "summarise 1 no past run ? ? little 1 missing output"
     assert " ".join(fetch.split()) == "fetch 1 no past run ? ? ? 1 missing output"
@@ -438,7 +439,7 @@ def write_benchmark(study, job, seconds):
 
 
 def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
-    job = Job("attack", "forced", 1, tmp_path / "mine/benchmarks/attack/net/pgd.tsv")
+    job = Planned("attack", "forced", 1, tmp_path / "mine/benchmarks/attack/net/pgd.tsv")
     assert past_times(job) is None
     write_benchmark(tmp_path / "other", "attack/net/pgd.tsv", [100])
     assert past_times(job).clock == 100
@@ -448,14 +449,14 @@ def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
     write_benchmark(tmp_path / "mine", "attack/net/pgd.tsv", [50])
     assert past_times(job).clock == 50
     write_benchmark(tmp_path / "mine", "summarise.tsv", [7])
-    assert past_times(Job("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")).clock == 7
+    assert past_times(Planned("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")).clock == 7
 
 
 def test_the_total_counts_threads_and_the_longest_job(tmp_path):
     study = tmp_path / "results/mine"
     write_benchmark(study, "attack/a.tsv", [100])
-    jobs = [Job("attack", "forced", 2, study / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
-    unknown = Job("purify", "forced", 1, study / "benchmarks/purify/a.tsv")
+    jobs = [Planned("attack", "forced", 2, study / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
+    unknown = Planned("purify", "forced", 1, study / "benchmarks/purify/a.tsv")
     assert render_plan(jobs, 1).endswith("2 jobs; at least 3 min 20 s on 1 core")
     assert render_plan(jobs, 2).endswith("2 jobs; at least 3 min 20 s on 2 cores")
     assert render_plan(jobs, 8).endswith("2 jobs; at least 1 min 40 s on 8 cores")
