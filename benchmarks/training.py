@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 REPEATS = 2
-STEPS = {"classifier": (16, 80), "diffusion": (20, 100)}  # a short and a long training
+STEPS = {"classifier": (8, 48), "diffusion": (8, 48)}  # a short and a long training
 HERE = Path(__file__).parents[1]
 
 TRAIN = """

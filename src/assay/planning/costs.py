@@ -47,7 +47,7 @@ FLOAT_BYTES = 4
 PAGE_BYTES = 184  # of TIFF tags an image
 MANIFEST_BYTES = 1500
 SHEET_BYTES = 200_000  # a diffusion's samples.png, and its config
-ROW_BYTES = {"index_images": 55, "prepare_images": 31, "attack": 62, "purify": 16, "classify": 40}
+ROW_BYTES = {"index_images": 55, "prepare_images": 31, "attack": 62, "purify": 16, "classify": 16}
 SCORE_BYTES = 32  # of a row of scores, in memory
 INDEX_BYTES = 500  # of a row of an index, in memory
 
@@ -284,12 +284,13 @@ def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
 
 def _classify(spec: ClassifySpec, folders: Folders, sizes: Sizes) -> Cost:
     purified = "purified" in PurePath(folders["images"]).parts
-    rows = sizes.images(folders["images"]) * (sizes.draws if purified else 1)
+    images = sizes.images(folders["images"])
+    rows = images * (sizes.draws if purified else 1)
     network = sizes.network(sizes.classifiers[PurePath(folders["classifier"]).name])
     return Cost(
         "classifier",
         rows * network.multiply_adds,
-        written=rows * ROW_BYTES["classify"] + MANIFEST_BYTES,
+        written=FLOAT_BYTES * rows * sizes.classes + images * ROW_BYTES["classify"] + MANIFEST_BYTES,
         held=sizes.stack(rows, 2) + _weights(network),
         at_work=spec.batch_size * network.call_bytes,
     )

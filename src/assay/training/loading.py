@@ -44,10 +44,10 @@ class Batches(Dataset):
         places = self.ranks.share(torch.arange(self.size))
         rows = self.rows(step)[places]
         try:
-            stored = np.ascontiguousarray(self.images.rows(rows.numpy()))
+            stored = self.images.rows(rows.numpy())
         except AssayError as error:
             return error  # raised in a worker, it would come out with the worker's traceback
-        images = torch.from_numpy(stored).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.ascontiguousarray(stored.transpose(0, 3, 1, 2)))
         return augment(images, self.recipe.augment, self.seed, step, places), self.labels[rows], places
 
     def rows(self, step: int) -> Tensor:
