@@ -319,7 +319,7 @@ def test_what_never_ran_is_reckoned_and_says_so(tmp_path):
     assert line.split()[:3] == ["purify", "1", "~3.0"]  # a start and 200,000 noisy pixels
     assert "1.3 MB" in line
     assert closing == "1 job; no past run to tell the time from"
-    assert compute.startswith("compute, rough: under 0.001 core-h; scaled")
+    assert compute == "compute, rough: under 0.001 core-h"
     assert about.startswith("~ no comparable past run: ")
     assert disk == "disk, when all is done: 1.3 MB"
     both = render(jobs, 1, study())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import re
@@ -84,7 +85,7 @@ class Past:
 
     def __init__(self, results: Path, measured: NetworkSizes) -> None:
         studies = [folder for folder in sorted(results.glob("*")) if (folder / BENCHMARKS).is_dir()]
-        self.sizes = {folder: found for folder in studies if (found := _readable_sizes(folder, measured))}
+        self.sizes = {folder: found for folder in studies if (found := sizes_of_results(folder, measured))}
         self._rates: dict[tuple[str, str], Rate | None] = {}
 
     @functools.cached_property
@@ -105,27 +106,20 @@ def sizes_of_results(results: Path, measured: NetworkSizes) -> Sizes | None:
     """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
     found = {folder.parent.name: _manifest(folder.parent) for folder in results.glob(f"images/*/{MANIFEST}")}
     specs = {name: manifest["spec"] for name, manifest in found.items() if "spec" in manifest and name != INDEX}
-    if "test" not in specs:
-        return None
     facts = {name: manifest.get("facts", {}) for name, manifest in found.items()}
     purified = [_manifest(path.parent).get("spec", {}) for path in results.glob(f"purified/**/{MANIFEST}")]
-    return Sizes(
-        source=TypeAdapter(AnySource).validate_python(specs["test"]["images"]),
-        counts={split: spec["count"] or facts[split].get("images", 0) for split, spec in specs.items()},
-        total=sum(file.get("images", 0) for file in facts.get(INDEX, {}).get("files", {}).values()),
-        draws=max((spec.get("draws", 1) for spec in purified), default=1),  # it is one of a locked threat's stacks
-        classifiers=_networks(results, "classifier", AnyClassifier),
-        diffusions=_networks(results, "diffusion", AnyDiffusion),
-        selected=_selected(results),
-        measured=measured,
-    )
-
-
-def _readable_sizes(results: Path, measured: NetworkSizes) -> Sizes | None:
-    try:
-        return sizes_of_results(results, measured)
-    except (AttributeError, KeyError, TypeError, ValidationError):  # manifests of other code
-        return None
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValidationError):  # manifests of other code
+        return Sizes(
+            source=TypeAdapter(AnySource).validate_python(specs["test"]["images"]),
+            counts={split: spec["count"] or facts[split].get("images", 0) for split, spec in specs.items()},
+            total=sum(file.get("images", 0) for file in facts.get(INDEX, {}).get("files", {}).values()),
+            draws=max((spec.get("draws", 1) for spec in purified), default=1),  # it is one of a locked threat's stacks
+            classifiers=_networks(results, "classifier", AnyClassifier),
+            diffusions=_networks(results, "diffusion", AnyDiffusion),
+            selected=_selected(results),
+            measured=measured,
+        )
+    return None
 
 
 def split_place(benchmark: Path) -> tuple[str, str, int]:

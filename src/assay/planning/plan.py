@@ -20,7 +20,7 @@ from assay.words import count, duration, hours, size
 NO_PAST = "no past run"
 UNKNOWN = "?"
 MODEST = "modest"  # the GPU that is assumed where no past run tells of another
-WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "probe", "summarise", "check", "report")
+WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "probe", "choose_sigma", "summarise", "check", "report")
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,12 @@ def _totals(lines: Sequence[Line], unmeasured: dict[str, str]) -> Iterable[str]:
     every = [estimate for line in lines for estimate in line.estimates]
     sizes = [estimate.bytes for line in lines for estimate in line.estimates if line.stage not in WRITE_LITTLE]
     compute = _compute(every) or "not known"
-    yield f"compute, rough: {compute}; scaled from past runs by images, draws, steps and networks"
+    scaled = (
+        "; scaled from past runs by images, draws, steps and networks"
+        if not all(own.reckoned for own in every if own.times)
+        else ""
+    )
+    yield f"compute, rough: {compute}{scaled}"
     if any(estimate.reckoned for estimate in every):
         rate = f"{RATES['diffusion']:.0e}"
         yield f"~ no comparable past run: as on a modest GPU ({rate} multiply-adds per second) or one CPU core"
