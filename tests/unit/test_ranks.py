@@ -93,6 +93,17 @@ def test_a_batch_in_parts_trains_the_network_of_a_whole_one(trained: Path) -> No
     assert all(torch.allclose(parts[name], value, rtol=1e-3, atol=2e-5) for name, value in whole.items())
 
 
+def test_a_stage_starts_its_ranks_by_torchrun(trained: Path, tmp_path: Path) -> None:
+    stage, keys = TRAININGS["denoising"]
+    inputs = {split: str(trained / split) for split in ("train", "validation")}
+    program = [sys.executable, f"workflow/stages/train_{stage}.py", "--ranks", "2", "--out", str(tmp_path / "out")]
+    options = ["--spec", json.dumps({stage: keys, "seed": 0}), "--inputs", json.dumps(inputs)]
+    subprocess.run([*program, *options], check=True, cwd=Path(__file__).parents[2])
+    one = weights(trained / "denoising" / "1")
+    found = weights(tmp_path / "out")
+    assert all(torch.allclose(found[name], value, rtol=1e-3, atol=2e-5) for name, value in one.items())
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[None]:
     """A process group of this process alone."""
