@@ -10,14 +10,26 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assay import verified
+
 MANIFEST = "manifest.json"
 MD5_DIGITS = 32
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+HEADER_BYTES = 16
+# How a file of each kind begins.
+HEADERS: dict[str, Callable[[bytes], bool]] = {
+    ".tif": lambda head: head[:4] in (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+"),  # TIFF and BigTIFF
+    ".safetensors": lambda head: head[8:9] == b"{",  # after the length of its JSON
+    ".npz": lambda head: head[:2] == b"PK",
+    ".png": lambda head: head[:4] == b"\x89PNG",
+    ".csv": lambda head: bool(head.strip(b"\0")),
+}
 
 
 class AssayError(Exception):
@@ -156,32 +168,57 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with the files of an artifact: one line each, none if all are as the manifest says."""
+    """What is wrong with the files of an artifact, all read whole: one line each, none if all match the manifest."""
     folder = Path(folder)
-    found = []
-    for name, expected in read_manifest(folder)["files"].items():
-        path = folder / name
-        if not path.is_file():
-            found.append(f"{path}: missing; delete {folder} and run again")
-        elif path.stat().st_size != expected["bytes"]:
-            found.append(
-                f"{path}: {path.stat().st_size} bytes, its manifest says {expected['bytes']} (truncated?); "
-                f"delete {folder} and run again"
-            )
-        elif (actual := sha256(path)) != expected["sha256"]:
-            found.append(
-                f"{path}: SHA-256 {actual[:12]}…, its manifest says {expected['sha256'][:12]}… (corrupt); "
-                f"delete {folder} and run again"
-            )
-    return found
+    stored = read_manifest(folder)["files"]
+    found = (_shape_fault(folder, name, entry) or _content_fault(folder, name, entry) for name, entry in stored.items())
+    return [fault for fault in found if fault]
 
 
 def check(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest of an artifact whose files were all found whole; the first fault is an `AssayError`."""
+    """The manifest of an artifact whose files were all found whole; the first fault is an `AssayError`.
+
+    Sizes and headers are looked at each time. A large file's SHA-256 is computed once per machine and remembered by the
+    file's size, time and inode: damage that leaves these as they were is found by `faults` alone.
+    """
+    folder = Path(folder)
     manifest = read_manifest(folder, kind)
-    if found := faults(folder):
-        raise AssayError(found[0])
+    for name, entry in manifest["files"].items():
+        if fault := _shape_fault(folder, name, entry):
+            raise AssayError(fault)
+        seen = verified.look(folder / name)
+        if verified.is_remembered(seen, entry["sha256"]):
+            continue
+        if fault := _content_fault(folder, name, entry):
+            raise AssayError(fault)
+        verified.remember(seen, entry["sha256"])
     return manifest
+
+
+def _shape_fault(folder: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+    """What a file's size and first bytes tell to be wrong."""
+    path = folder / name
+    if not path.is_file():
+        return f"{path}: missing; delete {folder} and run again"
+    if (size := path.stat().st_size) != entry["bytes"]:
+        return f"{path}: {size} bytes, its manifest says {entry['bytes']} (truncated?); delete {folder} and run again"
+    begins = HEADERS.get(path.suffix)
+    if begins is None:
+        return None
+    with open(path, "rb") as file:
+        head = file.read(HEADER_BYTES)
+    return None if begins(head) else f"{path}: no {path.suffix} header (corrupt); delete {folder} and run again"
+
+
+def _content_fault(folder: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+    """What a file's SHA-256 tells to be wrong."""
+    path = folder / name
+    if (actual := sha256(path)) == entry["sha256"]:
+        return None
+    return (
+        f"{path}: SHA-256 {actual[:12]}…, its manifest says {entry['sha256'][:12]}… (corrupt); "
+        f"delete {folder} and run again"
+    )
 
 
 def remove(folder: Path) -> None:

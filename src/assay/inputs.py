@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.files import MANIFEST, AssayError
+from assay.files import MANIFEST, AssayError, read_manifest
 from assay.modules import load
-from assay.stacks import Stack, read_stack
+from assay.stacks import Images, read_stack
 from assay.study.needs import LOADERS
 from assay.study.selection import SIGMA, read_sigma
 
@@ -48,9 +48,9 @@ class Inputs:
         own = {SELECTED: SIGMA}  # of the selection only the sigma counts, not what it was chosen from
         return {role: Path(folder) / own.get(role, MANIFEST) for role, folder in self.folders.items()}
 
-    def images(self, role: str = "images") -> Stack:
-        """The stack that plays a role."""
-        return read_stack(self.folder(role))
+    def images(self, role: str = "images") -> Images:
+        """The images that play a role: a stack, but for training images that are read from a data set's own files."""
+        return open_images(self.folder(role))
 
     # The loaders are found by name: a job depends on the code of those kinds only that it has inputs of.
 
@@ -65,6 +65,12 @@ class Inputs:
     def sigma(self) -> float:
         """The sigma that the study's selection chose."""
         return read_sigma(self.folder(SELECTED) / SIGMA)
+
+
+def open_images(folder: Path) -> Images:
+    """The images of a split: a stack, or training images that are read from the data set's own files."""
+    kind = read_manifest(folder)["kind"]
+    return load(LOADERS[kind]).read_images(folder) if kind in LOADERS else read_stack(folder)
 
 
 def parse_inputs(text: str) -> Inputs:

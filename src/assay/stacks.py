@@ -1,4 +1,4 @@
-"""Stacks: a set of images on disk as `images.tif`, `table.csv` (one row an image) and `manifest.json`.
+"""Images of a study. A stack is a set on disk: `images.tif`, `table.csv` (one row per image) and `manifest.json`.
 
 Where it is known which pixels decide an image's class, they stand beside it in `masks.tif`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,11 @@ FLOAT_FORMAT = "%.9g"
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack that was read: images (n, height, width, 3) of uint8 or uint16, and their table (n rows)."""
+class Images(ABC):
+    """Images that a training reads, wherever they lie: a table (n rows), the manifest, and pixels by row."""
 
-    images: np.ndarray
     table: pd.DataFrame
     manifest: dict[str, Any]
-    masks: np.ndarray | None = None  # uint8 (n, height, width), 255 where an image's class is decided, else 0
 
     @property
     def ids(self) -> list[str]:
@@ -42,6 +41,7 @@ class Stack:
 
     @property
     def labels(self) -> np.ndarray:
+        """The labels (n,) of integers."""
         return self.table["label"].to_numpy()
 
     @property
@@ -49,8 +49,31 @@ class Stack:
         """The names of the classes; a label is a place in this list."""
         return self.manifest["facts"]["classes"]
 
+    @property
+    @abstractmethod
+    def side(self) -> int:
+        """The side of an image in pixels."""
+
+    @abstractmethod
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The stored images (n, height, width, 3) at these rows."""
+        """The stored images (k, height, width, 3) at k rows, uint8 where they are images to train on."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@dataclass(frozen=True)
+class Stack(Images):
+    """A stack that was read: images (n, height, width, 3) of uint8 or uint16, and their table (n rows)."""
+
+    images: np.ndarray
+    masks: np.ndarray | None = None  # uint8 (n, height, width), 255 where an image's class is decided, else 0
+
+    @property
+    def side(self) -> int:
+        return self.images.shape[1]
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         return self.images[np.asarray(indices)]
 
     def pixels(self, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -69,12 +92,6 @@ def to_stored(pixels: np.ndarray, bits: int) -> np.ndarray:
     kind = {8: np.uint8, 16: np.uint16}[bits]
     values = np.rint(pixels.astype(np.float64).transpose(0, 2, 3, 1) * np.iinfo(kind).max)
     return np.ascontiguousarray(values.clip(0, np.iinfo(kind).max).astype(kind))
-
-
-def write_stack(draft: Draft, images: np.ndarray, table: pd.DataFrame) -> None:
-    """Write a stack's images (n, height, width, 3) and table (n rows) into an artifact's draft."""
-    write_images(draft, [images], len(table))
-    write_table(draft, table)
 
 
 def write_images(draft: Draft, chunks: Iterable[np.ndarray], count: int) -> None:
@@ -148,7 +165,7 @@ def read_stack(folder: Path) -> Stack:
             raise AssayError(
                 f"{folder}: {len(pages)} images but {len(table)} table rows; delete {folder} and run again"
             )
-    return Stack(images, table, manifest, masks)
+    return Stack(table, manifest, images, masks)
 
 
 def _read_pages(path: Path) -> np.ndarray:
@@ -160,7 +177,7 @@ def _read_pages(path: Path) -> np.ndarray:
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table that must have the given columns; ids are text and `none` is a word, not a missing value."""
-    texts = {"id": str, "pixels": str, SLIDE: str}
+    texts = dict.fromkeys(("id", "file", "pixels", "content", SLIDE), str)
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], encoding="utf-8")
     except FileNotFoundError:

@@ -28,7 +28,7 @@ CONFIG = "config/cluster.yaml"
 RESULTS = "results/cluster"
 EXACT_COMMAND = ("--cores", "8", "--profile", "slurm")
 HERE = os.environ.get("ASSAY_CLUSTER") == "here"
-RUN_LIMIT = 1200
+RUN_LIMIT = 3600
 
 
 def pytest_configure() -> None:
@@ -219,7 +219,7 @@ def local(pristine, work, local_python) -> Checkout:
     return checkout
 
 
-def wait_for(what: str, condition: Callable[[], object], run: Run, limit: float = 240) -> object:
+def wait_for(what: str, condition: Callable[[], object], run: Run, limit: float = 1200) -> object:
     """Wait until a condition holds while a run goes on; what it gave."""
     end = time.monotonic() + limit
     while time.monotonic() < end:

@@ -121,7 +121,7 @@ def _build(cache: Path, base: Path, wheels: Path, target: Path) -> None:
     try:
         shutil.copytree(ROOT / "containers", copy / "containers", ignore=shutil.ignore_patterns("images"))
         (copy / "src/assay/planning").mkdir(parents=True)
-        for name in ("__init__", "files", "planning/__init__", "planning/containers"):
+        for name in ("__init__", "files", "verified", "planning/__init__", "planning/containers"):
             shutil.copy(ROOT / f"src/assay/{name}.py", copy / f"src/assay/{name}.py")
         (copy / "tmp").mkdir()
         _succeed(["chown", "-R", BUILDER, copy])

@@ -63,6 +63,5 @@ def _in_one_allocation(study):
         env=os.environ | {"PYTHONPATH": str(study.root / "src")},
         capture_output=True,
         text=True,
-        timeout=600,
     )
     return done.returncode, done.stdout + done.stderr + log.read_text()

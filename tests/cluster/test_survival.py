@@ -101,9 +101,8 @@ def test_too_little_memory(finished, local, local_python, slurm, work):
     run = study.start(*EXACT_COMMAND, "--set-resources", memory, "--", TRAINED)
     first = wait_for("the first job", lambda: SUBMITTED.findall(run.output), run)[0]
     wait_for("its end for want of memory", lambda: _ended(slurm, first), run)
-    assert any(
-        f"StepId={first}.0 exceeded memory limit" in (slurm.folder / f"{name}.log").read_text() for name in SLURMDS
-    )
+    logs = "".join((slurm.folder / f"{name}.log").read_text() for name in SLURMDS)
+    assert f"StepId={first}.0 exceeded memory limit" in logs
     _assert_nothing_half_written(study)
     assert run.wait() == 0, run.output[-6000:]
     assert len(SUBMITTED.findall(run.output)) == 2

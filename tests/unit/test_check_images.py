@@ -11,9 +11,10 @@ from assay.data.check import check_images
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, artifact
 from assay.inputs import Inputs
-from assay.stacks import pixel_hashes, read_stack, write_stack
+from assay.stacks import pixel_hashes, read_stack
 from assay.study.images import ImagesSpec
 from fake_pcam import patches
+from stack_files import write_stack
 
 SPLITS = ("train", "validation", "selection", "test")
 

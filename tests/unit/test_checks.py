@@ -24,9 +24,10 @@ from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError, artifact, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, probed_stacks, rows
-from assay.stacks import to_pixels, write_stack
+from assay.stacks import to_pixels
 from assay.study.attacks import PgdAttack
 from assay.study.model import Study
+from stack_files import write_stack
 from study_tables import write_scores
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,10 @@ from assay.evaluation.scores import read_scores
 from assay.files import AssayError, artifact
 from assay.inputs import Inputs
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
-from assay.stacks import read_stack, write_stack
+from assay.stacks import read_stack
 from assay.study.classifiers import Classifier
 from assay.study.evaluation import ClassifySpec
+from stack_files import write_stack
 
 CLASSES = ["debris", "mucus", "stroma"]
 TINY = Classifier(network="timm/resnet18", arguments={"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]})

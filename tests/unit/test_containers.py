@@ -128,7 +128,7 @@ def test_an_image_that_fails_to_build_leaves_nothing(recipes, tmp_path):
     program.write_text('#!/bin/sh\nfor image; do :; done\nshift $(($# - 2))\necho half > "$1"\nexit 9\n')
     program.chmod(0o755)
     (recipes.parent / "src/assay/planning").mkdir(parents=True)
-    for name in ("__init__", "files", "planning/__init__", "planning/containers"):
+    for name in ("__init__", "files", "verified", "planning/__init__", "planning/containers"):
         shutil.copy(ROOT / f"src/assay/{name}.py", recipes.parent / f"src/assay/{name}.py")
     path = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
     done = subprocess.run(

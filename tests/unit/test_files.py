@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import json
+import os
+import platform
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +13,10 @@ import pandas as pd
 import pytest
 import tifffile
 
-from assay import files
+from assay import files, verified
 from assay.files import AssayError, Draft
-from assay.stacks import pixel_hashes, read_stack, write_images, write_stack
+from assay.stacks import pixel_hashes, read_stack, write_images
+from stack_files import write_stack
 
 PROVENANCE = {"versions": {"python": "3"}, "device": "cpu"}
 
@@ -80,6 +84,147 @@ def test_damage_is_named_with_what_to_do(tmp_path: Path, damage, message: str) -
     make(tmp_path / "a")
     damage(tmp_path / "a/one.txt")
     with pytest.raises(AssayError, match=f"{message}.*run again"):
+        files.check(tmp_path / "a", "thing")
+
+
+@pytest.fixture
+def noted(tmp_path: Path, monkeypatch) -> Path:
+    """The folder where it is noted which files were found whole, small files too."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(verified, "LARGE", 0)
+    return tmp_path / "cache/assay/verified" / platform.node()
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[str]:
+    """The names of the files that were read whole."""
+    names, sha256 = [], files.sha256
+
+    def counted(path: Path) -> str:
+        names.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(files, "sha256", counted)
+    return names
+
+
+def aged(folder: Path) -> None:
+    """Have an artifact's files be a minute older."""
+    for path in folder.rglob("*.txt"):
+        os.utime(path, ns=(path.stat().st_mtime_ns - 60 * 10**9,) * 2)
+
+
+def test_a_large_file_is_read_whole_once_per_machine(tmp_path: Path, noted: Path, hashed: list[str]) -> None:
+    manifest = make(tmp_path / "a")
+    aged(tmp_path / "a")
+    hashed.clear()
+    assert files.check(tmp_path / "a", "thing") == manifest
+    assert hashed == ["one.txt", "two.txt"]
+    files.check(tmp_path / "a", "thing")
+    assert hashed == ["one.txt", "two.txt"]
+    assert len(list(noted.iterdir())) == 2
+    assert files.faults(tmp_path / "a") == []
+    assert hashed == ["one.txt", "two.txt"] * 2, "verify reads everything, always"
+
+
+def test_small_files_are_read_whole_each_time(tmp_path, noted, hashed, monkeypatch) -> None:
+    make(tmp_path / "a")
+    aged(tmp_path / "a")
+    monkeypatch.setattr(verified, "LARGE", 4)
+    hashed.clear()
+    files.check(tmp_path / "a", "thing")
+    files.check(tmp_path / "a", "thing")
+    assert hashed == ["one.txt", "two.txt", "two.txt"]
+
+
+def test_files_that_just_changed_are_read_whole_each_time(tmp_path, noted, hashed, monkeypatch) -> None:
+    make(tmp_path / "a")
+    monkeypatch.setattr(verified, "SETTLED", 3600 * 10**9)
+    hashed.clear()
+    files.check(tmp_path / "a", "thing")
+    files.check(tmp_path / "a", "thing")
+    assert hashed == ["one.txt", "two.txt"] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.utime(path, ns=(path.stat().st_mtime_ns + 1,) * 2),
+        lambda path: (path.write_text("hallo!"), aged(path.parent)),
+        lambda path: (shutil.copy2(path, f"{path}.new"), os.replace(f"{path}.new", path)),
+    ],
+    ids=["time", "size", "inode"],
+)
+def test_a_file_of_another_size_time_or_inode_is_not_taken_as_known(tmp_path, noted, hashed, change) -> None:
+    make(tmp_path / "a")
+    aged(tmp_path / "a")
+    files.check(tmp_path / "a", "thing")
+    known = files.read_manifest(tmp_path / "a")["files"]["one.txt"]["sha256"]
+    assert verified.is_remembered(verified.look(tmp_path / "a/one.txt"), known)
+    change(tmp_path / "a/one.txt")
+    assert not verified.is_remembered(verified.look(tmp_path / "a/one.txt"), known)
+
+
+def test_damage_that_keeps_size_time_and_inode_is_found_by_verify_alone(tmp_path: Path, noted: Path) -> None:
+    make(tmp_path / "a")
+    aged(tmp_path / "a")
+    files.check(tmp_path / "a", "thing")
+    path = tmp_path / "a/one.txt"
+    before = path.stat()
+    path.write_text("hallo")
+    with pytest.raises(AssayError, match="corrupt"):
+        files.check(tmp_path / "a", "thing")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    files.check(tmp_path / "a", "thing")
+    assert len(files.faults(tmp_path / "a")) == 1
+
+
+def test_an_artifact_made_anew_is_read_whole(tmp_path: Path, noted: Path, hashed: list[str]) -> None:
+    make(tmp_path / "a")
+    aged(tmp_path / "a")
+    files.check(tmp_path / "a", "thing")
+    make(tmp_path / "a", "hallo")
+    aged(tmp_path / "a")
+    hashed.clear()
+    files.check(tmp_path / "a", "thing")
+    assert "one.txt" in hashed
+
+
+@pytest.mark.parametrize("state", ["a file", "not writable", "no home", "broken notes"])
+def test_notes_that_cannot_be_kept_stop_nothing(tmp_path: Path, noted: Path, hashed, monkeypatch, state: str) -> None:
+    make(tmp_path / "a")
+    aged(tmp_path / "a")
+    if state == "a file":
+        (tmp_path / "cache").write_text("")
+    elif state == "not writable":
+        monkeypatch.setattr(verified.tempfile, "mkstemp", unwritable)
+    elif state == "no home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(verified.Path, "home", homeless)
+    else:
+        files.check(tmp_path / "a", "thing")
+        for note in noted.iterdir():
+            note.write_text("{")
+    hashed.clear()
+    files.check(tmp_path / "a", "thing")
+    assert hashed == ["one.txt", "two.txt"]
+
+
+def unwritable(**options: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("images.tif", b"no TIFF at all"), ("model.safetensors", bytes(16)), ("table.csv", b"")]
+)
+def test_a_file_without_its_header_is_refused_when_it_is_opened(tmp_path, noted, name: str, content: bytes) -> None:
+    with files.artifact(tmp_path / "a", "thing", {}, "", {}, PROVENANCE) as draft:
+        draft.path(name).write_bytes(content)
+    with pytest.raises(AssayError, match=rf"{name}: no {Path(name).suffix} header \(corrupt\); delete"):
         files.check(tmp_path / "a", "thing")
 
 

@@ -9,7 +9,7 @@ import pytest
 from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
-    ("files", "noise", "progress", "device", "program", "modules"),
+    ("files", "verified", "noise", "progress", "device", "program", "modules"),
     ("stacks", "resume", "batches", "logits"),
     ("study",),
     ("planning", "inputs"),

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from assay.data import kaggle
+from assay.data import reading
 from assay.data.index import index_images
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, read_manifest
+from assay.inputs import Inputs
 from assay.stacks import Stack, read_stack
 from assay.study.images import ImagesSpec, IndexSpec
 from fake_pcam import SIZE, patches, write_kaggle
@@ -39,7 +40,7 @@ def index(root: Path) -> dict:
 def split(root: Path, name: str, count: int | None, out: str = "", **more) -> Stack:
     folder = root / (out or f"{name}-{count}-{more.get('seed', 0)}")
     spec = ImagesSpec(images=SOURCE, split=name, count=count, **{"seed": 0} | more)
-    prepare_images(spec, "", folder, root / "index", root / "kaggle")
+    prepare_images(spec, "", Inputs({"index": root / "index"}), folder, root / "kaggle")
     return read_stack(folder)
 
 
@@ -73,8 +74,8 @@ def test_a_split_that_grows_keeps_what_it_had_and_takes_no_training_image_withou
 
 def test_the_bytes_do_not_depend_on_threads_and_chunks(indexed: Path, monkeypatch) -> None:
     split(indexed, "train", 50, "a")
-    monkeypatch.setattr(kaggle, "READERS", 1)
-    monkeypatch.setattr(kaggle, "CHUNK", 7)
+    monkeypatch.setattr(reading, "READERS", 1)
+    monkeypatch.setattr(reading, "CHUNK", 7)
     split(indexed, "train", 50, "b")
     for file in ("images.tif", "table.csv", "manifest.json"):
         assert (indexed / "a" / file).read_bytes() == (indexed / "b" / file).read_bytes()

@@ -10,6 +10,7 @@ from assay.data import pcam
 from assay.data.index import index_images
 from assay.data.prepare import prepare_images
 from assay.files import AssayError, read_manifest
+from assay.inputs import Inputs
 from assay.stacks import Stack, read_stack, read_table
 from assay.study.images import PCAM_FILES, PCAM_SLIDES, ImagesSpec, IndexSpec
 from fake_pcam import PARTS, SIZE, hashes, hdf5, meta, name, packed, parts, patches, slides, write_pcam
@@ -38,7 +39,7 @@ class Source:
         count = COUNTS[split] if count == -1 else count
         spec = ImagesSpec(images=self.images(), split=split, count=count, seed=seed)
         folder = self.root / (out or f"{split}-{count}-{seed}")
-        prepare_images(spec, "", folder, self.root / "index", self.folder)
+        prepare_images(spec, "", Inputs({"index": self.root / "index"}), folder, self.folder)
         return read_stack(folder)
 
     def write(self, file: str, content: bytes) -> None:
@@ -79,7 +80,7 @@ def test_the_index_says_where_each_image_stands(source: Source) -> None:
         assert entry["pixels"] == hashlib.sha256(images[entry["row"]].tobytes()).hexdigest()[:16]
     assert facts["files"]["valid"] == {
         "images": 60,
-        "positives": 30,
+        "classes": {"normal": 30, "tumour": 30},
         "duplicates": 0,
         "elsewhere": 0,
         "two_labels": 0,
@@ -100,7 +101,9 @@ def test_every_split_holds_the_images_that_its_ids_name_balanced_from_its_own_fi
         ]
         assert split == "train" or stack.labels.sum() == count // 2
         assert rows != list(range(count))
-        assert stack.manifest["facts"] == {"classes": 2, "images": count, "positives": int(labels[rows].sum())}
+        assert stack.classes == ["normal", "tumour"]
+        counts = dict(zip(stack.classes, np.bincount(labels[rows], minlength=2).tolist(), strict=True))
+        assert stack.manifest["facts"] == {"classes": stack.classes, "images": count, "counts": counts}
 
 
 @pytest.mark.parametrize("split", COUNTS)
@@ -135,7 +138,7 @@ def test_a_split_that_grows_keeps_what_it_had_and_another_seed_draws_others(inde
 
 
 def test_an_odd_count_is_balanced_to_one(indexed: Source) -> None:
-    assert np.bincount(indexed.split("test", 21).labels).tolist() == [11, 10]
+    assert sorted(np.bincount(indexed.split("test", 21).labels)) == [10, 11]
 
 
 def test_all_of_the_train_file_is_trained_on_where_no_count_says_otherwise(indexed: Source) -> None:
@@ -238,10 +241,11 @@ def test_images_of_another_size_are_one_line_that_names_the_key(source: Source) 
 def test_a_file_is_verified_before_it_is_read(indexed: Source) -> None:
     path = indexed.folder / name("test", "x")
     expected = hashes(indexed.folder)[path.name]
-    spec = ImagesSpec(images=indexed.images(), split="test", count=4, seed=0)
+    images = indexed.images()
+    indexed.images = lambda: images
     path.write_bytes(path.read_bytes() + b"0")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    fault = refusal(lambda: prepare_images(spec, "", indexed.root / "test", indexed.root / "index", indexed.folder))
+    fault = refusal(lambda: indexed.split("test", 4, out="test"))
     assert fault.startswith(f"{path}: SHA-256 {found}, expected {expected}; delete it and run again")
     assert list((indexed.root / "test").iterdir()) == []
 
@@ -259,7 +263,7 @@ def test_a_file_that_is_not_there_is_named(source: Source) -> None:
         (
             "test",
             42,
-            "evaluation.images: needs 21 different images of class 0, but there are 20 to draw from; lower it",
+            "evaluation.images: needs 21 different images of class normal, but there are 20 to draw from; lower it",
         ),
         ("train", 81, "images.train: needs 81 different images, but there are 80 to draw from; lower it"),
     ],

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from assay.planning.specs import Specs
 
 from assay.files import write_json
 from assay.networks.unet import build_network
 from assay.planning.past import START_UP, Past
 from assay.planning.plan import Job, estimates, render
-from assay.planning.specs import Specs
 from assay.planning.unet_size import unet_size
 from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, split_place, work
 from assay.study.diffusions import Diffusion
@@ -136,7 +136,7 @@ def test_stacks_take_the_bytes_that_they_have(tmp_path):
     import pandas as pd
 
     from assay.files import artifact
-    from assay.stacks import write_stack
+    from stack_files import write_stack
 
     specs = Specs(study())
     reckoned = {

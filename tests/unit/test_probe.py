@@ -29,10 +29,11 @@ from assay.evaluation.probes.sample import Sample, spread, take
 from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
-from assay.stacks import read_stack, write_stack
+from assay.stacks import read_stack
 from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack
 from assay.study.classifiers import Classifier
 from assay.study.probing import ProbeSpec
+from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
 EPS = 8 / 255

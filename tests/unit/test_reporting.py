@@ -28,8 +28,8 @@ from assay.files import AssayError, artifact
 from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
 from assay.reporting.page import write_report
 from assay.reporting.words import bracket, eps_label, percent, readable_config
-from assay.stacks import write_stack
 from assay.study.model import Study
+from stack_files import write_stack
 from study_tables import finding, write_scores, write_tables
 
 ROOT = Path(__file__).parents[2]

@@ -35,13 +35,14 @@ from assay.planning.jobs import Jobs
 from assay.planning.resources import JobNeeds
 from assay.purifiers.purifier import Purify, build_purifier, evaluation_noise
 from assay.purifiers.purify import purify_stack
-from assay.stacks import read_stack, read_table, write_stack
+from assay.stacks import read_stack, read_table
 from assay.study.attacks import AttackSpec
 from assay.study.classifiers import Classifier
 from assay.study.diffusions import Diffusion
 from assay.study.evaluation import ClassifySpec
 from assay.study.parse import parse_study
 from assay.study.purifiers import DdpmPurifier, PurifySpec
+from stack_files import write_stack
 
 SIDE, IMAGES, BATCH, SEED = 16, 10, 4, 3
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
 from assay.reporting.inspection import choose, describe, locate, view
 from assay.reporting.sheet import amplification, columns
-from assay.stacks import write_stack
+from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
 IMAGES, SIZE, DRAWS, STEP = 6, 16, 2, 8

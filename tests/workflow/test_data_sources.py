@@ -11,8 +11,11 @@ import pytest
 from checkout import CONFIG, Checkout
 
 from assay.files import artifact, read_json, sha256
-from assay.stacks import pixel_hashes, read_stack, write_stack
+from assay.inputs import open_images
+from assay.stacks import pixel_hashes, read_stack
 from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
+from image_folder import CLASSES, write_images
+from stack_files import write_stack
 
 ROLES = "results/tiny/images/roles.json"
 SPLITS = ("train", "validation", "test")
@@ -113,3 +116,65 @@ def plant(study: Checkout, image: np.ndarray) -> None:
     with artifact(folder, "stack", stack.manifest["spec"], "", {}, {}) as draft:
         draft.facts |= stack.manifest["facts"]
         write_stack(draft, images, table)
+
+
+def test_a_study_on_a_folder_of_image_files(fresh: Checkout, monkeypatch) -> None:
+    """Training images stay in their files; test and validation images become stacks."""
+    write_images(fresh.root / "data/tissue", count=20)
+    on(fresh, source="folder", folder="data/tissue")
+    listed = {"list_images train"}
+    assert fresh.plan(ROLES) == {"index_images", "check_images"} | PREPARED - {"prepare_images train"} | listed
+    fresh.complete("--cores", "2", ROLES)
+    assert not (fresh.results / "images/train/images.tif").exists()
+    monkeypatch.chdir(fresh.root)
+    train, test = (open_images(fresh.results / "images" / split) for split in ("train", "test"))
+    assert train.classes == test.classes == list(CLASSES)
+    assert train.rows(range(len(train))).shape == (60 - 14 - 8, SIZE, SIZE, 3)
+    assert read_json(fresh.root / ROLES)["images"] == {"train": 38, "validation": 14, "test": 8}
+    assert fresh.plan(ROLES) == set()
+    assert fresh.litter() == []
+
+
+MODULE = '''
+import numpy as np
+import pandas as pd
+
+from assay.study.images import PythonSource
+
+
+class Stripes(PythonSource):
+    """Horizontal or vertical stripes."""
+
+    period: int = 4
+
+
+def open_split(spec, index, folder, scratch):
+    rng = np.random.default_rng([spec.seed, len(spec.split), *spec.split.encode()])
+    size, labels = spec.images.size, np.arange(spec.count) % 2
+    phases = rng.integers(0, 256, (spec.count, size, size, 3), np.uint8) // 8
+    waves = 200 * (np.arange(size) % spec.images.period < spec.images.period // 2)
+    images = np.where(labels[:, None, None, None], waves[:, None], waves[:, None, None]).astype(np.uint8) + phases
+    table = pd.DataFrame({"id": [f"{spec.split}-{row}" for row in range(spec.count)], "label": labels})
+    return table, iter([images])
+'''
+
+
+def test_a_study_on_a_source_of_the_user_s_own(fresh: Checkout) -> None:
+    fresh.root.joinpath("mine").mkdir()
+    (fresh.root / "mine/stripes.py").write_text(MODULE)
+    on(fresh, source="python", module="mine/stripes.py", classes=["flat", "upright"], train=20, period=8)
+    assert fresh.plan(ROLES) == {"check_images"} | PREPARED
+    fresh.complete("--cores", "2", ROLES)
+    stack = read_stack(fresh.results / "images/train")
+    assert stack.classes == ["flat", "upright"]
+    assert stack.manifest["facts"]["counts"] == {"flat": 10, "upright": 10}
+    assert stack.manifest["spec"]["images"]["period"] == 8
+    assert fresh.plan(ROLES) == set()
+    fresh.edit(CONFIG, "validation: 14", "validation: 12")
+    assert fresh.plan(ROLES) == {"prepare_images validation", "check_images"}
+    fresh.edit("mine/stripes.py", "// 8", "// 16")
+    assert fresh.plan(ROLES) == {"check_images"} | PREPARED
+    on(fresh, source="python", module="mine/stripes.py", classes=["flat", "upright"], train=20, perod=8)
+    status, output = fresh.snakemake("--dry-run")
+    assert status == 1
+    assert "config/tiny.yaml: images.perod: unknown key of mine/stripes.py; did you mean 'period'?" in output

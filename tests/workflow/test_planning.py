@@ -121,7 +121,7 @@ def test_changed_reporting_code_plans_the_report_alone(study):
 
 @pytest.mark.parametrize(
     ("table", "rule"),
-    [("summary", "summarise"), ("comparisons", "summarise"), ("worst_case", "summarise"), ("checks", "check")],
+    [("summary", "summarise"), ("comparisons", "summarise"), ("per_class", "summarise"), ("checks", "check")],
 )
 def test_a_deleted_table_is_made_again(study, table, rule):
     (study.results / f"{table}.csv").unlink()

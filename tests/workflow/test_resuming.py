@@ -14,7 +14,7 @@ from assay.resume import Resume
 from assay.study.attacks import AnyAttack
 from assay.study.classifiers import ClassifierSpec
 from assay.study.diffusions import DiffusionSpec
-from assay.training import steps as training
+from assay.training import checkpoints as training
 from assay.training.classifier import train_classifier
 from assay.training.diffusion import train_diffusion
 

@@ -18,6 +18,7 @@ from assay.planning.locks import clear_stale_locks
 from assay.planning.resources import GPU_STAGES, JobNeeds
 from assay.planning.sources import source_input
 from assay.study.evaluation import LOGITS, SCORED
+from assay.study.images import STACK_FILES
 
 if not workflow.overwrite_configfiles:
 
@@ -74,10 +75,9 @@ def files_of(artifact, role):
     return {role: artifact.stands, f"{role}_files": [ancient(file) for file in artifact.files]}
 
 
-def stack_output(folder, masked=False):
-    """A stack as output, with the masks of its images where there are any."""
-    files = {"manifest": manifest(folder), "images": f"{folder}/images.tif", "table": f"{folder}/table.csv"}
-    return files | ({"masks": f"{folder}/masks.tif"} if masked else {})
+def stack_output(folder, files=STACK_FILES):
+    """A stack as output: its manifest and its files."""
+    return {"manifest": manifest(folder)} | {name.split(".")[0]: f"{folder}/{name}" for name in files}
 
 
 def scores_output(folder):

@@ -1,5 +1,8 @@
 # Needs nothing, or a data set's index (see sources.smk); makes results/<study>/images/<split>: the stacks to train on,
-# to validate on, to choose sigma on and to test on; and images/roles.json, once no image stands in two of them.
+# to validate on, to choose sigma on and to test on (or, to train on, a list of the data set's files); and
+# images/roles.json, once no image stands in two of them.
+
+LISTED = [split for split in STUDY.counts if STACK_FILES[0] not in STUDY.images.stack_files(split)]
 
 
 rule prepare_images:
@@ -8,11 +11,13 @@ rule prepare_images:
         unpack(ancient_inputs_of("prepare_images")),
         files=lambda wildcards: [ancient(file) for file in STUDY.images.files_of(wildcards.split)],
     output:
-        **stack_output(f"{RESULTS}/images/{{split}}", masked=STUDY.images.masked),
+        **stack_output(f"{RESULTS}/images/{{split}}", STUDY.images.stack_files("test")),
     log:
         f"{RESULTS}/logs/prepare_images/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_images/{{split}}.tsv"
+    wildcard_constraints:
+        split=one_of([split for split in STUDY.counts if split not in LISTED]),
     container:
         IMAGES["data"]
     resources:
@@ -23,6 +28,13 @@ rule prepare_images:
     shell:
         "python workflow/stages/prepare_images.py --inputs {params.inputs:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
+
+
+use rule prepare_images as list_images with:
+    output:
+        **stack_output(f"{RESULTS}/images/{{split}}", STUDY.images.stack_files("train")),
+    wildcard_constraints:
+        split=one_of(LISTED),
 
 
 rule check_images:

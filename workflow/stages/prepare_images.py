@@ -13,8 +13,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder of the data set's files, if it has files")
     arguments = parser.parse_args()
     inputs = parse_inputs(arguments.inputs)
-    if ("index" in inputs) != bool(arguments.folder):
-        parser.error("an index among --inputs and --folder go together")
     spec = parse_spec(ImagesSpec, arguments.spec)
     prepare_images(spec, arguments.code, inputs, arguments.out, arguments.folder)
 

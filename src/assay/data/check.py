@@ -10,22 +10,23 @@ import pandas as pd
 
 from assay.data.roles import KEYS
 from assay.files import AssayError, write_json
+from assay.inputs import open_images
 from assay.progress import track
-from assay.stacks import Stack, pixel_hashes, read_stack
+from assay.stacks import Images, Stack, pixel_hashes
 
 SHOWN = 3  # ids that a message names
 CHUNK = 2048  # images hashed at a time
 
 
 def check_images(folders: Sequence[Path], out: Path) -> None:
-    """Hash the pixels of every image of the splits in `folders`; refuse an image that stands in two of them.
+    """Compare the pixels of every image of the splits in `folders`; refuse an image that stands in two of them.
 
     Writes to the JSON file `out` how many images each split has, and how many of them are copies of another one there.
     """
     splits = {}
     for folder in folders:
-        stack = read_stack(folder)
-        splits[stack.manifest["spec"]["split"]] = pd.Series(_hashes(folder, stack), index=stack.ids)
+        images = open_images(folder)
+        splits[images.manifest["spec"]["split"]] = pd.Series(_hashes(folder, images), index=images.ids)
     for one, other in combinations(sorted(splits, key=list(KEYS).index), 2):
         if len(both := splits[one][splits[one].isin(splits[other])]):
             names = ", ".join(both.index[:SHOWN]) + (", …" if len(both) > SHOWN else "")
@@ -43,15 +44,20 @@ def check_images(folders: Sequence[Path], out: Path) -> None:
     )
 
 
-def _hashes(folder: Path, stack: Stack) -> list[str]:
-    """The hashes of a stack's pixels, computed anew: they must be those of its table."""
-    starts = range(0, len(stack.table), CHUNK)
-    label = f"check {folder}"
+def _hashes(folder: Path, images: Images) -> list[str]:
+    """The hashes of the images' pixels: a stack's are computed anew, and must be those of its table.
+
+    Those of images that stay in the data set's files are the table's: when they are read, they are held to the index.
+    """
+    stored = images.table.get("pixels", pd.Series(dtype=str)).tolist()
+    if not isinstance(images, Stack):
+        return stored
+    starts = range(0, len(images), CHUNK)
     found = [
         text
-        for start in track(starts, label, len(starts), unit="chunks")
-        for text in pixel_hashes(stack.images[start : start + CHUNK])
+        for start in track(starts, f"check {folder}", len(starts), unit="chunks")
+        for text in pixel_hashes(images.images[start : start + CHUNK])
     ]
-    if stack.table.get("pixels", pd.Series(dtype=str)).tolist() != found:
+    if stored != found:
         raise AssayError(f"{folder}: its images are not those that its table names; delete it and run again")
     return found

@@ -21,7 +21,8 @@ def index_images(spec: IndexSpec, code: str, folder: Path, out: Path) -> None:
     """
     source = load(spec.images.implementation)
     with scratch_beside(out) as scratch:
-        table, facts = sort_out(source.catalogue(spec.images, folder, scratch))
+        classes, images = source.catalogue(spec.images, folder, scratch)
+    table, facts = sort_out(images, classes)
     made_by = provenance(("numpy", *source.LIBRARIES))
     with artifact(out, "index", spec.model_dump(mode="json"), code, {}, made_by) as draft:
         draft.facts |= facts

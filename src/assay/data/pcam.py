@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from assay.data.roles import CLASSES, draw, read_index
+from assay.data.roles import draw, read_index
 from assay.files import AssayError, checksum, checksum_name, naming_a_full_disk
 from assay.progress import track
 from assay.stacks import SLIDE, pixel_hashes
@@ -28,9 +28,13 @@ SLICE = 2048  # images read at a time: 57 MB
 BUFFER = 1 << 22  # bytes decompressed at a time
 
 
-def catalogue(source: PcamSource, folder: Path, scratch: Path) -> pd.DataFrame:
-    """All images of all files, what may be tested on first: id, label, file, row in the file, hash of the pixels."""
-    return pd.concat([_part(source, part, folder, scratch) for part in dict.fromkeys(PCAM_PARTS.values())])
+def catalogue(source: PcamSource, folder: Path, scratch: Path) -> tuple[list[str], pd.DataFrame]:
+    """The classes' names, and all images of all files: id, label, file, row in the file, hash of the pixels.
+
+    What may be tested on comes first.
+    """
+    parts = [_part(source, part, folder, scratch) for part in dict.fromkeys(PCAM_PARTS.values())]
+    return list(source.classes), pd.concat(parts)
 
 
 def open_split(spec: ImagesSpec, index: Path, folder: Path, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
@@ -78,7 +82,7 @@ def _labels(source: PcamSource, part: str, folder: Path, scratch: Path) -> np.nd
         if stored.shape != (len(stored), 1, 1, 1) or stored.dtype.kind not in "ui":
             raise AssayError(f"{path}: 'y' is {stored.dtype} {stored.shape}, expected uint8 (n, 1, 1, 1)")
         labels = stored[:].reshape(-1)
-    if len(wrong := labels[~np.isin(labels, CLASSES)]):
+    if len(wrong := labels[~np.isin(labels, range(len(source.classes)))]):
         raise AssayError(f"{path}: holds the label {wrong[0]}; labels must be 0 or 1")
     return labels.astype(np.uint8)
 

@@ -15,10 +15,11 @@ from assay.diffusion.resize import Sides, resize, resize_norm
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError, Draft, check
 from assay.networks.unet import halvings, load_network
-from assay.study.diffusions import Diffusion, Prediction, PublishedDiffusion
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
+
+    from assay.study.diffusions import Diffusion, Prediction, PublishedDiffusion
 
 
 class Denoiser(nn.Module):

@@ -7,12 +7,15 @@ sqrt((1 - abar_t) / abar_t), in the units of the network's data, is sigma once d
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.files import AssayError
-from assay.study.diffusions import ScheduleKind
 from assay.study.schedules import noise_levels, signal_shares
+
+if TYPE_CHECKING:
+    from assay.study.diffusions import ScheduleKind
 
 
 class Schedule:

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from assay import modules
 from assay.files import AssayError, Draft, check
 from assay.networks.libraries import import_library
-from assay.study.classifiers import Network
+from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
 WEIGHTS = "model.safetensors"
 LIBRARIES = ("torch", "torchvision", "timm", "safetensors")
@@ -29,8 +30,8 @@ class Normalised(nn.Module):
         return self.network((x - self.mean) / self.std)
 
 
-def build_classifier(described: Network, classes: int) -> Normalised:
-    """A new classifier; initial weights come from torch's global generator."""
+def build(described: Network, classes: int) -> Normalised:
+    """A new network of timm or torchvision by its name; initial weights come from torch's global generator."""
     library, name = described.network.split("/", 1)
     try:
         if library == "timm":
@@ -52,9 +53,20 @@ def build_classifier(described: Network, classes: int) -> Normalised:
     return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 
 
-def write_classifier(draft: Draft, model: Normalised, described: Network, classes: list[str]) -> None:
+def build_classifier(described: AnyNetwork, classes: int) -> nn.Module:
+    """A new classifier, images in [0,1] (n, 3, h, w) to logits (n, classes): by name, or of a user's module."""
+    return modules.build(described, classes)
+
+
+def name_of(described: AnyNetwork) -> str:
+    """What a network is called in messages: `timm/resnet18`, or the path of a user's module."""
+    return described.module if isinstance(described, PythonNetwork) else described.network
+
+
+def write_classifier(draft: Draft, model: nn.Module, described: AnyNetwork, classes: list[str]) -> None:
     """Write a classifier's weights into its artifact, and what `load_classifier` builds it from into the manifest."""
-    keys = set(Network.model_fields)
+    brought = isinstance(described, PythonNetwork)
+    keys = {*PythonNetwork.model_fields, *described.model_extra} if brought else set(Network.model_fields)
     draft.facts |= {
         "network": described.model_dump(mode="json", include=keys),
         "classes": classes,
@@ -63,10 +75,11 @@ def write_classifier(draft: Draft, model: Normalised, described: Network, classe
     save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, draft.path(WEIGHTS))
 
 
-def load_classifier(folder: Path, device: torch.device) -> Normalised:
+def load_classifier(folder: Path, device: torch.device) -> nn.Module:
     """The classifier of a folder, trained or published, frozen and in evaluation mode."""
     facts = check(folder, "classifier")["facts"]
-    model = build_classifier(Network.model_validate(facts["network"]), len(facts["classes"]))
+    kind = PythonNetwork if "module" in facts["network"] else Network
+    model = build_classifier(kind.model_validate(facts["network"]), len(facts["classes"]))
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.to(device).eval().requires_grad_(False)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from assay import device as devices
 from assay.files import AssayError, artifact
 from assay.inputs import Inputs
-from assay.networks.classifier import LIBRARIES, build_classifier, write_classifier
+from assay.networks.classifier import LIBRARIES, Normalised, build_classifier, name_of, write_classifier
 from assay.networks.published import Source, load_state, note
 from assay.networks.published_classifier import Published, read_published
 from assay.networks.validation import check_logits, logits_of
@@ -27,15 +27,16 @@ def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, 
     source = Source(spec.classifier.published, spec.classifier.revision)
     published = read_published(spec.classifier, source)
     classes = held_out.classes
-    if published.classes != len(classes):
+    if published.classes not in (None, len(classes)):
         raise AssayError(
             f"{source.published}: tells {published.classes} classes apart, the images have {len(classes)}; "
             "choose another"
         )
-    model = build_classifier(published.network, len(classes))
-    load_state(model.network, published.state, source.published, published.network.network)
+    model, name = build_classifier(published.network, len(classes)), name_of(published.network)
+    bare = model.network if isinstance(model, Normalised) else model
+    load_state(bare, published.state, source.published, name)
     model = model.to(device)
-    check_logits(model, held_out, len(classes), published.network.network, device)
+    check_logits(model, held_out, len(classes), name, device)
     logits = logits_of(model, held_out, device).cpu()
     warnings = _warnings(published, logits, held_out)
     for warning in warnings:

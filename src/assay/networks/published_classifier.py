@@ -9,7 +9,8 @@ from typing import Any
 from assay.files import AssayError, read_json
 from assay.networks.classifier import WEIGHTS, build_classifier
 from assay.networks.published import Source, State, read_pinned
-from assay.study.classifiers import Colours, Network, PublishedClassifier
+from assay.study.classifiers import PublishedClassifier, PythonClassifier
+from assay.study.networks import AnyNetwork, Colours, Network
 
 CONFIG = "config.json"
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -22,17 +23,23 @@ SAME_HEAD = re.compile(r"(resnet|resnext|wide_resnet)\w+|googlenet|mobilenet_v2"
 
 @dataclass(frozen=True)
 class Published:
-    """A classifier as it was published: network, weights and their file's hash; image size (pixels) if it is told."""
+    """A classifier as it was published: network, weights and their file's hash.
 
-    network: Network
-    classes: int
+    The number of classes and the image size (pixels) are None where nothing tells them.
+    """
+
+    network: AnyNetwork
+    classes: int | None
     state: State
     sha256: str
     side: int | None
 
 
-def read_published(published: PublishedClassifier, source: Source) -> Published:
+def read_published(published: PublishedClassifier | PythonClassifier, source: Source) -> Published:
     """The published classifier of a config's keys."""
+    if isinstance(published, PythonClassifier):
+        state, found = read_pinned(source, published.sha256, source.named_file or WEIGHTS)
+        return Published(published, None, state, found, None)
     return {"timm": _read_timm, "tiatoolbox": _read_tiatoolbox}[published.layout](published, source)
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from assay.files import AssayError
 from assay.networks.libraries import import_library
-from assay.study.diffusions import Diffusion
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
+
+    from assay.study.diffusions import Diffusion
 
 LIBRARIES = ("torch", "diffusers", "safetensors")
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from assay.files import AssayError
-from assay.networks.classifier import Normalised
 from assay.stacks import Stack
 
 BATCH = 256
 
 
-def check_logits(model: Normalised, stack: Stack, classes: int, name: str, device: torch.device) -> None:
+def check_logits(model: nn.Module, stack: Stack, classes: int, name: str, device: torch.device) -> None:
     """Refuse a network whose output is no table of logits."""
     model.eval()
     with torch.inference_mode():
@@ -24,12 +23,17 @@ def check_logits(model: Normalised, stack: Stack, classes: int, name: str, devic
                 f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({error}); "
                 f"choose another network or set its arguments"
             ) from None
-    if not isinstance(output, Tensor) or output.shape != (min(2, len(stack.table)), classes):
-        raise AssayError(f"classifiers: network {name} gives no ({classes}) logits an image; set its arguments")
+    shape = (min(2, len(stack.table)), classes)
+    if not isinstance(output, Tensor) or output.shape != shape:
+        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise AssayError(
+            f"classifiers: network {name} must return {classes} logits per image, a tensor {shape} for {shape[0]}; "
+            f"found {found}; set its arguments"
+        )
 
 
 @torch.inference_mode()
-def logits_of(model: Normalised, stack: Stack, device: torch.device) -> Tensor:
+def logits_of(model: nn.Module, stack: Stack, device: torch.device) -> Tensor:
     """Logits (images, classes) of a stack, in evaluation mode."""
     model.eval()
     starts = range(0, len(stack.table), BATCH)
@@ -37,7 +41,7 @@ def logits_of(model: Normalised, stack: Stack, device: torch.device) -> Tensor:
     return torch.cat([model(batch).float() for batch in batches])
 
 
-def validate(model: Normalised, stack: Stack, device: torch.device) -> tuple[float, float]:
+def validate(model: nn.Module, stack: Stack, device: torch.device) -> tuple[float, float]:
     """Mean cross-entropy and accuracy over a stack."""
     logits = logits_of(model, stack, device)
     labels = torch.from_numpy(stack.labels.astype("int64")).to(device)

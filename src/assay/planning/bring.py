@@ -34,11 +34,11 @@ def plan_study(config: dict[str, Any], source: str) -> Study:
 def _completed(part: Brought, place: str) -> dict[str, Any]:
     """All keys of a part, defaults included, and what it needs."""
     try:
-        own = own_model(part)
+        own = own_model(part.for_module())
         if not hasattr(load(part.implementation), part.entry):
             raise AssayError(f"module: {part.module} has no {part.entry}; see README.md")
         needs = {role: list(need) for role, need in own.needs.items()}
-        return own.model_dump(mode="json") | {"uses": needs}
+        return part.model_dump(mode="json") | own.model_dump(mode="json") | {"uses": needs}
     except AssayError as error:
         raise AssayError(f"{place}.{error}") from None
 

@@ -20,7 +20,7 @@ from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Level, Model
-from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, Split
+from assay.study.images import STACK_FILES, FetchSpec, ImagesSpec, IndexSpec, Split
 from assay.study.model import Study
 from assay.study.needs import LOADERS, Needs
 from assay.study.probing import ProbeSpec
@@ -127,27 +127,27 @@ class Jobs:
             seed=self.study.seed,
         )
         # The index is an ancient input: all that can change it must be in the code here.
-        index = {"index": self.index()} if images.folder else {}
-        program = ["workflow/stages/index_images.py"] if images.folder else []
+        index = {"index": self.index()} if images.is_indexed else {}
+        program = ["workflow/stages/index_images.py"] if images.is_indexed else []
         return Job("prepare_images", spec, index, (images.implementation, *program))
 
     def train_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]
         spec = ClassifierSpec(classifier=described, seed=self.study.seed)
-        adversarial = ("assay.training.objectives.adversarial",) if described.adversarial else ()
-        return Job("train_classifier", spec, self._to_train(described.needs), adversarial)
+        modules = (described.implementation, described.objective.implementation)
+        return Job("train_classifier", spec, self._to_train(described.needs), modules)
 
     def import_classifier(self, classifier: str) -> Job:
-        spec = PublishedClassifierSpec(classifier=self.study.classifiers[classifier])
-        return Job("import_classifier", spec, {"validation": self.images("validation")})
+        described = self.study.classifiers[classifier]
+        inputs = {"validation": self.images("validation")}
+        return Job(
+            "import_classifier", PublishedClassifierSpec(classifier=described), inputs, (described.implementation,)
+        )
 
     def train_diffusion(self, diffusion: str) -> Job:
         described = self.study.diffusions[diffusion]
-        return Job(
-            "train_diffusion",
-            DiffusionSpec(diffusion=described, seed=self.study.seed),
-            self._to_train(described.needs),
-        )
+        spec = DiffusionSpec(diffusion=described, seed=self.study.seed)
+        return Job("train_diffusion", spec, self._to_train(described.needs), (described.objective.implementation,))
 
     def import_diffusion(self, diffusion: str) -> Job:
         spec = PublishedDiffusionSpec(diffusion=self.study.diffusions[diffusion], seed=self.study.seed)
@@ -219,8 +219,10 @@ class Jobs:
     # artifacts
 
     def images(self, split: Split) -> Artifact:
-        """The clean images of a split, with their masks where there are any."""
-        return self._stack(f"{self.results}/images/{split}", *(["masks.tif"] if self.study.images.masked else []))
+        """The clean images of a split."""
+        files = self.study.images.stack_files(split)
+        kind = "stack" if STACK_FILES[0] in files else "file list"
+        return Artifact(kind, f"{self.results}/images/{split}", files)
 
     def index(self) -> Artifact:
         """The index of the data set's files."""
@@ -252,8 +254,8 @@ class Jobs:
         wanted = "published" if published else "trained"
         return [name for name, network in getattr(self.study, f"{kind}s").items() if network.kind == wanted]
 
-    def _stack(self, folder: str, *masks: str) -> Artifact:
-        return Artifact("stack", folder, ("images.tif", "table.csv", *masks))
+    def _stack(self, folder: str) -> Artifact:
+        return Artifact("stack", folder, STACK_FILES)
 
     def _scores(self, role: str) -> Artifact:
         """The folder of all scores; which of them are read, the rules say."""

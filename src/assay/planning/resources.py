@@ -91,8 +91,9 @@ class JobNeeds:
         classifier = self.study.classifiers[name]
         if isinstance(classifier, PublishedClassifier):
             return _needs(True, validation, self._pixels, validation * self._classify(name), attempt)
-        found = classifier.adversarial.gradients(train) if classifier.adversarial else 0
-        shown = classifier.epochs * (GRADIENT * (train + found) + validation)
+        seen, validations = classifier.images_seen(train), classifier.validations(train)
+        found = classifier.objective.extra_gradients(seen, validations)
+        shown = GRADIENT * (seen + found) + validations * validation
         return _needs(True, train + validation, self._pixels, shown * self._classify(name), attempt)
 
     def diffusion(self, name: str, attempt: int = 1) -> Needs:
@@ -102,7 +103,9 @@ class JobNeeds:
         call = OPERATIONS * unet_size(diffusion, self.study.images.size).multiply_adds
         if isinstance(diffusion, PublishedDiffusion):
             return _needs(True, validation, self._pixels, JUDGED_IMAGES * call, attempt)
-        shown = diffusion.steps * (GRADIENT * diffusion.batch_size + validation / diffusion.validate_every)
+        seen, validations = diffusion.images_seen(train), diffusion.validations(train)
+        found = diffusion.objective.extra_gradients(seen, validations)
+        shown = GRADIENT * (seen + found) + validations * validation
         return _needs(True, train + validation, self._pixels, shown * call, attempt)
 
     def attack(self, path: str, attempt: int = 1, role: str = "") -> Needs:

@@ -177,9 +177,15 @@ def _images(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
 def _train_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     classifier = Classifier.model_validate(spec["classifier"])
     network = classifier_size(classifier, sizes.side)
+    passes = _passes(classifier, sizes)
+    return Work("classifier", _times(passes, network), _weights(network))
+
+
+def _passes(recipe: Classifier | Diffusion, sizes: Sizes) -> float:
+    """Passes through the network, a gradient counted as several, in a training."""
     images = sizes.counts["train"]
-    found = classifier.adversarial.gradients(images) if classifier.adversarial else 0
-    return Work("classifier", _times(WITH_GRADIENT * classifier.epochs * (images + found), network), _weights(network))
+    seen = recipe.images_seen(images)
+    return WITH_GRADIENT * (seen + recipe.objective.extra_gradients(seen, recipe.validations(images)))
 
 
 def _import_classifier(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
@@ -195,7 +201,7 @@ def _weights(network: Size | None) -> int | None:
 def _train_diffusion(name: str, spec: Mapping[str, Any], sizes: Sizes) -> Work:
     diffusion = Diffusion.model_validate(spec["diffusion"])
     network = unet_size(diffusion, sizes.side)
-    passes = WITH_GRADIENT * diffusion.steps * diffusion.batch_size
+    passes = _passes(diffusion, sizes)
     return Work(
         "diffusion", passes * network.multiply_adds, FLOAT_BYTES * network.parameters + SHEET_BYTES + MANIFEST_BYTES
     )

@@ -4,68 +4,68 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from assay.study.fields import Model, Number, PositiveInt, Sha256, UnitRange, told_by
+from assay.study.fields import Model, PositiveInt, Sha256, UnitRange
+from assay.study.needs import Need, Needs
+from assay.study.networks import Colours, Network, NetworkName, PythonNetwork
+from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
+from assay.study.training import SCHEDULE, Recipe, Schedule
 
-NetworkName = Annotated[str, StringConstraints(pattern=r"^(timm|torchvision)/[A-Za-z0-9_.-]+$")]
-Colours = tuple[float, float, float]
 
+class ClassifierTraining(Recipe):
+    """How a classifier is trained."""
 
-class Network(Model):
-    """All that a classifier's module is built from, but for the number of classes."""
+    default_epochs: ClassVar[int | None] = 10
 
-    network: NetworkName = Field(description="`timm/NAME` or `torchvision/NAME`: any network of either library.")
-    arguments: dict[str, Any] = Field({}, description="Further arguments of the network's constructor.")
-    small_stem: bool = Field(
-        False, description="For small images: the first convolution at full resolution, without pooling."
+    epochs: PositiveInt | None = Field(
+        None, description="Passes over the training images; or give `steps`. 10 if both are absent."
     )
-    mean: Colours = Field(
-        (0.5, 0.5, 0.5), description="Normalisation inside the module: mean by channel, for images in [0,1]."
-    )
-    std: Colours = Field((0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel.")
-
-
-class AdversarialTraining(Model):
-    """Adversarial training (Madry et al. 2018): each step trains on images that PGD has just found against the network.
-
-    Without clean images among them, and without keeping the best epoch, robust accuracy is easily lost again
-    (Rice et al. 2020).
-    """
-
-    eps: Number = Field(gt=0, le=1, description="Radius of the L-infinity ball, in pixel units: `2/255` or a number.")
-    steps: PositiveInt = Field(10, description="PGD steps against each batch.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
-    clean_share: float = Field(0.5, ge=0, lt=1, description="Share of each batch that is left clean.")
-    warmup_epochs: int = Field(0, ge=0, description="Epochs over which eps rises to its full size.")
-    patience: PositiveInt | None = Field(
-        None, description="Stop after so many epochs without a better robust validation accuracy; never if absent."
-    )
-    validation_steps: PositiveInt = Field(20, description="PGD steps against the validation images, after each epoch.")
-    validation_images: PositiveInt = Field(
-        256, description="Validation images that are attacked; the epoch that is best on them is kept."
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate.")
+    weight_decay: float = Field(1e-2, ge=0, description="Weight decay (`adamw`: decoupled from the gradient).")
+    learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
+    objective: ClassifierObjective = Field(
+        CrossEntropyObjective(method="cross_entropy"),
+        description="What the training minimises: `cross_entropy`, or `{method: adversarial, eps: 4/255}` with keys.",
     )
 
-    def gradients(self, images: int) -> float:
-        """Gradients with respect to images that PGD takes in an epoch over so many training images."""
-        return (1 - self.clean_share) * images * self.steps + self.validation_images * self.validation_steps
+    @property
+    def needs(self) -> Needs:
+        return self.objective.needs | ({"start": Need("classifier", self.start)} if self.start else {})
 
 
-class Classifier(Network):
+class Classifier(ClassifierTraining, Network):
     """A classifier and its training."""
 
     kind: ClassVar[str] = "trained"
 
-    epochs: PositiveInt = Field(10, description="Passes over the training images.")
-    batch_size: PositiveInt = Field(64, description="Images a training step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate of AdamW.")
-    weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
-    schedule: Literal["one_cycle", "cosine"] = Field("one_cycle", description="Course of the learning rate.")
-    flips: bool = Field(True, description="Flip training images left-right and up-down at random.")
-    adversarial: AdversarialTraining | None = Field(
-        None, description="Train adversarially, with these keys; plain training if absent."
+
+class PythonClassifier(ClassifierTraining, PythonNetwork, extra="allow"):
+    """A classifier whose network is your own, and its training, or weights that it was published with."""
+
+    published: str | None = Field(
+        None,
+        description="Its weights if it is not to be trained: a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME`.",
     )
-    seed: int = Field(0, ge=0, description="Added to the study's seed: another value trains another network.")
+    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the published weights; any other file is refused.")
+
+    @property
+    def kind(self) -> str:
+        """Whether it is `trained` here or was `published`."""
+        return "published" if self.published else "trained"
+
+    @property
+    def needs(self) -> Needs:
+        return self.uses | ClassifierTraining.needs.fget(self)
+
+    @model_validator(mode="after")
+    def _published_is_not_trained(self) -> PythonClassifier:
+        usual = ClassifierTraining()
+        for key in ClassifierTraining.model_fields:
+            if self.published and getattr(self, key) != getattr(usual, key):
+                raise ValueError(f"{key}: a published classifier is not trained; remove {key} or published")
+        return self
 
 
 class PublishedClassifier(Model):
@@ -100,6 +100,11 @@ class PublishedClassifier(Model):
     sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")
 
     @property
+    def implementation(self) -> str:
+        """The module that builds it."""
+        return "assay.networks.classifier"
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of the network's constructor that its layout fixes."""
         plain = {"aux_logits": False, "init_weights": False, "transform_input": False}
@@ -114,20 +119,35 @@ class PublishedClassifier(Model):
         return self
 
 
+def _kind(value: Any) -> str:
+    """What tells a classifier's models apart, of a config's part or of a model of it."""
+    told = value if isinstance(value, dict) else dict(value) if isinstance(value, Model) else {}
+    if told.get("method") == "python":
+        return "python"
+    return PublishedClassifier.kind if "published" in told else Classifier.kind
+
+
 AnyClassifier = Annotated[
-    Annotated[Classifier, Tag(Classifier.kind)] | Annotated[PublishedClassifier, Tag(PublishedClassifier.kind)],
-    Discriminator(told_by("published", PublishedClassifier.kind, Classifier.kind)),
+    Annotated[Classifier, Tag(Classifier.kind)]
+    | Annotated[PublishedClassifier, Tag(PublishedClassifier.kind)]
+    | Annotated[PythonClassifier, Tag("python")],
+    Discriminator(_kind),
 ]
 
 
 class ClassifierSpec(Model):
     """What train_classifier reads."""
 
-    classifier: Classifier
+    classifier: Annotated[
+        Annotated[Classifier, Tag(Classifier.kind)] | Annotated[PythonClassifier, Tag("python")], Discriminator(_kind)
+    ]
     seed: int
 
 
 class PublishedClassifierSpec(Model):
     """What import_classifier reads."""
 
-    classifier: PublishedClassifier
+    classifier: Annotated[
+        Annotated[PublishedClassifier, Tag(PublishedClassifier.kind)] | Annotated[PythonClassifier, Tag("python")],
+        Discriminator(_kind),
+    ]

@@ -7,16 +7,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from assay.study.fields import Model, PositiveInt, Sha256, Sigma, UnitRange, told_by
+from assay.study.needs import Need, Needs
+from assay.study.objectives import DenoisingObjective, DiffusionObjective
+from assay.study.training import EMA_DECAY, Recipe
 
 ScheduleKind = Literal["linear", "cosine"]
 Prediction = Literal["epsilon", "v", "x0"]
 MOST_TIME_STEPS = 4096  # the noise tells so many steps of a draw apart
 
 
-class Diffusion(Model):
-    """A denoising diffusion model (diffusers' UNet2DModel) and its training."""
-
-    kind: ClassVar[str] = "trained"
+class UNet(Model):
+    """A diffusion's network, diffusers' UNet2DModel, and what it is used to."""
 
     channels: list[PositiveInt] = Field(description="Channels of the U-Net by level, from full resolution down.")
     layers_per_block: PositiveInt = Field(2, description="Residual layers a level.")
@@ -32,19 +33,30 @@ class Diffusion(Model):
     data_range: tuple[float, float] = Field(
         (-1.0, 1.0), description="Range that the network's images have; sigma and eps stay in pixel units all the same."
     )
-    max_sigma: Sigma | None = Field(
-        None, description="Train only up to this sigma (purification goes no higher); the whole schedule if absent."
+
+
+class Diffusion(Recipe, UNet):
+    """A denoising diffusion model (diffusers' UNet2DModel) and its training."""
+
+    kind: ClassVar[str] = "trained"
+
+    learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate.")
+    gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; any if absent.")
+    ema_decay: float | None = Field(0.999, ge=0, lt=1, description=EMA_DECAY)
+    validate_every: PositiveInt | None = Field(100, description="Steps between two validations; an epoch if absent.")
+    objective: DiffusionObjective = Field(
+        DenoisingObjective(method="denoising"),
+        description="What the training minimises: `{method: denoising, max_sigma: 0.3}`, with its keys.",
     )
-    steps: PositiveInt = Field(description="Training steps.")
-    batch_size: PositiveInt = Field(64, description="Images a training step.")
-    learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of AdamW (cosine schedule).")
-    warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises from zero.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay of AdamW.")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="Highest decay of the running mean of the weights.")
-    gradient_clip: float = Field(1.0, gt=0, description="Largest norm of a step's gradient.")
-    flips: bool = Field(True, description="Flip training images left-right and up-down at random.")
-    validate_every: PositiveInt = Field(100, description="Steps between two validation losses.")
-    seed: int = Field(0, ge=0, description="Added to the study's seed: another value trains another network.")
+
+    @property
+    def max_sigma(self) -> Sigma | None:
+        """The highest sigma that is trained; None if all of the schedule is."""
+        return getattr(self.objective, "max_sigma", None)
+
+    @property
+    def needs(self) -> Needs:
+        return self.objective.needs | ({"start": Need("diffusion", self.start)} if self.start else {})
 
     @model_validator(mode="after")
     def _consistent(self) -> Diffusion:

@@ -15,9 +15,11 @@ from assay.study import (
     evaluation,
     images,
     model,
+    objectives,
     purifiers,
     selection,
     threats,
+    training,
 )
 from assay.study.fields import TAGS, Model
 
@@ -27,9 +29,12 @@ END = "<!-- end of keys -->"
 SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("The study", [model.Study]),
     ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
-    ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier]),
-    ("`classifiers.NAME.adversarial`", [classifiers.AdversarialTraining]),
+    ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier, classifiers.PythonClassifier]),
+    ("`classifiers.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Classifying)[0]))),
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
+    ("`diffusions.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Denoising)[0]))),
+    ("`….NAME.augment[]`", list(typing.get_args(typing.get_args(training.AnyAugmentation)[0]))),
+    ("`….NAME.ranks`", [training.Ranks]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
     ("`attacks.NAME.threat`", [*threats.KNOWN.values(), threats.PythonThreat]),
@@ -79,8 +84,8 @@ def _default(field: typing.Any) -> str:
         return "absent"
     if isinstance(field.default, threats.Threat):
         return f"`{field.default.name}`"
-    if isinstance(field.default, Model):
+    if isinstance(field.default, checks.Checks):
         return "its defaults"
-    if isinstance(field.default, list) and field.default and isinstance(field.default[0], Model):
+    if field.default == [model.Crossing()]:
         return "one block of everything"
-    return f"`{json.dumps(field.default)}`"
+    return f"`{json.dumps(field.default, default=lambda chosen: chosen.method)}`"

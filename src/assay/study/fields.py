@@ -99,3 +99,7 @@ class Brought(Model):
     def implementation(self) -> str:
         """The file of the module."""
         return self.module
+
+    def for_module(self) -> Brought:
+        """This part without the keys that are none of the module's."""
+        return self

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from assay.study.fields import Model, PositiveInt
+from assay.study.fields import Brought, Model, PositiveInt
 
 Split = Literal["train", "validation", "selection", "test"]
+ROLES: tuple[Split, ...] = ("test", "selection", "validation", "train")  # in the order of their rights to an image
 Checksum = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{32})$")]  # SHA-256 or MD5
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
+ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s/][^/\n]*$")]
+PartName = Annotated[str, StringConstraints(pattern=r"^[^\s/.][^\s/]*$")]
+
+TUMOUR = ("normal", "tumour")  # the classes of PCam, and of the phantom that is like it
 
 # PCam's published files by part (test, valid, train) and content (x: images, y: labels): SHA-256 and bytes.
 PCAM_FILES = {
@@ -46,11 +51,12 @@ PCAM_SLIDES = {
     "camelyonpatch_level_2_split_test_meta.csv": "3455fd69135b66734e1008f3af684566",
     "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
 }
+WHOLE = "all"  # the one part of files that are not parted
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
 # The phantom's classes by task; those of tissue are NCT-CRC-HE's, in its order (Kather et al. 2018).
 PHANTOM_CLASSES: dict[str, tuple[str, ...]] = {
-    "tumour": ("normal", "tumour"),
+    "tumour": TUMOUR,
     "tissue": (
         "adipose",
         "background",
@@ -77,20 +83,27 @@ def pcam_slides_file(part: str) -> str:
     return f"camelyonpatch_level_2_split_{part}_meta.csv"
 
 
+STACK_FILES = ("images.tif", "table.csv")  # of a stack, beside its manifest
+MASKS_FILE = "masks.tif"  # of a stack whose images' classes are decided in a known place
+LIST_FILES = ("table.csv",)  # of images that are read from the data set's own files
+
+
 # What a source's images are, without where they lie and how many are used: all that a stack depends on.
 
 
 class Source(Model):
     """What every data set has."""
 
-    classes: ClassVar[tuple[str, ...]] = ("normal", "tumour")  # names; a label is a place among them
-
-    masked: ClassVar[bool] = False  # whether a stack of it has a mask of what decides each image
+    # Every source has `classes`, their names; a label is an index into them. None where only the files tell them.
 
     @property
     def implementation(self) -> str:
         """The module that reads it."""
         return f"assay.data.{self.source}"
+
+    def stack_files(self, split: Split) -> tuple[str, ...]:
+        """The files, beside its manifest, that the artifact of a split has."""
+        return STACK_FILES
 
 
 class PhantomSource(Source):
@@ -112,14 +125,13 @@ class PhantomSource(Source):
         return PHANTOM_CLASSES[self.task]
 
     @property
-    def masked(self) -> bool:
-        """Whether a stack of these images has a mask of what decides each, and its area."""
-        return self.task == "lesion"
-
-    @property
     def implementation(self) -> str:
         """The module of the task, so that none depends on another's code."""
         return f"assay.data.phantom.{self.task}"
+
+    def stack_files(self, split: Split) -> tuple[str, ...]:
+        """A lesion's stack has a mask of what decides each image, too."""
+        return (*STACK_FILES, *([MASKS_FILE] if self.task == "lesion" else []))
 
     @model_validator(mode="after")
     def _large_enough(self) -> PhantomSource:
@@ -130,6 +142,8 @@ class PhantomSource(Source):
 
 class PcamSource(Source):
     """PatchCamelyon's files, or other data in the same format."""
+
+    classes: ClassVar[tuple[str, ...]] = TUMOUR
 
     source: Literal["pcam"] = Field(
         description="PatchCamelyon as published: six `.h5.gz` files, and two `_meta.csv` files for the slides."
@@ -170,11 +184,64 @@ class PcamSource(Source):
 class KaggleSource(Source):
     """Kaggle's edition of PCam, without duplicates, or other data in the same format."""
 
+    classes: ClassVar[tuple[str, ...]] = TUMOUR
+
     source: Literal["kaggle"] = Field(description="Kaggle's edition of PCam: `train/<id>.tif` and `train_labels.csv`.")
     size: int = Field(96, ge=16, le=512, description="Side of an image in pixels.")
 
 
-AnySource = Annotated[PhantomSource | PcamSource | KaggleSource, Field(discriminator="source")]
+class FolderSource(Source):
+    """Image files in one folder per class, as ImageNet has them: a folder, a `.zip` or an uncompressed `.tar`."""
+
+    source: Literal["folder"] = Field(
+        description="JPEG, PNG, TIFF and WebP files, one folder per class, in a folder or an archive (.zip, .tar)."
+    )
+    size: int = Field(
+        ge=16, le=1024, description="Side of an image in pixels: the shorter side is resized to it, the centre cropped."
+    )
+    classes: tuple[ClassName, ...] | None = Field(
+        None, min_length=2, description="Names of the folders that are classes, in this order; all, sorted, if absent."
+    )
+    parts: dict[Split, PartName] | None = Field(
+        None,
+        description="The folder above the classes' that each split is drawn from, such as `{train: train, test: val, "
+        "…}`; selection has validation's if absent. Without parts every split is drawn from the same files.",
+    )
+
+    def part(self, split: Split) -> str:
+        """The part of the files that a split is drawn from."""
+        if self.parts is None:
+            return WHOLE
+        return self.parts.get(split, self.parts["validation"])
+
+    def stack_files(self, split: Split) -> tuple[str, ...]:
+        return LIST_FILES if split == "train" else STACK_FILES
+
+    @model_validator(mode="after")
+    def _every_split_has_a_part(self) -> FolderSource:
+        if self.classes and len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes: a name stands there twice; the {len(self.classes)} names must differ")
+        for split in ("train", "validation", "test"):
+            if self.parts is not None and split not in self.parts:
+                raise ValueError(f"parts: no folder for {split}; name those of train, validation and test")
+        return self
+
+
+class PythonSource(Brought, Source):
+    """What your own module makes: `open_split(spec, index, folder, scratch)` gives a table and the images."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    entry: ClassVar[str] = "open_split"
+
+    source: Literal["python"] = Field(description="A module of your own, see README.md.")
+    size: int = Field(ge=16, le=1024, description="Side of an image in pixels.")
+    classes: tuple[ClassName, ...] = Field(min_length=2, description="The classes' names; a label is their index.")
+
+
+AnySource = Annotated[
+    PhantomSource | PcamSource | KaggleSource | FolderSource | PythonSource, Field(discriminator="source")
+]
 
 
 # The same in a config: with counts, and where the files lie.
@@ -183,7 +250,8 @@ AnySource = Annotated[PhantomSource | PcamSource | KaggleSource, Field(discrimin
 class _Configured(Model):
     """What the rules ask of any `images` of a config, beside its `folder` (None where there are no files)."""
 
-    total: ClassVar[int] = 0  # images in the files
+    total: ClassVar[int] = 0  # images in the files, about
+    is_indexed: ClassVar[bool] = True  # whether its files are looked through once, into an index that splits draw from
 
     @property
     def files(self) -> list[str]:
@@ -196,7 +264,7 @@ class _Configured(Model):
 
     def content(self) -> dict[str, Any]:
         """The source alone, as its model's fields."""
-        return self.model_dump(exclude={"train", "validation", "folder", "mirrors"})
+        return self.model_dump(exclude={"train", "validation", "folder", "mirrors", "expected"})
 
     def left(self, others: int) -> int:
         """About how many images are left to train on beside so many others."""
@@ -211,6 +279,7 @@ class PhantomImages(PhantomSource, _Configured):
     """The embedded data set and how much of it to use."""
 
     folder: ClassVar[None] = None
+    is_indexed: ClassVar[bool] = False
 
     train: PositiveInt = Field(description="Images to train on.")
     validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
@@ -263,7 +332,47 @@ class KaggleImages(KaggleSource, _Configured):
         return {other: count for other, count in counts.items() if other != split and count}
 
 
-Images = Annotated[PhantomImages | PcamImages | KaggleImages, Field(discriminator="source")]
+class FolderImages(FolderSource, _Configured):
+    """Image files in one folder per class. Training reads them as they are, all other splits become stacks."""
+
+    folder: Folder = Field(description="The folder or the archive, from the folder that the study runs in.")
+    expected: PositiveInt = Field(
+        100_000, description="About how many images the files have; the estimates of time and memory go by it."
+    )
+    train: PositiveInt | None = Field(None, description="Images to train on; all that the others leave if absent.")
+    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+
+    @property
+    def total(self) -> int:
+        return self.expected
+
+    def left(self, others: int) -> int:
+        return max(1, self.expected - others)
+
+    def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
+        """The counts of the splits that are drawn first from the same part: a class may have few images there."""
+        first = ROLES[: ROLES.index(split)]
+        return {other: counts[other] for other in first if counts.get(other) and self.part(other) == self.part(split)}
+
+
+class PythonImages(PythonSource, _Configured):
+    """Images that your own module makes or reads. Its further keys are the module's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    is_indexed: ClassVar[bool] = False
+
+    folder: Folder | None = Field(None, description="A folder with files that the module reads, if it needs any.")
+    train: PositiveInt = Field(description="Images to train on.")
+    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+
+    def for_module(self) -> PythonSource:
+        return PythonSource(**self.content())
+
+
+Images = Annotated[
+    PhantomImages | PcamImages | KaggleImages | FolderImages | PythonImages, Field(discriminator="source")
+]
 
 
 class FetchSpec(Model):

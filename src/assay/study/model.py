@@ -86,7 +86,7 @@ class Study(Model):
         for name, attack in self.attacks.items():
             if name in ("none", "clean"):
                 raise ValueError(f"attacks.{name}: the name stands for images without attack; choose another")
-            if getattr(attack, "loss", None) == "dlr" and len(self.images.classes) < 3:
+            if getattr(attack, "loss", None) == "dlr" and self.images.classes and len(self.images.classes) < 3:
                 raise ValueError(
                     f"attacks.{name}.loss: dlr needs three classes or more, and the images have "
                     f"{len(self.images.classes)}; set loss: margin"

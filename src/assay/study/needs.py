@@ -20,4 +20,5 @@ Needs = dict[str, Need]  # by role: "diffusion", "guide", "start", …
 LOADERS: dict[str, str] = {
     "classifier": "assay.networks.classifier",
     "diffusion": "assay.diffusion.denoiser",
+    "file list": "assay.data.listed",  # images to train on that are read from a data set's own files
 }

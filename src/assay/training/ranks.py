@@ -1,11 +1,12 @@
 """Training on several processes (torchrun's DDP): who this one is, and its share of a batch.
 
-Order, flips, times and noise are drawn for the whole batch on every rank, which then takes its share: two ranks see
-what one would.
+Everything random is drawn by the place of an image in the whole batch, of which every rank takes its share: any number
+of ranks sees what one would.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 
 from assay.files import AssayError
+from assay.study.training import Recipe
+from assay.training.batch_norm import synchronise
+from assay.training.launch import torchrun
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,16 @@ class Ranks:
         """This rank's rows of a batch."""
         return rows.tensor_split(self.size)[self.rank]
 
-    def parallel(self, network: nn.Module) -> nn.Module:
-        """The network, with gradients averaged over the ranks and, where the device can, batch statistics shared.
-
-        On the CPU each rank normalises a batch by its own share: a network with batch normalisation then does not
-        train as on one rank.
-        """
+    def parallel(self, objective: nn.Module) -> nn.Module:
+        """An objective whose gradients are averaged over the ranks; its networks normalise by all ranks' images."""
         if self.size == 1:
-            return network
-        if next(network.parameters()).is_cuda:
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return nn.parallel.DistributedDataParallel(network)
+            return objective
+        synchronise(objective)
+        return nn.parallel.DistributedDataParallel(objective)
+
+    def without_exchange(self, parallel: nn.Module, last: bool) -> contextlib.AbstractContextManager:
+        """Keeps gradients to this rank, but for the last part of its share."""
+        return contextlib.nullcontext() if last or self.size == 1 else parallel.no_sync()
 
     def mean(self, value: Tensor) -> float:
         """The mean of a number over the ranks."""
@@ -67,26 +70,30 @@ class Ranks:
             distributed.destroy_process_group()
 
 
-def run_on_ranks(wanted: int | None, batch_size: int) -> None:
+def run_on_ranks(ranks: int | None, batch_size: int) -> None:
     """Start this program again under torchrun on so many ranks; go on as it is if that is one, or already done.
 
-    If nobody says how many, they are all GPUs of the machine that the batch can be shared by.
+    If nobody says how many, they are all GPUs of the machine that the batch can be shared by. For ranks on several
+    nodes torchrun is started on each of them: see `assay.training.launch`.
     """
     if "WORLD_SIZE" in os.environ:
         return
     visible = torch.cuda.device_count()
-    size = wanted or max((count for count in range(1, visible + 1) if batch_size % count == 0), default=1)
+    size = ranks or max((count for count in range(1, visible + 1) if batch_size % count == 0), default=1)
     if size > 1:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)]
-        os.execv(sys.executable, [*torchrun, *sys.argv])
+        os.execv(sys.executable, [sys.executable, *torchrun(size), *sys.argv])
 
 
-def join_ranks(batch_size: int, device: torch.device) -> Ranks:
+def join_ranks(recipe: Recipe, device: torch.device) -> Ranks:
     """The ranks that torchrun started, or this process alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    if recipe.batch_size % (size * recipe.accumulate):
+        parts = f"{size} ranks" if recipe.accumulate == 1 else f"{size} ranks of {recipe.accumulate} parts each"
+        raise AssayError(
+            f"batch_size: {recipe.batch_size} cannot be shared by {parts}; choose a multiple of "
+            f"{size * recipe.accumulate}"
+        )
     if size == 1:
         return Ranks()
-    if batch_size % size:
-        raise AssayError(f"batch_size: {batch_size} cannot be shared by {size} ranks; choose a multiple of {size}")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Ranks(distributed.get_rank(), size)

@@ -91,7 +91,7 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
     """
     check = "attack works undefended"
     for classifier, trained in evidence.study.classifiers.items():
-        if getattr(trained, "adversarial", None):
+        if trained.kind == "trained" and trained.objective.method == "adversarial":
             yield not_run(check, [], f"{classifier} was trained on attacked images: what they leave of it is its own.")
             continue
         bare = [

@@ -61,9 +61,9 @@ def balanced_interval(
 ) -> Interval:
     """Balanced accuracy, the mean of the classes' accuracies, and its interval, from `correct` (images, draws) of bool.
 
-    Classes of which there is no image do not count. The variance is that between the images of a class, or between
-    clusters. The effective sample size is at least the classes times the images of the smallest one, as p(1-p) is
-    concave. Where all classes have as many images and there is one draw, it is the interval of accuracy.
+    Classes without an image do not count. The variance is that between the images of each class, or between clusters.
+    The effective sample size is at least the number of classes times the images of the smallest one, as p(1-p) is
+    concave. With equally many images per class and one draw, this is the interval of accuracy.
     """
     draws = require_verdicts(correct).shape[1]
     _, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -79,23 +79,20 @@ def auroc_interval(
 ) -> Interval:
     """AUROC of `logits` (images, draws, classes) on average over the draws, and its interval.
 
-    Each class that is there is set against the rest by its log-odds, and all count the same; of two classes either
-    gives the same area. The variance is DeLong's (1988), from the images' placements, in which an image stands once
-    for its own class and once for each other; with clusters, Obuchowski's (1997). For two classes the effective sample
-    size is at least the smaller one (Birnbaum's bound on the variance), for more half the classes times the smallest;
-    and at most the images times the draws times the other classes that each is held against.
-    Not a number unless two classes are there.
+    It is the mean over the classes that have images, each ranked against the rest by its log-odds; of two classes,
+    either gives the same area. The variance is DeLong's (1988), from the images' placements: each image has one in the
+    area of its own class and one in that of each other class. With clusters it is Obuchowski's (1997). The effective
+    sample size is at least half the number of classes times the images of the smallest one (for two classes Birnbaum's
+    bound on the variance), and at most the images times the draws times the other classes. Not a number unless two
+    classes have images.
     """
     present, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
     images, classes = len(labels), len(present)
     if classes < 2:
         return (float("nan"),) * 3
     areas, influence, weights = np.zeros(classes), np.zeros(images), np.zeros(images)
-    wanted = {label: place for place, label in enumerate(present)}
-    for label, odds in enumerate(log_odds(logits)):
-        if label not in wanted:
-            continue
-        place = wanted[label]
+    wanted = (odds for label, odds in enumerate(log_odds(logits)) if label in present)
+    for place, odds in enumerate(wanted):
         positive = members == place
         placed = placements(odds, positive)
         areas[place] = placed[positive].mean()
@@ -124,11 +121,12 @@ def _by_class(
     most: float,
     confidence: float,
 ) -> Interval:
-    """The interval of a mean that images of each class enter by a weight of their own; `members` (images,) counts the
-    classes from 0. `influence` (images,) is what each image adds to the mean's error, and sums to zero.
+    """The interval of a mean in which the images' weights depend on their classes, `members` (images,) from 0 without
+    gaps. `influence` (images,) is what each image adds to the mean's error, and sums to zero.
 
-    How many images a class has is no chance, so each counts from its class's mean. A class of one image does not tell
-    how its images spread: the effective sample size is then the least, and clusters count from the mean of all.
+    The number of images of each class is fixed, so the variance is taken within the classes. One image does not show
+    how its class varies: where a class has but one, the effective sample size is `least`, and the variance between
+    clusters is taken over all classes together.
     """
     counts = np.bincount(members)
     alone = counts.min() == 1

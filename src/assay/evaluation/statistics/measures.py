@@ -90,7 +90,7 @@ def log_odds(logits: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def placements(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """The share (images,) of the other class's images that each image is on the right side of, ties half, in the mean
+    """The share (images,) of the other class's images that each image is on the right side of, ties half, on average
     over the draws of `scores` (images, draws). AUROC is the mean of the placements of either class."""
     found = np.empty(scores.shape)
     for draw, column in enumerate(scores.T):

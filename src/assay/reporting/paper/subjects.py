@@ -53,7 +53,10 @@ def find_subjects(summary: pd.DataFrame, answers: list[Answer], config: dict[str
     The diffusion is the purifier at the selected sigma, else the best under transfer; noise alone has its sigma. The
     vanilla classifier is the one that it defends, the adversarially trained one the first that the study has.
     """
-    trained = [name for name, classifier in config["classifiers"].items() if classifier.get("adversarial")]
+    methods = {
+        name: classifier.get("objective", {}).get("method") for name, classifier in config["classifiers"].items()
+    }
+    trained = [name for name, method in methods.items() if method == "adversarial"]
     answer = next((a for a in answers if a.attack and a.best is not None and a.classifier not in trained), None)
     if answer is None:
         return None

@@ -1,4 +1,4 @@
-"""Adversarial training: what train_classifier does differently where the config has a block `adversarial`."""
+"""Adversarial training (Madry et al. 2018): the cross-entropy of images that PGD has just found."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assay.files import Draft
 from assay.logits import margin
-from assay.networks.classifier import Normalised
-from assay.stacks import Stack
-from assay.study.classifiers import AdversarialTraining
-from assay.training.ranks import Ranks
-from assay.training.regime import Regime
-from assay.training.steps import generator
+from assay.study.objectives import AdversarialObjective
+from assay.training.draws import generator
+from assay.training.objective import Batch, History, Objective, Task
+from assay.training.objectives.cross_entropy import CrossEntropy
 
 STEPS_OF_TRAVEL = 2.5  # default step size 2.5 eps / steps (Madry et al. 2018): the whole ball is within reach
 BATCH = 256
+
+
+def build(spec: AdversarialObjective, task: Task) -> Objective:
+    return Adversarial(task, spec)
 
 
 def perturb(
@@ -33,10 +36,11 @@ def perturb(
     model.eval()
     low, high = (images - eps).clamp(0, 1), (images + eps).clamp(0, 1)
     found = (images + eps * coins).clamp(low, high)
-    for _ in range(steps):
-        found.requires_grad_()
-        (gradient,) = torch.autograd.grad(_harm(model(found), labels), found)
-        found = (found.detach() + step * gradient.sign()).clamp(low, high)
+    with torch.autocast(images.device.type, enabled=False):
+        for _ in range(steps):
+            found.requires_grad_()
+            (gradient,) = torch.autograd.grad(_harm(model(found), labels), found)
+            found = (found.detach() + step * gradient.sign()).clamp(low, high)
     model.train(training)
     return found.detach()
 
@@ -48,82 +52,85 @@ def _harm(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="sum")
 
 
-def step_size(adversarial: AdversarialTraining, eps: float, steps: int) -> float:
+def step_size(spec: AdversarialObjective, eps: float, steps: int) -> float:
     """The size of a step for so many steps in a ball of radius eps (smaller than the config's in the warm-up)."""
-    if adversarial.step_size is None:
+    if spec.step_size is None:
         return STEPS_OF_TRAVEL * eps / steps
-    return adversarial.step_size * eps / adversarial.eps
+    return spec.step_size * eps / spec.eps
 
 
-def clean_rows(count: int, share: float) -> Tensor:
-    """Which of a batch's images stay clean (count booleans): the share, spread evenly, so that every rank has some."""
-    counts = torch.floor(torch.arange(count + 1, dtype=torch.float64) * share + 1e-9)
-    return counts.diff() > 0
+def clean_rows(places: Tensor, share: float) -> Tensor:
+    """Which images, by their places in the batch, stay clean: the share, spread evenly, so that every rank has some."""
+    counts = torch.floor(torch.stack([places, places + 1]).double() * share + 1e-9)
+    return counts[1] > counts[0]
 
 
-class Adversarial(Regime):
+class Adversarial(CrossEntropy):
     """A part of each batch is attacked; the weights of the best robust validation accuracy are kept."""
 
-    def __init__(self, adversarial: AdversarialTraining, held_out: Stack, seed: int, ranks: Ranks) -> None:
-        self.adversarial = adversarial
-        self.held_out = held_out
-        self.seed = seed
-        self.ranks = ranks
-        self.best: dict[str, Any] = {"epoch": -1, "score": -math.inf, "weights": {}}
+    def __init__(self, task: Task, spec: AdversarialObjective) -> None:
+        super().__init__(task)
+        self.spec = spec
+        self.judged = 0
+        self.best: dict[str, Any] = {"row": -1, "score": -math.inf, "weights": {}}
 
-    def show(
-        self, model: Normalised, images: Tensor, labels: Tensor, batch_size: int, step: int, epochs: float
-    ) -> Tensor:
-        ramp = self.adversarial.warmup_epochs
-        eps = self.adversarial.eps * min(1.0, epochs / ramp if ramp else 1.0)
-        size = step_size(self.adversarial, eps, self.adversarial.steps)
-        draws = torch.rand((batch_size, *images.shape[1:]), generator=generator(self.seed, "start", step))
-        coins = 2 * self.ranks.share(draws).to(images.device) - 1
-        attacked = ~self.ranks.share(clean_rows(batch_size, self.adversarial.clean_share)).to(images.device)
-        shown = images.clone()
-        if attacked.any():
-            shown[attacked] = perturb(
-                model, images[attacked], labels[attacked], coins[attacked], eps, size, self.adversarial.steps
+    def forward(self, batch: Batch) -> Tensor:
+        return F.cross_entropy(self.network(self.attacked(batch)).float(), batch.labels)
+
+    def attacked(self, batch: Batch) -> Tensor:
+        """The batch's images, of which all but the clean share were attacked."""
+        ramp = self.spec.warmup_epochs
+        eps = self.spec.eps * min(1.0, batch.epochs / ramp if ramp else 1.0)
+        size = step_size(self.spec, eps, self.spec.steps)
+        coins = 2 * batch.uniform("start", *batch.images.shape[1:]) - 1
+        chosen = ~clean_rows(batch.places, self.spec.clean_share).to(batch.images.device)
+        images = batch.images.clone()
+        if chosen.any():
+            images[chosen] = perturb(
+                self.network, images[chosen], batch.labels[chosen], coins[chosen], eps, size, self.spec.steps
             )
-        return shown
+        return images
 
-    def judge(self, model: Normalised, epoch: int, device: torch.device) -> dict[str, float]:
-        score = self.robust_accuracy(model, device)
+    def judge(self) -> dict[str, float]:
+        columns = super().judge()
+        score = self.robust_accuracy()
         if score > self.best["score"]:
-            weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-            self.best = {"epoch": epoch, "score": score, "weights": weights}
-        return {"robust_validation_accuracy": score}
+            weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+            self.best = {"row": self.judged, "score": score, "weights": weights}
+        self.judged += 1
+        return columns | {"robust_validation_accuracy": score}
 
-    def robust_accuracy(self, model: Normalised, device: torch.device) -> float:
+    def robust_accuracy(self) -> float:
         """The accuracy on the first validation images under PGD from one fixed start an image."""
-        steps = self.adversarial.validation_steps
-        size = step_size(self.adversarial, self.adversarial.eps, steps)
-        count = min(self.adversarial.validation_images, len(self.held_out.table))
+        held_out, device, steps = self.task.held_out, self.task.device, self.spec.validation_steps
+        size = step_size(self.spec, self.spec.eps, steps)
+        count = min(self.spec.validation_images, len(held_out.table))
         right = 0
         for start in range(0, count, BATCH):
             stop = min(start + BATCH, count)
-            images = torch.from_numpy(self.held_out.pixels(start, stop)).to(device)
-            labels = torch.from_numpy(self.held_out.labels[start:stop].astype("int64")).to(device)
-            draws = torch.rand(images.shape, generator=generator(self.seed, "validation start", start))
-            found = perturb(model, images, labels, 2 * draws.to(device) - 1, self.adversarial.eps, size, steps)
-            model.eval()
+            images = torch.from_numpy(held_out.pixels(start, stop)).to(device)
+            labels = torch.from_numpy(held_out.labels[start:stop].astype("int64")).to(device)
+            draws = torch.rand(images.shape, generator=generator(self.task.seed, "validation start", start))
+            found = perturb(self.network, images, labels, 2 * draws.to(device) - 1, self.spec.eps, size, steps)
+            self.network.eval()
             with torch.inference_mode():
-                right += int((model(found).argmax(1) == labels).sum())
+                right += int((self.network(found).argmax(1) == labels).sum())
         return right / count
 
-    def ended(self, epochs: int) -> bool:
-        patience = self.adversarial.patience
-        return patience is not None and epochs - 1 - self.best["epoch"] >= patience
+    def ended(self) -> bool:
+        return self.spec.patience is not None and self.judged - 1 - self.best["row"] >= self.spec.patience
 
-    def finish(self, model: Normalised) -> None:
-        model.load_state_dict(self.best["weights"])
+    def finish(self) -> None:
+        self.network.load_state_dict(self.best["weights"])
 
-    def facts(self, history: list[dict[str, float]]) -> dict[str, float]:
-        kept = history[self.best["epoch"]]
-        return {name: kept[name] for name in ("epoch", "validation_accuracy", "robust_validation_accuracy")}
+    def write(self, draft: Draft, history: History) -> None:
+        kept = history[self.best["row"]]
+        columns = ("epoch", "step", "validation_accuracy", "robust_validation_accuracy")
+        draft.facts |= {name: kept[name] for name in columns if name in kept}
 
     def state(self) -> dict[str, Any]:
-        return self.best
+        return {"judged": self.judged, **self.best}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best = state
+        self.judged = state["judged"]
+        self.best = {name: state[name] for name in self.best}

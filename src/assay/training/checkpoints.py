@@ -1,6 +1,6 @@
-"""What both kinds of training share: the order and flips of images, learning rates, atomic checkpoints.
+"""Atomic checkpoints of a training, and when to save them.
 
-Order, flips and noise are functions of (seed, step), and a checkpoint holds everything else: a training that was
+What is random in a training is a function of (seed, step), and a checkpoint holds everything else: a training that was
 stopped and resumed gives the bytes of one that was not.
 """
 
@@ -11,15 +11,12 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from assay.files import AssayError, atomic
-from assay.noise import derive_seed
 
 LEAST_SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LARGEST_SHARE_OF_TIME = 0.02
@@ -81,53 +78,3 @@ def _end_of_job() -> float:
     if STEP in os.environ and MINUTES in os.environ:
         return STARTED + 60 * float(os.environ[MINUTES])
     return math.inf
-
-
-def generator(seed: int, *purpose: object) -> torch.Generator:
-    """A CPU generator for one purpose."""
-    return torch.Generator().manual_seed(derive_seed(seed, *purpose) >> 1)
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """A permutation of 0..count-1."""
-    return torch.randperm(count, generator=generator(seed, "order", epoch))
-
-
-def step_rows(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
-    """Steps start..stop-1 with the rows of each: whole batches of one permutation after another."""
-    size = min(batch_size, count)
-    per_epoch = count // size
-    order, epoch = torch.empty(0), -1
-    for step in range(start, stop):
-        if step // per_epoch != epoch:
-            epoch = step // per_epoch
-            order = epoch_order(count, seed, epoch)
-        place = step % per_epoch
-        yield step, order[place * size : (place + 1) * size]
-
-
-def flip_coins(count: int, seed: int, step: int) -> Tensor:
-    """Fair coins (count, 2) for a step's images: left-right, up-down."""
-    return torch.rand(count, 2, generator=generator(seed, "flips", step)) < 0.5
-
-
-def flip(images: Tensor, coins: Tensor) -> Tensor:
-    """Each image (n, 3, h, w) flipped left-right and up-down as its coins (n, 2) say."""
-    coins = coins.to(images.device).view(-1, 2, 1, 1, 1)
-    images = torch.where(coins[:, 0], images.flip(3), images)
-    return torch.where(coins[:, 1], images.flip(2), images)
-
-
-def cosine_rate(step: int, steps: int, warmup: int) -> float:
-    """The learning rate's factor: linear to 1 over the warm-up, then half a cosine to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def one_cycle_rate(step: int, steps: int) -> float:
-    """Smith's one cycle: half a cosine from 1/25 up to 1 over 30 % of the steps, then half a cosine down to 0."""
-    rise = 0.3 * steps
-    if step < rise:
-        return 1 - (1 - 1 / 25) * 0.5 * (1 + math.cos(math.pi * step / rise))
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
