@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,6 +18,7 @@ from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_o
 from assay.planning.locks import clear_stale_locks
 from assay.planning.resources import GPU_STAGES, JobNeeds
 from assay.planning.sources import source_input
+from assay.study.training import Ranks
 from assay.study.evaluation import LOGITS, SCORED
 from assay.study.images import STACK_FILES
 
@@ -147,13 +149,47 @@ def params_of(stage):
     }
 
 
-def resources_of(stage):
+def resources_of(stage, **more):
     """What a job asks a cluster for; each attempt after the first asks for twice."""
 
     def ask(what):
         return lambda wildcards, attempt: getattr(NEEDS.of(stage, attempt, **dict(wildcards.items())), what)
 
-    return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {})
+    return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {}) | more
+
+
+# Where a training runs is no param: it changes no artifact.
+
+
+def trained_on(kind, several_nodes):
+    """The networks that are trained on several nodes of a cluster, or those that are not."""
+    return [name for name in JOBS.named(kind, False) if (ranks_of(kind, name).nodes > 1) == several_nodes]
+
+
+def ranks_of(kind, name):
+    """The processes that a network is trained on."""
+    return getattr(STUDY, f"{kind}s")[name].ranks or Ranks()
+
+
+def launch_of(kind, several_nodes=False):
+    """How a training is started: by Python, or on each of several nodes; and what that takes."""
+    within = ["apptainer", "exec", *shlex.split(workflow.deployment_settings.apptainer_args), IMAGES["torch"]]
+    inside = ["--within", shlex.join(within)] if IN_CONTAINERS and several_nodes else []
+    python = sys.executable if several_nodes else "python"
+
+    def launch(wildcards):
+        ranks = ranks_of(kind, wildcards[kind])
+        told = ["-m", "assay.training.launch", f"--nodes={ranks.nodes}", f"--ranks={ranks.gpus}", *inside]
+        return shlex.join([python, *told] if ranks.nodes * ranks.gpus > 1 else [python])
+
+    def count(of_ranks):
+        return lambda wildcards: of_ranks(ranks_of(kind, wildcards[kind]))
+
+    found = {"launch": launch, "torch_threads": STUDY.threads, "gpu": count(lambda ranks: ranks.nodes * ranks.gpus)}
+    if several_nodes:
+        found |= {"mpi": "srun", "nodes": count(lambda ranks: ranks.nodes), "tasks_per_gpu": 0}
+        found |= {"tasks": count(lambda ranks: ranks.nodes)}
+    return found
 
 
 def part_option(wildcards):

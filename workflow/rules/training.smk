@@ -15,18 +15,17 @@ rule train_classifier:
     benchmark:
         f"{RESULTS}/benchmarks/train_classifier/{{classifier}}.tsv"
     wildcard_constraints:
-        classifier=one_of(JOBS.named("classifier", published=False)),
+        classifier=one_of(trained_on("classifier", several_nodes=False)),
     container:
         IMAGES["torch"]
     threads: STUDY.threads
     resources:
-        **resources_of("train_classifier"),
-        torch_threads=STUDY.threads,
+        **resources_of("train_classifier", **launch_of("classifier")),
     params:
         **params_of("train_classifier"),
         stage="train_classifier",
     shell:
-        "ASSAY_MINUTES={resources.runtime} python workflow/stages/{params.stage}.py --inputs {params.inputs:q}"
+        "ASSAY_MINUTES={resources.runtime} {resources.launch} workflow/stages/{params.stage}.py --inputs {params.inputs:q}"
         " --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
@@ -44,13 +43,30 @@ use rule train_classifier as train_diffusion with:
     benchmark:
         f"{RESULTS}/benchmarks/train_diffusion/{{diffusion}}.tsv"
     wildcard_constraints:
-        diffusion=one_of(JOBS.named("diffusion", published=False)),
+        diffusion=one_of(trained_on("diffusion", several_nodes=False)),
     resources:
-        **resources_of("train_diffusion"),
-        torch_threads=STUDY.threads,
+        **resources_of("train_diffusion", **launch_of("diffusion")),
     params:
         **params_of("train_diffusion"),
         stage="train_diffusion",
+
+
+use rule train_classifier as train_classifier_on_nodes with:
+    wildcard_constraints:
+        classifier=one_of(trained_on("classifier", several_nodes=True)),
+    container:
+        None  # srun is outside; each node's processes are started in a container
+    resources:
+        **resources_of("train_classifier", **launch_of("classifier", several_nodes=True)),
+
+
+use rule train_diffusion as train_diffusion_on_nodes with:
+    wildcard_constraints:
+        diffusion=one_of(trained_on("diffusion", several_nodes=True)),
+    container:
+        None  # srun is outside; each node's processes are started in a container
+    resources:
+        **resources_of("train_diffusion", **launch_of("diffusion", several_nodes=True)),
 
 
 rule import_classifier:

@@ -17,7 +17,8 @@ from assay.study.images import Split
 from assay.study.model import Study
 
 GPU_STAGES = (
-    *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
+    *("train_classifier", "train_diffusion", "train_classifier_on_nodes", "train_diffusion_on_nodes"),
+    *("import_classifier", "import_diffusion"),
     *("attack", "purify", "classify", "probe"),
 )
 
@@ -170,7 +171,7 @@ class JobNeeds:
 
     def _classify(self, name: str) -> float:
         """Operations to classify one image."""
-        return self._pixels * PIXEL_COST * (SMALL_STEM if self.study.classifiers[name].small_stem else 1)
+        return self._pixels * PIXEL_COST * (SMALL_STEM if getattr(self.study.classifiers[name], "small_stem", False) else 1)
 
     def _purify(self, name: str | None, steps: int | None = None) -> float:
         """Operations to purify one image once, with other steps if so many are given."""

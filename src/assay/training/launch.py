@@ -28,7 +28,10 @@ def on_nodes(program: Sequence[str], ranks: int, nodes: int, endpoint: str, with
     """The command line that starts a program on so many ranks of each of so many nodes of this Slurm job.
 
     `program` is a stage and its options, `endpoint` HOST:PORT of the first node, `within` a container's command.
+    Of one node, or outside a Slurm job, all ranks are of this machine.
     """
+    if nodes == 1 or "SLURM_JOB_ID" not in os.environ:
+        return [*within, "python", *torchrun(ranks * nodes), *program]
     step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
     return [*step, *within, "python", *torchrun(ranks, nodes, endpoint), *program]
 

@@ -66,7 +66,7 @@ class Canvas:
 
 
 @lru_cache(maxsize=8)
-def canvas(size: int) -> Canvas:
+def canvas_of(size: int) -> Canvas:
     """The canvas of a size in pixels."""
     centres = pixel_centres(size)
     return Canvas(size, centres[None, :], centres[:, None], edge_width(size))

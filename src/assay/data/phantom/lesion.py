@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from assay.data.phantom.camera import expose
-from assay.data.phantom.canvas import Canvas, Stains, canvas, shaped
+from assay.data.phantom.canvas import Canvas, Stains, canvas_of, shaped
 from assay.data.phantom.chance import dealt, generator
 from assay.data.phantom.field import FIELD
 from assay.data.phantom.kinds import epithelium, mucosa, muscle, stroma
@@ -42,15 +42,15 @@ def draw(seed: int, split: str, image_id: int, size: int) -> np.ndarray:
 
 def draw_labelled(seed: int, split: str, image_id: int, size: int, label: int) -> np.ndarray:
     """The image that an id has with a nest (label 1), or has without (label 0)."""
-    paper, rng = canvas(size), generator("lesion", seed, split, image_id)
-    haematoxylin, eosin = NORMAL[rng.integers(len(NORMAL))].draw(rng, paper)
+    canvas, rng = canvas_of(size), generator("lesion", seed, split, image_id)
+    haematoxylin, eosin = NORMAL[rng.integers(len(NORMAL))].draw(rng, canvas)
     if label:
         chance = _chance(seed, split, image_id)
         nest = _nest(chance)
-        cover, (of_nest_h, of_nest_e) = _cover(nest, paper), _tumour(chance, nest, paper)
+        cover, (of_nest_h, of_nest_e) = _cover(nest, canvas), _tumour(chance, nest, canvas)
         haematoxylin = (1 - cover) * haematoxylin + cover * of_nest_h
         eosin = (1 - cover) * eosin + cover * of_nest_e
-    return expose(rng, paper, haematoxylin, eosin)
+    return expose(rng, canvas, haematoxylin, eosin)
 
 
 def masks(seed: int, split: str, ids: Sequence[int], size: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def masks(seed: int, split: str, ids: Sequence[int], size: int) -> np.ndarray:
     found = np.zeros((len(ids), size, size), np.uint8)
     for mask, image_id in zip(found, map(int, ids), strict=True):
         if label_of(seed, split, image_id):
-            mask[_cover(_nest(_chance(seed, split, image_id)), canvas(size)) > 0] = 255
+            mask[_cover(_nest(_chance(seed, split, image_id)), canvas_of(size)) > 0] = 255
     return found
 
 
@@ -90,14 +90,14 @@ def _nest(chance: np.random.Generator) -> Nuclei:
     return shaped(chance, centre, (radius, radius), (1, 1.8), (1, 1), wobble=0.1)
 
 
-def _cover(nest: Nuclei, paper: Canvas) -> np.ndarray:
+def _cover(nest: Nuclei, canvas: Canvas) -> np.ndarray:
     """How much of each pixel a nest covers (size, size)."""
-    return paper.covered(deepest(nest, paper.x, paper.y))
+    return canvas.covered(deepest(nest, canvas.x, canvas.y))
 
 
-def _tumour(chance: np.random.Generator, nest: Nuclei, paper: Canvas) -> Stains:
+def _tumour(chance: np.random.Generator, nest: Nuclei, canvas: Canvas) -> Stains:
     """The stains of a sheet of tumour cells, one of which has its nucleus in the middle of the nest."""
     crowd = epithelium.crowded(chance, NUCLEI, STAIN)
     middle = np.argmin((crowd.x - nest.x) ** 2 + (crowd.y - nest.y) ** 2)
     crowd = replace(crowd, x=crowd.x + (nest.x - crowd.x[middle]), y=crowd.y + (nest.y - crowd.y[middle]))
-    return epithelium.cells(chance, paper, crowd[deepest(nest, crowd.x[None], crowd.y[None])[0] > 0])
+    return epithelium.cells(chance, canvas, crowd[deepest(nest, crowd.x[None], crowd.y[None])[0] > 0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.data.phantom.camera import expose
-from assay.data.phantom.canvas import canvas
+from assay.data.phantom.canvas import canvas_of
 from assay.data.phantom.chance import dealt, generator
 from assay.data.phantom.kinds import (
     adipose,
@@ -40,8 +40,8 @@ def draw(seed: int, split: str, image_id: int, size: int) -> np.ndarray:
     """The image, uint8 (size, size, 3)."""
     rng = generator("tissue", seed, split, image_id)
     kind = KINDS[label_of(seed, split, image_id)]
-    paper = canvas(size)
-    return expose(rng, paper, *kind.draw(rng, paper), SECTION.get(kind, 1.0))
+    canvas = canvas_of(size)
+    return expose(rng, canvas, *kind.draw(rng, canvas), SECTION.get(kind, 1.0))
 
 
 TASK = Task(label_of, draw, MIN_SIZE)

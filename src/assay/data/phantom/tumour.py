@@ -13,7 +13,7 @@ import numpy as np
 from assay.data.phantom.chance import generator, key
 from assay.data.phantom.field import FIELD, pixel_centres
 from assay.data.phantom.nuclei import Nuclei, draw_cells, draw_nuclei, draw_wobble, join, too_close, uncrowded
-from assay.data.phantom.staining import EOSIN, HAEMATOXYLIN, photograph
+from assay.data.phantom.staining import EOSIN, HAEMATOXYLIN, optical_density, photograph
 from assay.data.phantom.task import LIBRARIES, Task
 from assay.data.phantom.textures import COARSE, FINE, MEDIUM, draw_knots, texture, value_at
 
@@ -51,7 +51,7 @@ def draw(seed: int, split: str, image_id: int, size: int) -> np.ndarray:
     """The image, uint8 (size, size, 3)."""
     rng = generator("image", seed, split, image_id)
     scene = draw_scene(rng, label_of(seed, split, image_id))
-    return photograph(_optical_density(scene, size), rng)
+    return photograph(_develop(scene, size), rng)
 
 
 TASK = Task(label_of, draw, MIN_SIZE)
@@ -139,7 +139,7 @@ def _distractors(rng: np.random.Generator) -> Nuclei:
 # --- rendering --------------------------------------------------------------------------------------------------------
 
 
-def _optical_density(scene: Scene, size: int) -> np.ndarray:
+def _develop(scene: Scene, size: int) -> np.ndarray:
     """(size, size, 3) optical density of the stained tissue."""
     coarse, medium, fine = (texture(knots, size) for knots in (scene.coarse, scene.medium, scene.fine))
     tumour, cytoplasm = draw_cells(scene.tumour, size, CYTOPLASM)
@@ -151,8 +151,7 @@ def _optical_density(scene: Scene, size: int) -> np.ndarray:
     eosin = np.maximum(eosin, 0.08) * (0.05 + 0.95 * tissue)
     haematoxylin = tissue * (0.16 + 0.05 * medium + 0.03 * fine + 0.12 * cytoplasm)
     haematoxylin = np.maximum(haematoxylin, 0) + nuclei
-    gain_h, gain_e = scene.stains
-    return haematoxylin[..., None] * (gain_h * HAEMATOXYLIN) + eosin[..., None] * (gain_e * EOSIN)
+    return optical_density(haematoxylin, eosin, scene.stains[:, None] * [HAEMATOXYLIN, EOSIN])
 
 
 def _tissue(scene: Scene, medium: np.ndarray, size: int) -> np.ndarray:
