@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from assay.planning.plan import planned_jobs, render
+from assay.planning.dry_run import planned_jobs
+from assay.planning.plan import render
 from assay.program import run
 
 

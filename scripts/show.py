@@ -1,4 +1,4 @@
-"""Print a study's grid: accuracy in percent, with 95 % intervals, by defence and eps."""
+"""Print a study's grid: accuracy in percent, with 95% intervals, by defence and eps."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
-from assay.reporting.read import read_summary
-from assay.reporting.text import text_grid
+from assay.reporting.read import read_per_class, read_summary
+from assay.reporting.text import text_classes, text_grid
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, nargs="?", default=Path("results/demo"), help="the study's folder")
+    parser.add_argument("--classes", action="store_true", help="accuracy by class instead, where the study has it")
     arguments = parser.parse_args()
-    print(text_grid(read_summary(arguments.study / "summary.csv")))
+    if not arguments.classes:
+        print(text_grid(read_summary(arguments.study / "summary.csv")))
+        return
+    print(text_classes(read_per_class(arguments.study / "per_class.csv")))
 
 
 if __name__ == "__main__":

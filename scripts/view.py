@@ -13,13 +13,13 @@ from assay.reporting.sheet import write_png, write_tiff
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stack", type=Path, help="folder below results/<study>/images, adversarial or purified")
-    parser.add_argument("--fooled", action="store_true", help="only images classified right when clean and wrong here")
+    parser.add_argument("--fooled", action="store_true", help="only images that are right when clean and wrong here")
     parser.add_argument("--ids", type=lambda text: text.split(","), metavar="A,B,C", help="only these images")
-    parser.add_argument("--label", type=int, help="only images of this label")
-    parser.add_argument("--count", type=int, default=12, help="show at most so many (default: 12)")
+    parser.add_argument("--label", metavar="CLASS", help="only images of the class of this name")
+    parser.add_argument("--count", type=int, default=12, help="how many images to show at most (default: 12)")
     parser.add_argument("--draw", type=int, default=0, help="which draw of a purified stack (default: 0)")
     parser.add_argument("--classifier", help="whose scores, for clean images in a study of several classifiers")
-    parser.add_argument("--png", type=Path, help="where the contact sheet goes (default: results/<study>/inspect/)")
+    parser.add_argument("--png", type=Path, help="the contact sheet (default: in results/<study>/view/)")
     parser.add_argument("--tiff", type=Path, help="write an ImageJ TIFF instead (t: images, z: columns)")
     arguments = parser.parse_args()
     if arguments.count < 1:
@@ -33,7 +33,7 @@ def main() -> None:
         write_tiff(stack, shown, arguments.tiff)
         print(f"{len(shown)} images: {arguments.tiff}")
     if arguments.png or not arguments.tiff:
-        default = stack.place.study / "inspect" / f"{stack.place.kind}-{stack.place.path.replace('/', '-')}.png"
+        default = stack.place.study / "view" / f"{stack.place.kind}-{stack.place.path.replace('/', '-')}.png"
         png = arguments.png or default
         write_png(stack, shown, passing, png)
         print(f"{len(shown)} images: {png}")

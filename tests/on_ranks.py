@@ -1,6 +1,6 @@
 """Trainings on several ranks, for the tests: one process imports the library, and forks the ranks of each training.
 
-    python tests/on_ranks.py '[{"stage": "classifier", "ranks": 2, "spec": {…}, "inputs": {…}, "out": "…"}]'
+python tests/on_ranks.py '[{"stage": "classifier", "ranks": 2, "spec": {…}, "inputs": {…}, "out": "…"}]'
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Scores, and the tables that stand beside a study's summary, for the tests of what reads them."""
+"""Made-up studies, scores, and the tables beside a summary, for the tests of what reads them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,33 @@ from assay.evaluation.scores import write_scores as write_into
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
 from assay.files import artifact
+from assay.study.model import Study
+
+
+def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddpm"), **parts: Any) -> Study:
+    """A study of the phantom with PGD under some `threats`, by the name of the attack, against some purifiers.
+
+    An attack of the threat `random` is the control. `parts` replace others.
+    """
+    diffusion = {"channels": [16], "norm_groups": 8, "objective": {"method": "denoising", "max_sigma": 0.5}, "steps": 1}
+    attacks = {
+        name: {"method": "random_sign", "eps": [0.1]} if threat == "random" else
+        {"method": "pgd", "threat": threat, "eps": [0.1]}
+        for name, threat in threats.items()
+    }  # fmt: skip
+    unet = {"diffusion": "unet"}
+    whole = {
+        "study": "made-up",
+        "images": {"source": "phantom", "size": 32, "train": 64, "validation": 64},
+        "classifiers": {"resnet": {"network": "timm/resnet18"}},
+        "diffusions": {"unet": diffusion},
+        "purifiers": {
+            name: {"method": name, "sigmas": [0.1], **({} if name == "noise" else unet)} for name in purifiers
+        },
+        "attacks": attacks,
+        "evaluation": {"images": 100},
+    }
+    return Study.model_validate(whole | parts)
 
 
 def write_scores(

@@ -1,6 +1,5 @@
 """Adversarial training: the attack inside it, what it keeps, and that it makes a classifier robust."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +14,6 @@ from assay.files import AssayError, read_manifest
 from assay.inputs import Inputs
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.planning.jobs import Jobs
-from assay.planning.resources import JobNeeds
-from assay.planning.work import classifier_size, sizes_of_study, work
 from assay.stacks import read_stack
 from assay.study.attacks import PgdAttack
 from assay.study.classifiers import Classifier, ClassifierSpec
@@ -268,24 +265,6 @@ def test_plain_classifiers_do_not_depend_on_this_module() -> None:
     assert path not in reachable("workflow/stages/train_classifier.py", *plain.modules)
     assert path in reachable("workflow/stages/train_classifier.py", *other.modules)
     assert other.code != plain.code
-
-
-def test_plans_and_resources_count_the_steps_of_the_attack() -> None:
-    keys = {"eps": "2/255", "steps": 7, "clean_share": 0.25, "validation_steps": 5, "validation_images": 64}
-    keys |= {"method": "adversarial"}
-    plain, attacked = study("cross_entropy"), study(keys)
-    images, epochs = plain.images.train, plain.classifiers["resnet"].epochs
-    size = classifier_size(plain.classifiers["resnet"], plain.images.size).multiply_adds
-    amounts = [
-        work("train_classifier", "resnet", json.loads(Jobs(made).train_classifier("resnet").text), sizes_of_study(made))
-        for made in (plain, attacked)
-    ]
-    assert amounts[0].amount == 3 * epochs * images * size
-    assert amounts[1].amount == pytest.approx(3 * epochs * (images * (1 + 0.75 * 7) + 5 * 64) * size)
-    assert (
-        JobNeeds(study(keys | {"steps": 5000})).classifier("resnet").runtime
-        > JobNeeds(plain).classifier("resnet").runtime
-    )
 
 
 @pytest.mark.parametrize("key", ["eps", "clean_share", "patience", "steps"])

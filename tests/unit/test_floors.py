@@ -9,7 +9,7 @@ import pytest
 from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
-    ("files", "verified", "noise", "progress", "device", "program", "modules"),
+    ("files", "verified", "noise", "progress", "device", "program", "modules", "words"),
     ("stacks", "resume", "batches", "logits"),
     ("study",),
     ("planning", "inputs"),

@@ -19,15 +19,15 @@ from assay.networks import importing
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier, is_softmax
 from assay.networks.libraries import import_library
+from assay.networks.measure import measure
 from assay.networks.published import Source, read_weights
 from assay.networks.published_classifier import from_tiatoolbox, read_published
 from assay.networks.published_unet import OLD_ATTENTION, with_new_names
 from assay.networks.unet import build_network
 from assay.planning.jobs import Jobs
-from assay.planning.resources import JobNeeds
+from assay.planning.networks import NetworkSizes, describe
+from assay.planning.past import sizes_of_results
 from assay.planning.sources import source_input
-from assay.planning.unet_size import unet_size
-from assay.planning.work import classifier_size, sizes_of_results, sizes_of_study, work
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import Diffusion, DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.images import ImagesSpec
@@ -561,9 +561,10 @@ def test_the_papers_unet_has_attention_at_one_level_down_and_up() -> None:
     plain, attention = "DownBlock2D", "AttnDownBlock2D"
     assert tuple(network.config.down_block_types) == (*4 * (plain,), attention, plain)
     assert tuple(network.config.up_block_types) == ("UpBlock2D", "AttnUpBlock2D", *4 * ("UpBlock2D",))
-    size = unet_size(PublishedDiffusion(published="hf-hub:ankile/ddpm-pcam-96-flip", data_range=(0, 1)), 96)
-    assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert size.parameters == pytest.approx(113.67e6, abs=0.005e6)
+    published = PublishedDiffusion(published="hf-hub:ankile/ddpm-pcam-96-flip", data_range=(0, 1))
+    size = measure(describe(published, 96, 2))
+    assert size["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    assert size["parameters"] == pytest.approx(113.67e6, abs=0.005e6)
 
 
 # the config, plans and resources
@@ -628,20 +629,7 @@ def test_specs_and_wildcards_go_by_kind() -> None:
     assert again.model_copy(update={"threads": jobs.study.threads}) == jobs.study
 
 
-def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> None:
-    made = study()
-    needs, jobs = JobNeeds(made), Jobs(made)
-    for need in (needs.classifier("elsewhere"), needs.diffusion("unet"), needs.purify("ddpm")):
-        assert need.runtime >= 30
-    sizes = sizes_of_study(made)
-    found = work("import_classifier", "elsewhere", json.loads(jobs.import_classifier("elsewhere").text), sizes)
-    size = classifier_size(made.classifiers["elsewhere"], made.images.size)
-    assert found.amount == made.images.validation * size.multiply_adds
-    assert size.parameters == pytest.approx(42.5e6, rel=0.01)  # ResNet-101 with two classes
-    found = work("import_diffusion", "unet", json.loads(jobs.import_diffusion("unet").text), sizes)
-    assert found.bytes == pytest.approx(455e6, rel=0.01)
-    assert classifier_size(PublishedClassifier(published="hf-hub:a/b", layout="timm"), 32) is None
-
+def test_past_results_tell_what_a_published_classifier_is_built_from(tmp_path: Path, validation: Path) -> None:
     write_timm(tmp_path / "published")
     keys = {"published": str(tmp_path / "published"), "layout": "timm"}
     imported(validation, tmp_path / "results/classifiers/elsewhere", **keys)
@@ -649,6 +637,6 @@ def test_plans_and_resources_count_imports(tmp_path: Path, validation: Path) -> 
     prepare_images(
         ImagesSpec(images={"source": "phantom", "size": SIDE}, split="test", count=2, seed=0), "", Inputs({}), images
     )
-    known = sizes_of_results(tmp_path / "results").classifiers["elsewhere"]
+    known = sizes_of_results(tmp_path / "results", NetworkSizes(tmp_path / "sizes.json"))
     facts = read_manifest(tmp_path / "results/classifiers/elsewhere")["facts"]
-    assert classifier_size(known, SIDE).parameters == facts["parameters"]
+    assert measure(known.described["elsewhere"])["parameters"] == facts["parameters"]

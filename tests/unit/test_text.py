@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from assay.reporting.text import text_grid
+from assay.reporting.text import text_classes, text_grid
 
 
 def row(attack: str, eps: float, defence: str, sigma: float, accuracy: float) -> dict:
@@ -38,3 +38,13 @@ def test_a_block_has_its_defences_their_clean_control_and_a_dash_where_nothing_w
     assert "45.6 [36, 56]" in second
     assert "–" in second
     assert "70.0" not in text_grid(summary)
+
+
+def test_classes_are_columns_by_name() -> None:
+    cells = [row("none", 0, "none", 0, 0.9), row("pgd", 4 / 255, "none", 0, 0.3)]
+    table = pd.DataFrame([cell | {"name": name} for cell in cells for name in ("normal", "tumour")])
+    clean, attacked = text_classes(table).split("\n\n")
+    assert clean.splitlines()[0] == "net, clean images"
+    assert clean.splitlines()[1].split() == ["normal", "tumour"]
+    assert attacked.splitlines()[0] == "net, pgd at eps 4/255"
+    assert attacked.splitlines()[2].count("30.0 [20, 40]") == 2

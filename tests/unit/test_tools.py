@@ -1,4 +1,4 @@
-"""The programs that people run by hand, mostly in a subprocess as people do: inspect, verify, compare, plan."""
+"""The programs that people run by hand, mostly in a subprocess as people do: view, verify, compare, plan."""
 
 import shutil
 import subprocess
@@ -15,12 +15,14 @@ from PIL import Image
 import study_tables
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.files import AssayError, artifact
-from assay.planning.plan import Job, past_times, reason_kind
+from assay.planning.dry_run import Planned, reason_kind
+from assay.planning.plan import past_times
 from assay.planning.plan import render as render_plan
 from assay.reporting.audit import audit
 from assay.reporting.comparison import compare, read_side, render
+from assay.reporting.difference import amplification
 from assay.reporting.inspection import choose, describe, locate, view
-from assay.reporting.sheet import amplification, columns
+from assay.reporting.sheet import columns
 from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,7 @@ def run(program, *arguments):
 def write_images(folder, images, **columns_of_table):
     with artifact(folder, "stack", {}, "code", {}, {}) as draft:
         write_stack(draft, images, pd.DataFrame(columns_of_table))
+        draft.facts["classes"] = ["normal", "tumour"]
 
 
 def write_scores(folder, correct, ids=IDS):
@@ -127,12 +130,12 @@ def test_each_stage_shows_the_same_images(made):
     [
         (f"adversarial/{ATTACKED}", 0, {}, [0, 1, 2, 3, 4, 5]),
         (f"adversarial/{ATTACKED}", 0, {"fooled": True}, [0, 1, 3]),
-        (f"adversarial/{ATTACKED}", 0, {"fooled": True, "label": 1}, [1, 3]),
+        (f"adversarial/{ATTACKED}", 0, {"fooled": True, "label": "tumour"}, [1, 3]),
         (f"adversarial/{ATTACKED}", 0, {"ids": ["p5", "p1"]}, [5, 1]),
         (f"purified/{ATTACKED}/noise/sigma-0.1", 0, {"fooled": True}, [2, 3]),
         (f"purified/{ATTACKED}/noise/sigma-0.1", 1, {"fooled": True}, [0, 3]),
         (f"adversarial/{ADAPTIVE}", 0, {"fooled": True}, [0, 3]),
-        ("images/train", 0, {"label": 0}, [0, 2, 4]),
+        ("images/train", 0, {"label": "normal"}, [0, 2, 4]),
     ],
 )
 def test_filters(made, stack, draw, filters, expected):
@@ -143,7 +146,8 @@ def test_filters(made, stack, draw, filters, expected):
     ("stack", "draw", "filters", "message"),
     [
         (f"adversarial/{ATTACKED}", 0, {"ids": ["p9"]}, "tiny has no image p9"),
-        (f"adversarial/{ATTACKED}", 0, {"label": 7}, "no image passes the filters"),
+        (f"adversarial/{ATTACKED}", 0, {"label": "mucus"}, "mucus is not a class of tiny: normal, tumour"),
+        (f"adversarial/{ATTACKED}", 0, {"ids": ["p0"], "label": "tumour"}, "no image passes the filters"),
         (f"purified/{ATTACKED}/noise/sigma-0.1", 2, {}, "has draws 0 to 1, not 2"),
         ("images/test", 0, {"fooled": True}, "these images are clean"),
         ("purified/clean/noise/sigma-0.1", 0, {"fooled": True}, "no scores clean/noise/sigma-0.1"),
@@ -178,41 +182,41 @@ def test_differences_are_amplified_around_grey(made):
 
 def test_the_description_gives_table_and_verdicts(made):
     text = describe(view(made / "adversarial" / ATTACKED), np.arange(IMAGES))
-    assert "6 images (3 of label 0, 3 of label 1), 1 draw; 6 pass the filters" in text
+    assert "6 images (3 normal, 3 tumour), 1 draw; 6 pass the filters" in text
     assert "linf" in text
     assert "attacked: 2 of 6 classified right" in text
-    assert "attacked - clean: 8.00 grey levels a value in the mean, at most 8" in text
+    assert "attacked - clean: 8.00 grey levels per value on average, at most 8" in text
 
 
-def test_inspect_writes_a_contact_sheet_where_it_says(study):
+def test_view_writes_a_contact_sheet_where_it_says(study):
     done = run("view", study / "purified" / ATTACKED / "noise/sigma-0.1", "--count", 4)
     assert done.returncode == 0, done.stderr
-    path = study / "inspect/purified-net-pgd-eps-8_255-undefended-noise-sigma-0.1.png"
+    path = study / "view/purified-net-pgd-eps-8_255-undefended-noise-sigma-0.1.png"
     assert done.stdout.endswith(f"4 images: {path}\n")
     with Image.open(path) as sheet:
         assert min(sheet.size) > 300
         assert len(sheet.convert("RGB").getcolors(1 << 24)) > 100
 
 
-def test_inspect_writes_a_tiff_that_imagej_reads(study):
+def test_view_writes_a_tiff_that_imagej_reads(study):
     path = study / "some.tif"
     done = run("view", study / "adversarial" / ATTACKED, "--fooled", "--tiff", path)
     assert done.returncode == 0, done.stderr
-    assert not (study / "inspect").exists()
+    assert not (study / "view").exists()
     with tifffile.TiffFile(path) as file:
         assert file.is_imagej
         assert (file.series[0].axes, file.series[0].shape) == ("TZYXS", (3, 3, SIZE, SIZE, 3))
         labels = file.imagej_metadata["Labels"]
         assert labels[:3] == [
-            "id p0, label 0: clean",
-            "id p0, label 0: attacked",
-            "id p0, label 0: attacked - clean x 8",
+            "p0, normal: clean",
+            "p0, normal: attacked",
+            "p0, normal: attacked - clean x 8",
         ]
         clean = tifffile.imread(study / "images/test/images.tif")
         assert np.array_equal(file.asarray()[:, 0], clean[[0, 1, 3]])
 
 
-def test_inspect_fails_in_one_line(study):
+def test_view_fails_in_one_line(study):
     done = run("view", study / "nowhere")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
@@ -382,7 +386,7 @@ def test_a_first_run_is_planned_by_stage_without_times(workflow):
     _, first = workflow
     assert (first.returncode, first.stderr) == (0, "")
     title, images, summary, fetch, closing = first.stdout.splitlines()
-    assert title.split() == ["stage", "jobs", "time", "a", "job", "in", "all", "compute", "disk", "why"]
+    assert title.split() == ["stage", "jobs", "time", "per", "job", "in", "all", "compute", "disk", "why"]
     assert " ".join(images.split()) == "prepare_images 2 no past run ? ? ? 2 missing output"
     assert " ".join(summary.split()) == "summarise 1 no past run ? ? little 1 missing output"
     assert " ".join(fetch.split()) == "fetch 1 no past run ? ? ? 1 missing output"
@@ -435,7 +439,7 @@ def write_benchmark(study, job, seconds):
 
 
 def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
-    job = Job("attack", "forced", 1, tmp_path / "mine/benchmarks/attack/net/pgd.tsv")
+    job = Planned("attack", "forced", 1, tmp_path / "mine/benchmarks/attack/net/pgd.tsv")
     assert past_times(job) is None
     write_benchmark(tmp_path / "other", "attack/net/pgd.tsv", [100])
     assert past_times(job).clock == 100
@@ -445,14 +449,14 @@ def test_times_come_from_the_same_job_then_the_same_study_then_others(tmp_path):
     write_benchmark(tmp_path / "mine", "attack/net/pgd.tsv", [50])
     assert past_times(job).clock == 50
     write_benchmark(tmp_path / "mine", "summarise.tsv", [7])
-    assert past_times(Job("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")).clock == 7
+    assert past_times(Planned("summarise", "forced", 1, tmp_path / "mine/benchmarks/summarise.tsv")).clock == 7
 
 
 def test_the_total_counts_threads_and_the_longest_job(tmp_path):
     study = tmp_path / "results/mine"
     write_benchmark(study, "attack/a.tsv", [100])
-    jobs = [Job("attack", "forced", 2, study / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
-    unknown = Job("purify", "forced", 1, study / "benchmarks/purify/a.tsv")
+    jobs = [Planned("attack", "forced", 2, study / "benchmarks/attack" / name) for name in ("a.tsv", "b.tsv")]
+    unknown = Planned("purify", "forced", 1, study / "benchmarks/purify/a.tsv")
     assert render_plan(jobs, 1).endswith("2 jobs; at least 3 min 20 s on 1 core")
     assert render_plan(jobs, 2).endswith("2 jobs; at least 3 min 20 s on 2 cores")
     assert render_plan(jobs, 8).endswith("2 jobs; at least 1 min 40 s on 8 cores")

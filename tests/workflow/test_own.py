@@ -123,3 +123,16 @@ def test_a_fault_in_a_key_of_one_s_own_is_one_line(
     assert str(caught.value).startswith(f"{CONFIG}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_of_one_s_own_goes_through_the_whole_study(fresh: Checkout) -> None:
+    config = with_pages(fresh, "source")
+    config["purifiers"] = {"noise": config["purifiers"]["noise"]}
+    config["attacks"].pop("adaptive")
+    config["cross"] = [{"attacks": ["pgd"]}]
+    config.pop("diffusions")
+    fresh.set_config(config)
+    fresh.complete()
+    confusion = pd.read_csv(fresh.results / "confusion.csv")
+    assert set(confusion["label"]) == {"upright", "lying"}
+    assert not fresh.plan()

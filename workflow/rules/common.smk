@@ -13,10 +13,10 @@ from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
 from assay.planning.fingerprint import fingerprint
 from assay.planning.interpreter import provide_python
-from assay.planning.locks import clear_stale_locks
 from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_of
 from assay.planning.locks import clear_stale_locks
-from assay.planning.resources import GPU_STAGES, JobNeeds
+from assay.planning.requests import Requests
+from assay.planning.site import GPU_STAGES
 from assay.planning.sources import source_input
 from assay.study.training import Ranks
 from assay.study.evaluation import LOGITS, SCORED
@@ -39,7 +39,7 @@ except AssayError as error:
 
 provide_python(in_containers=IN_CONTAINERS)
 JOBS = Jobs(STUDY)
-NEEDS = JobNeeds(STUDY)
+REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
 # Relative where it can be: Snakemake looks an image up in the working directory.
 IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
@@ -128,18 +128,6 @@ def inputs_of(stage):
     return inputs
 
 
-def ancient_inputs_of(stage):
-    """The same, of any age: all that can change those artifacts is in the spec and the code of the job."""
-
-    def inputs(wildcards):
-        found = job_of(stage, wildcards).inputs
-        return {
-            role: [ancient(file) for file in (artifact.stands, *artifact.files)] for role, artifact in found.items()
-        }
-
-    return inputs
-
-
 def params_of(stage):
     """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders by role."""
     return {
@@ -153,7 +141,7 @@ def resources_of(stage, **more):
     """What a job asks a cluster for; each attempt after the first asks for twice."""
 
     def ask(what):
-        return lambda wildcards, attempt: getattr(NEEDS.of(stage, attempt, **dict(wildcards.items())), what)
+        return lambda wildcards, attempt: getattr(REQUESTS.of(stage, attempt, **dict(wildcards.items())), what)
 
     return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {}) | more
 

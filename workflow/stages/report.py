@@ -9,7 +9,7 @@ from assay.program import parse_spec, provenance, run
 from assay.reporting.page import write_report
 from assay.study.model import Study
 
-LIBRARIES = ("matplotlib", "numpy", "pandas")
+LIBRARIES = ("jinja2", "numpy", "pandas")
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     study = parse_spec(Study, arguments.spec)
     versions = provenance(LIBRARIES)["versions"]
-    write_report(arguments.results, study.model_dump(mode="json"), arguments.out, versions)
+    write_report(arguments.results, study, arguments.out, versions)
 
 
 if __name__ == "__main__":

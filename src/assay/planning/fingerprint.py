@@ -1,6 +1,7 @@
 """A fingerprint of the code that a stage runs: its program and the `assay` modules that it imports, transitively.
 
-A module that a user brings counts with its neighbours: the files beside it that it imports.
+A module that a user brings counts with its neighbours: the files beside it that it imports. Files that are no code
+(templates, styles, data) count with their bytes where a module loads them from beside itself.
 
 Taken over the syntax trees, so comments, docstrings and formatting do not count. Snakemake does not see imported
 modules change; this is how it learns of it.
@@ -11,20 +12,24 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay.files import AssayError
+from assay.files import AssayError, sha256
 
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent.parent
+FILE_NAME = re.compile(r"\w[\w.-]*")  # in the module's own folder
 
 
 @functools.cache
 def fingerprint(*entries: str) -> str:
     """The fingerprint of programs (`workflow/stages/purify.py`) and modules (`assay.data.pcam`) with their imports."""
-    parts = sorted(f"{_name(path)} {_tree_hash(path)}" for path in reachable(*entries))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    modules = reachable(*entries)
+    parts = {f"{_name(path)} {_tree_hash(path)}" for path in modules}
+    parts |= {f"{_name(path)} {sha256(path)}" for module in modules for path in data_files(module)}
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -49,6 +54,22 @@ def module_file(module: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+@functools.cache
+def data_files(module: Path) -> tuple[Path, ...]:
+    """The files, no code, that a module loads from beside itself.
+
+    Such a module has `__file__` in it, and the name of the file or of its folder as a text of its own:
+    `Path(__file__).parent / "templates"`.
+    """
+    nodes = list(running(_tree(module)))
+    if not any(isinstance(node, ast.Name) and node.id == "__file__" for node in nodes):
+        return ()
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    named = [module.parent / text for text in sorted(texts) if FILE_NAME.fullmatch(text)]
+    found = [file for path in named for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return tuple(file for file in found if file.is_file() and file.suffix not in (".py", ".pyc"))
 
 
 @functools.cache

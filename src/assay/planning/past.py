@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from assay.files import AssayError, read_json
-from assay.planning.work import FOLDERS, Work, sizes_of_results, split_place, work
+from pydantic import TypeAdapter, ValidationError
 
+from assay.files import MANIFEST, AssayError, read_json
+from assay.planning.costs import STAGES, Cost, Sizes, cost
+from assay.planning.networks import NetworkSizes
+from assay.study.classifiers import AnyClassifier
+from assay.study.diffusions import AnyDiffusion
+from assay.study.images import AnySource
+from assay.study.selection import SIGMA, read_sigma
+
+# Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
+FOLDERS = {
+    "index_images": "images",
+    "prepare_images": "images",
+    "train_classifier": "classifiers",
+    "train_diffusion": "diffusions",
+    "import_classifier": "classifiers",
+    "import_diffusion": "diffusions",
+    "attack": "adversarial",
+    "purify": "purified",
+    "classify": "scores",
+}
 BENCHMARKS = "benchmarks"
+INDEX = "index"  # lies beside the splits
+PART = re.compile(r"\.part-\d+-of-(\d+)$")
 CPU = "cpu"
 START_UP = 3.0  # seconds of a stage that are no work (benchmarks/start_up.py measures them)
 START_UP_WITHOUT_TORCH = 1.0  # of stages that work in these units
@@ -22,7 +47,7 @@ MOST_OF_A_STAGE = 500  # benchmark files that are read, of each stage and study
 
 @dataclass(frozen=True)
 class Times:
-    """A benchmark file: seconds on the clock and of CPU."""
+    """Seconds on the clock and of CPU."""
 
     clock: float
     cpu: float
@@ -30,11 +55,12 @@ class Times:
 
 @dataclass(frozen=True)
 class Sample:
-    """A job of the past: what it computed, on which device, how long, and when."""
+    """A job of the past: what it computed, in how many seconds, on which device, and when it ended."""
 
     benchmark: Path
     stage: str
-    work: Work
+    unit: str
+    amount: float
     times: Times
     device: str
     ended: float
@@ -57,22 +83,55 @@ class Rate:
 class Past:
     """The benchmarks of all studies beside each other in a `results` folder."""
 
-    def __init__(self, results: Path) -> None:
-        samples = [sample for study in sorted(results.glob("*")) for sample in _samples(study)]
-        self.samples = samples
-        self._own = {sample.benchmark: sample for sample in samples}
+    def __init__(self, results: Path, measured: NetworkSizes) -> None:
+        studies = [folder for folder in sorted(results.glob("*")) if (folder / BENCHMARKS).is_dir()]
+        self.sizes = {folder: found for folder in studies if (found := sizes_of_results(folder, measured))}
         self._rates: dict[tuple[str, str], Rate | None] = {}
 
-    def sample(self, benchmark: Path) -> Sample | None:
-        """The past run of the very job that has this benchmark file."""
-        return self._own.get(benchmark)
+    @functools.cached_property
+    def samples(self) -> dict[Path, Sample]:
+        """The jobs of the past by their benchmark files."""
+        found = [sample for folder, sizes in self.sizes.items() for sample in _samples(folder, sizes)]
+        return {sample.benchmark: sample for sample in found}
 
     def rate(self, stage: str, unit: str) -> Rate | None:
         """Seconds a unit in this stage; else, in any stage that works in the unit."""
         if (stage, unit) not in self._rates:
-            alike = [sample for sample in self.samples if sample.work.unit == unit]
+            alike = [sample for sample in self.samples.values() if sample.unit == unit]
             self._rates[stage, unit] = _rate([sample for sample in alike if sample.stage == stage] or alike)
         return self._rates[stage, unit]
+
+
+def sizes_of_results(results: Path, measured: NetworkSizes) -> Sizes | None:
+    """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
+    found = {folder.parent.name: _manifest(folder.parent) for folder in results.glob(f"images/*/{MANIFEST}")}
+    specs = {name: manifest["spec"] for name, manifest in found.items() if "spec" in manifest and name != INDEX}
+    facts = {name: manifest.get("facts", {}) for name, manifest in found.items()}
+    purified = [_manifest(path.parent).get("spec", {}) for path in results.glob(f"purified/**/{MANIFEST}")]
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValidationError):  # manifests of other code
+        return Sizes(
+            source=TypeAdapter(AnySource).validate_python(specs["test"]["images"]),
+            counts={split: spec["count"] or facts[split].get("images", 0) for split, spec in specs.items()},
+            total=sum(file.get("images", 0) for file in facts.get(INDEX, {}).get("files", {}).values()),
+            draws=max((spec.get("draws", 1) for spec in purified), default=1),  # it is one of a locked threat's stacks
+            classifiers=_networks(results, "classifier", AnyClassifier),
+            diffusions=_networks(results, "diffusion", AnyDiffusion),
+            selected=_selected(results),
+            measured=measured,
+        )
+    return None
+
+
+def split_place(benchmark: Path) -> tuple[str, str, int]:
+    """Of a benchmark file: its stage, its artifact's path below the stage's folder, and how many parts that has.
+
+    `benchmarks/purify/clean/ddpm/sigma-0.1.part-1-of-3.tsv` -> purify, clean/ddpm/sigma-0.1, 3.
+    """
+    parts = benchmark.parts
+    stage, *rest = parts[len(parts) - parts[::-1].index(BENCHMARKS) :]
+    name = "/".join(rest).removesuffix(".tsv")
+    found = PART.search(name)
+    return stage, PART.sub("", name), int(found[1]) if found else 1
 
 
 def read_times(path: Path) -> list[Times]:
@@ -100,8 +159,8 @@ def _rate(samples: Sequence[Sample]) -> Rate | None:
         return None
     device = max(samples, key=lambda sample: sample.ended).device
     alike = [sample for sample in samples if sample.device == device]
-    start_up = START_UP_WITHOUT_TORCH if alike[0].work.unit in UNITS_WITHOUT_TORCH else START_UP
-    amount = sum(sample.work.amount or 0 for sample in alike)
+    start_up = START_UP_WITHOUT_TORCH if alike[0].unit in UNITS_WITHOUT_TORCH else START_UP
+    amount = sum(sample.amount for sample in alike)
     clock = sum(_working(sample.times.clock, start_up) for sample in alike)
     cpu = sum(_working(sample.times.cpu, start_up) for sample in alike)
     return Rate(clock / amount, cpu / amount, device, start_up)
@@ -111,27 +170,52 @@ def _working(seconds: float, start_up: float) -> float:
     return max(seconds - start_up, LEAST_SHARE * seconds)
 
 
-def _samples(study: Path) -> Iterable[Sample]:
+def _samples(study: Path, sizes: Sizes) -> Iterable[Sample]:
     """The jobs of a study whose artifact, and whose work, are known. Stacks put together from parts are left out."""
-    sizes = sizes_of_results(study) if (study / BENCHMARKS).is_dir() else None
-    if sizes is None:
-        return
     for stage, kind in FOLDERS.items():
         for path in islice(sorted((study / BENCHMARKS / stage).rglob("*.tsv")), MOST_OF_A_STAGE):
-            _, name, parts = split_place(path, BENCHMARKS)
+            _, place, parts = split_place(path)
             if parts == 1 and next(path.parent.glob(f"{path.stem}.part-*"), None):
                 continue
-            manifest = _manifest(study / kind / name)
-            found = work(stage, name, manifest.get("spec", {}), sizes)
-            times = read_times(path)
+            manifest, times = _manifest(study / kind / place), read_times(path)
+            found = _cost(stage, place, manifest.get("spec"), sizes)
             if found and found.amount and times:
-                part = Work(found.unit, found.amount / parts, None)
-                yield Sample(path, stage, part, times[-1], manifest.get("device", CPU), path.stat().st_mtime)
+                device, ended = manifest.get("device", CPU), path.stat().st_mtime
+                yield Sample(path, stage, found.unit, found.amount / parts, times[-1], device, ended)
 
 
-def _manifest(folder: Path) -> dict:
+def _cost(stage: str, place: str, spec: Any, sizes: Sizes) -> Cost | None:
+    """What the job of an artifact cost, by the artifact's place, which tells what it was made from."""
+    classifier, purifier = place.removeprefix("selection/").split("/")[0], place.split("/")[-2:-1]
+    folder = "images" if stage == "classify" and purifier == ["none"] else "purified"
+    role = "selection/" if place.startswith("selection/") else ""
     try:
-        found = read_json(folder / "manifest.json")
+        read = STAGES[stage][0].model_validate(spec)
+        return cost(stage, read, {"images": f"{role}{folder}", "classifier": classifier}, sizes)
+    except (KeyError, TypeError, ValueError, AssayError):  # a manifest of other code
+        return None
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder / MANIFEST)
     except AssayError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _networks(results: Path, kind: str, model: Any) -> dict[str, Any]:
+    found = {}
+    for path in sorted(results.glob(f"{kind}s/*/{MANIFEST}")):
+        try:
+            found[path.parent.name] = TypeAdapter(model).validate_python(_manifest(path.parent)["spec"][kind])
+        except (KeyError, TypeError, ValidationError):  # a manifest of other code
+            continue
+    return found
+
+
+def _selected(results: Path) -> float:
+    try:
+        return read_sigma(results / "selection" / SIGMA)
+    except AssayError:
+        return 0.0

@@ -11,8 +11,14 @@ import yaml
 from pydantic import Field, ValidationError
 
 from assay.files import AssayError
-from assay.planning.resources import GPU_STAGES
 from assay.study.fields import Model, PositiveInt
+
+# The rules whose jobs run networks.
+GPU_STAGES = (
+    *("train_classifier", "train_diffusion", "train_classifier_on_nodes", "train_diffusion_on_nodes"),
+    *("import_classifier", "import_diffusion"),
+    *("attack", "attack_part", "purify", "purify_part", "classify", "probe"),
+)
 
 FILE = Path(__file__).parents[3] / "config" / "profiles" / "slurm" / "site.yaml"
 

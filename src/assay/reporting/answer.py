@@ -1,4 +1,4 @@
-"""The answer first: sentences, caveats and the main figure's rows, all computed from the summary."""
+"""The answer first: one sentence and one figure for each classifier, then what to hold against them."""
 
 from __future__ import annotations
 
@@ -8,340 +8,243 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from assay.reporting.families import TRANSFER
+from assay.reporting.charts.drawing import ramp
+from assay.reporting.charts.legend import Key, legend
+from assay.reporting.charts.rows import Row, rows
+from assay.reporting.choice import Choice, attacks_of, only, strongest, weakest
+from assay.reporting.ladder import attack_of, ladder, noise_alone
+from assay.reporting.marks import value_of
 from assay.reporting.read import pick
-from assay.reporting.trust import Sentence, said
-from assay.reporting.words import bracket, count, defence_label, eps_label, percent, threat_clause
+from assay.reporting.trust import Checked, Judge, Judged, Sentence, said
+from assay.reporting.words import attack_name, defence_label, defence_name, eps_label, number, percent, with_interval
+from assay.study.model import Study
+from assay.words import count
 
 MAX_ROWS = 13
-WIPED = 0.5  # an eps in L-infinity at which any image can be made grey
-CLEAN = "clean"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One number of the main figure: what was measured, and its interval."""
-
-    what: str
-    accuracy: float
-    low: float
-    high: float
-    scores: str
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The main figure: one row a defence, with its accuracy on clean images and under each threat."""
-
-    rows: list[tuple[str, list[Mark]]]
-    measures: list[str]
-    left_out: int
-
-
-@dataclass(frozen=True)
-class AtEps:
-    """One line of the short table: what is left at one eps, and the defence that keeps most of it."""
-
-    eps: float
-    undefended: Any
-    best: Any
-    aware: Any
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the study says of one classifier."""
+    """What the page says first of a classifier: sentences and caveats as the checks judge them, and two figures."""
 
-    classifier: str
-    sentences: list[Sentence]
-    caveats: list[Sentence]
-    attack: str | None
-    eps: float | None
-    best: Any
-    by_eps: list[AtEps]
-    ladder: Ladder
-
-
-def answers(summary: pd.DataFrame, config: dict[str, Any]) -> list[Answer]:
-    """The answer for each classifier, in the summary's order."""
-    return [_answer(name, pick(summary, classifier=name), config) for name in summary["classifier"].unique()]
+    choice: Choice
+    lead: tuple[Sentence, Judged]
+    caveats: list[tuple[Sentence, Judged]]
+    rungs: Markup
+    defences: Markup
+    legend: Markup
+    left_out: int
 
 
-def _answer(classifier: str, rows: pd.DataFrame, config: dict[str, Any]) -> Answer:
-    rows = rows if wiped(rows[rows["attack"] != "none"]).all() else rows[~wiped(rows)]
-    attack, norm, epses = _hardest(rows, config.get("attacks", {}))
-    lines = [_at_eps(rows, attack, norm, eps) for eps in epses]
-    chosen = _telling(lines, set(pick(_aware(rows), norm=norm)["eps"]))
-    clean = _only(pick(rows, attack="none", defence="none"))
+def answer(choice: Choice, summary: pd.DataFrame, study: Study, judge: Judge) -> Answer:
+    """The answer for one classifier; `summary` as `with_knowledge` returns it."""
+    own = pick(summary, classifier=choice.classifier)
+    lead, *caveats = [sentence for sentence in _sentences(choice, own, study) if sentence is not None]
     return Answer(
-        classifier=classifier,
-        sentences=_sentences(classifier, clean, attack, chosen, rows, norm),
-        caveats=_caveats(rows, attack, norm, chosen, clean, config),
-        attack=attack,
-        eps=chosen.eps if chosen else None,
-        best=chosen.best if chosen else None,
-        by_eps=lines,
-        ladder=_ladder(rows, attack, norm, chosen.eps if chosen else None),
+        choice,
+        (lead, judge(lead.scores)),
+        [(caveat, judge(caveat.scores)) for caveat in caveats],
+        _rungs(choice, judge.checked),
+        *_every_defence(choice, own, study, judge.checked),
     )
-
-
-def wiped(rows: pd.DataFrame) -> pd.Series:
-    """Which cells are attacked at an eps that is a control: it leaves nothing of an image."""
-    return (rows["norm"] == "Linf") & (rows["eps"] >= WIPED)
-
-
-# --- choosing ---------------------------------------------------------------------------------------------------------
-
-
-def _hardest(rows: pd.DataFrame, attacks: dict[str, Any]) -> tuple[str | None, str | None, list[float]]:
-    """The transfer attack that leaves least undefended, its norm and its eps; controls do not count.
-
-    Without a transfer attack: None, and the norm and eps of the attacks through the defences.
-    """
-    control = {name for name, attack in attacks.items() if attack.get("method") == "random_sign"}
-    bare = pick(rows, threat=TRANSFER, defence="none")
-    bare = bare[~bare["attack"].isin(control)]
-    if not bare.empty:
-        worst = bare.loc[bare["accuracy"].idxmin()]
-        return worst["attack"], worst["norm"], sorted(pick(bare, attack=worst["attack"])["eps"].unique())
-    aware = _aware(rows)
-    if aware.empty:
-        return None, None, []
-    norm = aware["norm"].iloc[0]
-    return None, norm, sorted(pick(aware, norm=norm)["eps"].unique())
-
-
-def _telling(lines: list[AtEps], known: set[float]) -> AtEps | None:
-    """The largest eps at which a defence was attacked through, else at which one was attacked at all, else of all."""
-    for tells in (lambda line: line.best is not None and line.eps in known, lambda line: line.best is not None):
-        if found := [line for line in lines if tells(line)]:
-            return found[-1]
-    return lines[-1] if lines else None
-
-
-def _at_eps(rows: pd.DataFrame, attack: str | None, norm: str | None, eps: float) -> AtEps:
-    transfer = pick(rows, attack=attack, eps=eps)
-    defended = transfer[transfer["defence"] != "none"]
-    aware = _strongest(pick(_aware(rows), norm=norm, eps=eps))
-    best = _best(aware if defended.empty else defended)
-    return AtEps(
-        eps=eps,
-        undefended=_only(pick(transfer, defence="none")),
-        best=best,
-        aware=None if best is None else _only(pick(aware, defence=best.defence, sigma=best.sigma)),
-    )
-
-
-def _aware(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cells in which the attacker knew of the defence."""
-    return rows[~rows["threat"].isin([TRANSFER, "none"])]
-
-
-def _strongest(rows: pd.DataFrame, *cell: str) -> pd.DataFrame:
-    """Of each defence (or other cell), the row of the attack that leaves least."""
-    return rows.loc[rows.groupby([*(cell or ("defence", "sigma"))], sort=False)["accuracy"].idxmin()]
-
-
-def _only(rows: pd.DataFrame) -> Any:
-    return next(rows.itertuples(), None)
-
-
-def _best(rows: pd.DataFrame) -> Any:
-    return None if rows.empty else _only(rows.loc[[rows["accuracy"].idxmax()]])
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
-def _sentences(
-    classifier: str, clean: Any, attack: str | None, line: AtEps | None, rows: pd.DataFrame, norm: str | None
-) -> list[Sentence]:
+def _sentences(choice: Choice, rows_: pd.DataFrame, study: Study) -> list[Sentence | None]:
+    """The answer in one sentence, and what to hold against it where the study can tell."""
+    name, clean, bare = _strong(choice.classifier), choice.clean, choice.bare
     if clean is None:
-        first = said(Markup("{} was not measured on clean images.").format(_strong(classifier)))
-    else:
-        images = count(clean.images, "clean test image")
-        text = Markup("{} is right on {} of {}.").format(_strong(classifier), _value(clean), images)
-        first = said(text, clean)
-    if line is None:
-        return [first, said("No attack was run, so this study says nothing about protection.")]
-    if attack is None:
-        return [first, *_sentences_without_transfer(line)]
-    text = Markup("The attack {} at eps {} leaves {}").format(attack, eps_label(line.eps), _value(line.undefended))
-    second = said(text, line.undefended)
-    if line.best is None:
-        return [first, second + said(". No purifier was set against it.")]
-    aware = _strongest(pick(_aware(rows), norm=norm, eps=line.eps))
-    protection, *more = _protection(line, aware)
-    return [first, second + said("; ") + protection, *more]
-
-
-def _sentences_without_transfer(line: AtEps) -> list[Sentence]:
-    best = line.best
-    text = "No attack was run on the bare classifier. {} keeps {} at eps {} {}."
-    name = defence_label(best.defence, best.sigma)
-    return [said(Markup(text).format(name, _value(best), eps_label(line.eps), threat_clause(best.threat)), best)]
-
-
-def _protection(line: AtEps, aware: pd.DataFrame) -> list[Sentence]:
-    best = line.best
-    helps = best.accuracy > line.undefended.accuracy
-    verb = "brings it back to" if helps else "does not help, it has"
-    name = defence_label(best.defence, best.sigma)
-    text = Markup("{} {} {} {}").format(name, verb, _value(best), threat_clause(TRANSFER))
-    if line.aware is not None:
-        text += Markup(", and {} {}.").format(_value(line.aware), threat_clause(line.aware.threat))
-        return [said(text, best, line.aware)]
-    if aware.empty:
-        return [said(text + ". No defence was attacked by one who knows of it.", best)]
-    other = _best(aware)
-    name = defence_label(other.defence, other.sigma)
-    known = f"{name} was, and keeps" if len(aware) == 1 else f"of {len(aware)} defences that were, {name} keeps most:"
-    tail = Markup("It was not attacked by one who does; {} {} {}.")
-    return [said(text + ".", best), said(tail.format(known, _value(other), threat_clause(other.threat)), other)]
-
-
-def _caveats(
-    rows: pd.DataFrame, attack: str | None, norm: str | None, line: AtEps | None, clean: Any, config: dict[str, Any]
-) -> list[Sentence]:
-    """What to hold against the sentences, where the study can tell."""
-    if line is None:
-        return []
-    found = [_control(rows, norm, line.eps, config)]
-    if line.best is not None:
-        found = [
-            _selection(rows, attack, line),
-            _price(rows, line.best, clean),
-            _noise_alone(rows, attack, line, config),
-            *found,
-            _doubt(rows, norm),
+        return [said(Markup("{} was not measured on clean images.").format(name))]
+    correct = Markup("{} classifies {} of {} correctly").format(name, _value(clean), count(clean.images, "clean image"))
+    if choice.eps is None:
+        return [said(correct + ". No attack was run, so this study says nothing about protection.", clean)]
+    if choice.chosen is None:
+        text = Markup("{}. The attack {} at eps {} leaves {}. No purifier was tested against it.")
+        return [
+            said(text.format(correct, bare.attack, eps_label(choice.eps), _value(bare)), clean, bare),
+            _control(choice, rows_),
         ]
-    found.append(said("A number under attack is what this attack leaves; a stronger attack may leave less."))
-    return [caveat for caveat in found if caveat is not None]
+    return [
+        _lead(choice, study),
+        _noise_known(choice, study),
+        _selection(choice),
+        _price(choice),
+        _helps(choice),
+        _noise_alone(choice, rows_, study),
+        _control(choice, rows_),
+        _doubt(choice, rows_),
+        said("Each number is what the attacks that we ran leave; a stronger attack may leave less."),
+    ]
 
 
-def _selection(rows: pd.DataFrame, attack: str | None, line: AtEps) -> Sentence | None:
-    among = len(pick(rows[rows["defence"] != "none"], attack=line.best.attack, eps=line.eps))
-    if among < 2:
+def _lead(choice: Choice, study: Study) -> Sentence:
+    """What the defence keeps under the strongest attack through it, under transfer, and what is left without it."""
+    shown, clean, transfer = choice.hardest, choice.clean, choice.transfer
+    bound = "Upper bound, attacked by transfer only: under" if choice.upper_bound else "Under"
+    which = shown.attack if choice.upper_bound else f"{shown.attack}, the strongest attack through it that we ran"
+    sentence = said(
+        Markup("{} attack at eps {}, {} keeps {} of {}’s clean accuracy of {} {} ({})").format(
+            bound, eps_label(choice.eps), _strong(defence_label(shown.defence, shown.sigma)), _share(shown, clean),
+            choice.classifier, percent(clean.accuracy), attack_of(study, shown.attack).threat.clause, which,
+        ),
+        clean, shown,
+    )  # fmt: skip
+    if transfer is not None and shown is not transfer:
+        clause = attack_of(study, transfer.attack).threat.clause
+        sentence += said(Markup(", and {} {}").format(_share(transfer, clean), clause), transfer)
+    if choice.bare is None:
+        return sentence + said(".")
+    text = Markup(". Without a defence {} leaves {}.")
+    return sentence + said(text.format(choice.bare.attack, _value(choice.bare)), choice.bare)
+
+
+def _noise_known(choice: Choice, study: Study) -> Sentence | None:
+    """How much of what is kept is due to the attacker not knowing the noise."""
+    through, known = choice.through, choice.known
+    if choice.upper_bound:
+        return said("No attack was made through a defence, so this accuracy is an upper bound.")
+    if known is None:
+        return said("We did not test an attacker who knows the noise.")
+    if through is None:
+        return said("We did not test an attack through the defence with its noise unknown.")
+    difference = 100 * (through.accuracy - known.accuracy)
+    text = Markup("{:.0f} points of that accuracy are due to the attacker not knowing the noise: {} is left {} ({}).")
+    if difference <= 0:
+        text = Markup("Knowing the noise does not help the attacker ({:+.0f} points): {} is left {} ({}).")
+    clause = attack_of(study, known.attack).threat.clause
+    return said(text.format(difference, _value(known), clause, known.attack), known, through)
+
+
+def _selection(choice: Choice) -> Sentence | None:
+    if choice.among < 2:
         return None
-    by = "its accuracy under transfer" if attack else "this accuracy"
-    text = "The defence is the best of {} by {} on these same {}, so its numbers flatter it a little."
-    return said(Markup(text).format(among, by, count(line.best.images, "image")))
+    text = "The defence is the best of {} by this accuracy on the same {}, so its accuracy is optimistically biased."
+    return said(text.format(choice.among, count(choice.chosen.images, "image")))
 
 
-def _price(rows: pd.DataFrame, best: Any, clean: Any) -> Sentence | None:
-    defended = _only(pick(rows, attack="none", defence=best.defence, sigma=best.sigma))
-    if defended is None or clean is None:
+def _price(choice: Choice) -> Sentence | None:
+    if choice.price is None:
         return None
-    points = 100 * (defended.accuracy - clean.accuracy)
-    text = "On clean images the same defence is right on {}: {:.1f} points {} no defence."
-    return said(Markup(text).format(_value(defended), abs(points), "above" if points > 0 else "below"), defended, clean)
+    difference = 100 * (choice.price.accuracy - choice.clean.accuracy)
+    side = "above" if difference > 0 else "below"
+    text = Markup("On clean images accuracy with the defence is {}: {:.1f} points {} no defence.")
+    return said(text.format(_value(choice.price), abs(difference), side), choice.price, choice.clean)
 
 
-def _noise_alone(rows: pd.DataFrame, attack: str | None, line: AtEps, config: dict[str, Any]) -> Sentence | None:
-    purifiers = config.get("purifiers", {})
-    noise = {name for name, purifier in purifiers.items() if purifier.get("method") == "noise"}
-    if line.best.defence in noise:
-        return said("The best defence is noise alone: no diffusion takes part in it.")
-    alone = pick(rows, attack=attack, eps=line.eps, sigma=line.best.sigma)
-    alone = _best(alone[alone["defence"].isin(noise)])
+def _helps(choice: Choice) -> Sentence | None:
+    bare, transfer = choice.bare, choice.transfer
+    if bare is None or transfer is None or transfer.accuracy > bare.accuracy:
+        return None
+    text = Markup("The defence does not help against transfer: accuracy is {} with it and {} without.")
+    return said(text.format(_value(transfer), _value(bare)), transfer, bare)
+
+
+def _noise_alone(choice: Choice, rows_: pd.DataFrame, study: Study) -> Sentence | None:
+    noise, shown = noise_alone(study), choice.transfer or choice.chosen
+    if shown.defence in noise:
+        return said("The best defence is noise alone: no network takes part in it.")
+    alone = pick(rows_, attack=shown.attack, norm=choice.norm, eps=choice.eps, sigma=shown.sigma)
+    alone = weakest(alone[alone["defence"].isin(noise)])
     if alone is None:
         return None
-    points = 100 * (line.best.accuracy - alone.accuracy)
-    text = "Noise of the same sigma alone, without the diffusion, gives {} under {}: the diffusion adds {:.1f} points."
-    if points < 0:
-        text = "Noise of the same sigma alone, without the diffusion, gives {} under {}: {:.1f} points more."
-    return said(Markup(text).format(_value(alone), attack, abs(points)), alone, line.best)
+    difference = 100 * (shown.accuracy - alone.accuracy)
+    adds = f"the purifier adds {difference:.1f} points" if difference >= 0 else f"{-difference:.1f} points more"
+    text = Markup("Noise of the same sigma alone gives {} under {}: {}.")
+    return said(text.format(_value(alone), attack_name(shown), adds), alone, shown)
 
 
-def _control(rows: pd.DataFrame, norm: str | None, eps: float, config: dict[str, Any]) -> Sentence | None:
-    attacks = config.get("attacks", {})
-    control = [name for name, attack in attacks.items() if attack.get("method") == "random_sign"]
-    found = pick(rows, defence="none", norm=norm, eps=eps)
-    found = _best(found[found["attack"].isin(control)])
+def _control(choice: Choice, rows_: pd.DataFrame) -> Sentence | None:
+    found = weakest(pick(rows_, control=True, defence="none", norm=choice.norm, eps=choice.eps))
     if found is None:
         return None
-    text = "A random perturbation of the same eps ({}) leaves {} undefended."
-    return said(Markup(text).format(found.attack, _value(found)), found)
+    text = Markup("A random perturbation of the same eps ({}) leaves {} without a defence.")
+    return said(text.format(found.attack, _value(found)), found)
 
 
-def _doubt(rows: pd.DataFrame, norm: str | None) -> Sentence | None:
-    """An attacker who knows more must not do worse."""
-    aware = pick(_aware(rows), norm=norm)
-    if aware.empty:
-        return said(
-            "No attack through a defence was run. Protection from an attacker who does not know of it says little."
-        )
+def _doubt(choice: Choice, rows_: pd.DataFrame) -> Sentence | None:
+    """An attacker who knows more must leave no more."""
+    attacked = pick(attacks_of(rows_), norm=choice.norm)
     cell = ["defence", "sigma", "eps"]
-    transfer = _strongest(pick(rows, threat=TRANSFER, norm=norm), *cell).set_index(cell)
-    pairs = _strongest(aware, *cell).set_index(cell).join(transfer.add_suffix("_transfer"), how="inner")
+    transfer = strongest(pick(attacked, rank=0), *cell).set_index(cell)
+    through = strongest(attacked[(attacked["rank"] >= 1) & (attacked["defence"] != "none")], *cell).set_index(cell)
+    pairs = through.join(transfer.add_suffix("_transfer"), how="inner")
     worse = pairs[pairs["accuracy"] > pairs["ci_high_transfer"]]
     if worse.empty:
         return None
     (defence, sigma, eps), row = next(iter(worse.iterrows()))
-    text = (
-        "An attacker who knows of the defence should leave no more than one who does not. In {} of {} here "
-        "more is left, beyond the interval (first {}, eps {}: {} against {}): there the attack through the defence is "
-        "too weak to be believed."
+    return said(
+        f"An attacker who knows the defence should leave no more than one who does not. In {len(worse)} of "
+        f"{count(len(pairs), 'pair')} more is left, beyond the interval (first {defence_label(defence, sigma)}, eps "
+        f"{eps_label(eps)}: {percent(row['accuracy'])} against {percent(row['accuracy_transfer'])}): there the attack "
+        "through the defence is too weak to be believed."
     )
-    text = Markup(text).format(
-        len(worse),
-        count(len(pairs), "pair"),
-        defence_label(defence, sigma),
-        eps_label(eps),
-        percent(row["accuracy"]),
-        percent(row["accuracy_transfer"]),
-    )
-    return said(text)  # it is a doubt itself, which no failed check weakens
 
 
 def _strong(text: str) -> Markup:
     return Markup("<b>{}</b>").format(text)
 
 
+def _share(row: Any, clean: Any) -> Markup:
+    """A row's accuracy as a share of the clean accuracy."""
+    return _strong(percent(row.accuracy / clean.accuracy, 0) if clean.accuracy else "–")
+
+
 def _value(row: Any) -> Markup:
-    return Markup("<b>{}</b> <span class=ci>{}</span>").format(percent(row.accuracy), bracket(row.ci_low, row.ci_high))
+    return _strong(with_interval(row))
 
 
-# --- the main figure --------------------------------------------------------------------------------------------------
+# --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _ladder(rows: pd.DataFrame, attack: str | None, norm: str | None, eps: float | None) -> Ladder:
-    """The main figure's rows and what they show at one eps."""
-    aware = pick(_aware(rows), norm=norm, eps=eps)
-    transfer = pick(rows, attack=attack, eps=eps)
-    measured = {
-        CLEAN: pick(rows, attack="none"),
-        TRANSFER: transfer,
-        **{threat: _strongest(pick(aware, threat=threat)) for threat in aware["threat"].unique()},
-    }
-    measured = {what: table for what, table in measured.items() if not table.empty}
-    defences = list(rows[["defence", "sigma"]].drop_duplicates().itertuples(index=False, name=None))
-    defences.sort(key=lambda defence: defence[0] != "none")
-    kept = _kept(defences, transfer, aware)
-    return Ladder(
-        rows=[(_row_label(*defence), _marks(measured, *defence)) for defence in kept],
-        measures=list(measured),
-        left_out=len(defences) - len(kept),
-    )
+def _rungs(choice: Choice, checked: Checked) -> Markup:
+    """One row each: clean images, no defence, and the defence under the strongest attack of each threat model."""
+    defence = choice.chosen and defence_name(choice.chosen.defence, choice.chosen.sigma)
+    found = [("clean images", "no defence", choice.clean, "c1"), ("clean images", defence, choice.price, "c1")]
+    found += [("attacked", f"no defence, {choice.bare.attack}", choice.bare, "c2")] if choice.bare else []
+    found += [(f"{row.threat} attack", row.attack, row, "c2") for row in choice.strongest]
+    shown = [
+        Row(name, [value_of(row, checked, with_interval(row), colour)], detail)
+        for name, detail, row, colour in found
+        if row is not None
+    ]
+    return rows(f"accuracy of {choice.classifier}, step by step", shown)
 
 
-def _kept(defences: list[tuple[str, float]], transfer: pd.DataFrame, aware: pd.DataFrame) -> list[tuple[str, float]]:
-    """All rows if they are few; else no defence, the best one, those attacked knowingly, each purifier's best."""
-    if len(defences) <= MAX_ROWS:
-        return defences
-    score = {(row.defence, row.sigma): row.accuracy for row in transfer.itertuples()}
-    ranked = sorted(defences, key=lambda defence: (defence[0] != "none", -score.get(defence, -1.0)))
-    known = set(aware[["defence", "sigma"]].itertuples(index=False, name=None))
-    best = {defence[0]: defence for defence in reversed(ranked)}
-    order = [*ranked[:2], *(defence for defence in ranked if defence in known), *reversed(best.values())]
-    chosen = list(dict.fromkeys(order))[:MAX_ROWS]
-    return [defence for defence in defences if defence in chosen]
+def _every_defence(
+    choice: Choice, rows_: pd.DataFrame, study: Study, checked: Checked
+) -> tuple[Markup, Markup, int]:  # fmt: skip
+    """A row for each defence: its accuracy on clean images and under the strongest attack of each threat model."""
+    attacked = pick(attacks_of(rows_), norm=choice.norm, eps=choice.eps)
+    rungs = [threat.name for threat in ladder(study) if threat.name in set(attacked["threat"])]
+    measured = [("clean images", "ink", pick(rows_, attack="none"))]
+    measured += [
+        (f"strongest {threat} attack", ramp(place, len(rungs)), strongest(pick(attacked, threat=threat)))
+        for place, threat in enumerate(rungs)
+    ]
+    shown = []
+    defences = _ranked(rows_, choice, attacked)
+    for defence, sigma in defences[:MAX_ROWS]:
+        cells = [only(pick(table, defence=defence, sigma=sigma)) for _, _, table in measured]
+        values = [
+            value_of(cell, checked, number(cell.accuracy), measured[style][1], kind="mark", style=style)
+            for style, cell in enumerate(cells)
+            if cell is not None
+        ]
+        shown.append(Row(defence_name(defence, sigma), values))
+    keys = [Key(name, colour, style) for style, (name, colour, _) in enumerate(measured)]
+    figure = rows(f"accuracy of {choice.classifier} with each defence", shown)
+    return figure, legend(keys), max(0, len(defences) - MAX_ROWS)
 
 
-def _row_label(defence: str, sigma: float) -> str:
-    return "no defence" if defence == "none" else f"{defence} {sigma:g}"
-
-
-def _marks(measured: dict[str, pd.DataFrame], defence: str, sigma: float) -> list[Mark]:
-    found = ((what, _only(pick(table, defence=defence, sigma=sigma))) for what, table in measured.items())
-    return [Mark(what, row.accuracy, row.ci_low, row.ci_high, row.scores) for what, row in found if row is not None]
+def _ranked(rows_: pd.DataFrame, choice: Choice, attacked: pd.DataFrame) -> list[tuple[str, float]]:
+    """All defences: none, the chosen one, those attacked through, then by what the strongest attack leaves."""
+    score = {(row.defence, row.sigma): row.accuracy for row in strongest(attacked).itertuples()}
+    through = attacked.loc[~attacked["shared"], ["defence", "sigma"]].itertuples(index=False, name=None)
+    first = [("none", 0.0), choice.chosen and (choice.chosen.defence, choice.chosen.sigma), *through]
+    every = list(rows_[["defence", "sigma"]].drop_duplicates().itertuples(index=False, name=None))
+    if len(every) <= MAX_ROWS:
+        return sorted(every, key=lambda defence: defence[0] != "none")
+    by_score = sorted(every, key=lambda defence: -score.get(defence, -1.0))
+    return list(dict.fromkeys(defence for defence in [*first, *by_score] if defence in every))

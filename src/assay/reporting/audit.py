@@ -1,4 +1,4 @@
-"""Is what lies on disk what the manifests say? Times of files cannot show corruption; hashes can."""
+"""Whether the files on disk are what their manifests say, by hash."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from assay.files import MANIFEST, AssayError, faults, read_manifest
 from assay.progress import track
-from assay.reporting.words import count
+from assay.words import count
 
 LEFTOVERS = {
     ".draft-*": "left by a stage that was killed; delete it unless a stage is running",
     "*.partial": "left by a stage that was killed; delete it unless a stage is running",
     ".*.scratch": "left by a stage that was killed; delete it unless a stage is running",
-    ".*.resume-*": "unfinished work, from which the stage goes on; delete it if it is not to go on",
+    ".*.resume-*": "unfinished work, from which the stage resumes; delete it to start from the beginning",
 }
 
 

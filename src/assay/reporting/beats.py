@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -12,12 +12,12 @@ from assay.reporting.read import TABLE, pick
 from assay.reporting.trust import Checked, Verdict
 from assay.reporting.words import defence_name, eps_label
 
-SHOWN = 4  # tables that stand open
+SHOWN = 4  # tables that are open
 
 
 @dataclass
 class Place:
-    """One defence of a table: how many others it beats, loses to, and cannot be told from, and the checks on it."""
+    """One defence of a table: how many others it beats and loses to, and the checks on it."""
 
     rank: int
     name: str
@@ -25,11 +25,9 @@ class Place:
     verdict: Verdict
     beats: int = 0
     loses: int = 0
-    ties: int = 0
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """How much better the defence of a row is than that of a column, in points, and whether that is significant."""
 
     points: float
@@ -64,7 +62,7 @@ def rankings(comparisons: pd.DataFrame, summary: pd.DataFrame, checked: Checked)
 def beats(
     comparisons: pd.DataFrame, summary: pd.DataFrame, checked: Checked, speaks_of: list[tuple[str, float]]
 ) -> dict[str, list[Ranking]]:
-    """The tables that stand open, `first`, and the `others`.
+    """The tables that are open, `first`, and the `others`.
 
     Open are those that the answer speaks of; where it speaks of none, the first attacks at their largest eps.
     """
@@ -94,9 +92,6 @@ def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, chec
         if significant:
             places[better].beats += 1
             places[worse].loses += 1
-        else:
-            places[better].ties += 1
-            places[worse].ties += 1
     return table
 
 

@@ -8,7 +8,7 @@ the attack's own victim, from its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import pandas as pd
 
 from assay.evaluation.scores import read_scores
 from assay.files import MANIFEST, AssayError
-from assay.reporting.words import count
 from assay.stacks import Stack, read_stack
+from assay.words import count
 
 IMAGES, ADVERSARIAL, PURIFIED = "images", "adversarial", "purified"
 CLEAN = "clean"
@@ -29,7 +29,7 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stack stands: its study's folder, and its path below images/, adversarial/ or purified/."""
+    """Where a stack is: its study's folder, and its path below images/, adversarial/ or purified/."""
 
     study: Path
     kind: str
@@ -38,15 +38,11 @@ class Place:
     @property
     def source(self) -> str:
         """The images before purification: `clean`, or the path of an adversarial stack."""
-        match self.kind:
-            case "adversarial":
-                return self.path
-            case "purified":
-                return self.path.rsplit("/", 2)[0]
-        return CLEAN
+        return {ADVERSARIAL: self.path, PURIFIED: self.path.rsplit("/", 2)[0]}.get(self.kind, CLEAN)
 
     @property
     def defence(self) -> str:
+        """The defence's path; that of no defence where nothing is purified."""
         return "/".join(self.path.split("/")[-2:]) if self.kind == PURIFIED else UNDEFENDED
 
 
@@ -66,12 +62,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class View:
-    """The stages of a stack, `clean` first, on the same images: `ids` and `labels` (images,)."""
+    """The stages of a stack, `clean` first, on the same images: `ids` and `labels` (images,), a label's class name."""
 
     place: Place
     table: pd.DataFrame
     ids: np.ndarray
     labels: np.ndarray
+    classes: list[str]
     stages: dict[str, Stage]
 
     @property
@@ -95,19 +92,19 @@ def view(folder: Path, draw: int = 0, classifier: str | None = None) -> View:
     stack = read_stack(folder)
     clean = stack if place.kind == IMAGES else read_stack(place.study / IMAGES / "test")
     ids = np.array(clean.ids)
-    scores_of = _scores_reader(place, ids, classifier)
-    stages = {CLEAN: Stage(clean, np.arange(len(ids)), scores_of(CLEAN, UNDEFENDED, 0))}
+    classifier = _classifier(place, classifier)
+    stages = {CLEAN: Stage(clean, np.arange(len(ids)), _verdicts(place, ids, classifier, CLEAN, UNDEFENDED, 0))}
     if place.source != CLEAN:
         attacked = stack if place.kind == ADVERSARIAL else read_stack(place.study / ADVERSARIAL / place.source)
         rows = _rows(attacked, ids, 0, place.source)
-        verdicts = scores_of(place.source, UNDEFENDED, 0)
+        verdicts = _verdicts(place, ids, classifier, place.source, UNDEFENDED, 0)
         if verdicts is None and "fooled" in attacked.table:
             verdicts = attacked.table["fooled"].to_numpy()[rows] == 0
         stages["attacked"] = Stage(attacked, rows, verdicts)
     if place.kind == PURIFIED:
         rows = _rows(stack, ids, draw, place.path)
-        stages["purified"] = Stage(stack, rows, scores_of(place.source, place.defence, draw))
-    return View(place, stack.table, ids, clean.labels, stages)
+        stages["purified"] = Stage(stack, rows, _verdicts(place, ids, classifier, place.source, place.defence, draw))
+    return View(place, stack.table, ids, clean.labels, clean.classes, stages)
 
 
 def locate(folder: Path) -> Place:
@@ -119,18 +116,21 @@ def locate(folder: Path) -> Place:
             return Place(study, kind, "/".join(path))
     raise AssayError(
         f"{folder}: no stack of a study; name a folder below results/<study>/images, adversarial or purified "
-        "(the study's images/test must be there)"
+        "(the study's images/test must exist)"
     )
 
 
-def choose(view: View, ids: Sequence[str] | None = None, label: int | None = None, fooled: bool = False) -> np.ndarray:
+def choose(view: View, ids: Sequence[str] | None = None, label: str | None = None, fooled: bool = False) -> np.ndarray:
     """Positions of the images that pass every filter, in their order (that of `ids` if they are given).
 
-    Fooled: the bare classifier was right on the clean image, and the verdict on this stack's image is wrong.
+    `label` is the name of a class. Fooled: the bare classifier was right on the clean image, and the verdict on this
+    stack's image is wrong.
     """
     positions = np.arange(len(view.ids)) if ids is None else np.array([_position(view, wanted) for wanted in ids])
     if label is not None:
-        positions = positions[view.labels[positions] == label]
+        if label not in view.classes:
+            raise AssayError(f"--label: {label} is not a class of {view.place.study.name}: {', '.join(view.classes)}")
+        positions = positions[view.labels[positions] == view.classes.index(label)]
     if fooled:
         last = list(view.stages)[-1]
         if last == CLEAN:
@@ -150,7 +150,7 @@ def choose(view: View, ids: Sequence[str] | None = None, label: int | None = Non
 
 def describe(view: View, chosen: np.ndarray) -> str:
     """The stack's table and verdicts in a few lines."""
-    labels = ", ".join(f"{(view.labels == label).sum()} of label {label}" for label in np.unique(view.labels))
+    labels = ", ".join(f"{(view.labels == label).sum()} {name}" for label, name in enumerate(view.classes))
     draws = len(view.table) // len(view.ids)
     lines = [
         f"{view.place.study.name}: {view.place.kind}/{view.place.path}",
@@ -166,14 +166,14 @@ def describe(view: View, chosen: np.ndarray) -> str:
         counts = view.histogram(name, chosen)
         levels = np.abs(np.arange(-LEVELS, LEVELS + 1))
         mean, most = counts @ levels / counts.sum(), levels[counts > 0].max()
-        lines.append(f"{name} - clean: {mean:.2f} grey levels a value in the mean, at most {most}")
+        lines.append(f"{name} - clean: {mean:.2f} grey levels per value on average, at most {most}")
     return "\n".join(lines)
 
 
 def _position(view: View, wanted: str) -> int:
     found = np.flatnonzero(view.ids == wanted)
     if not len(found):
-        raise AssayError(f"--ids: {view.place.study.name} has no image {wanted}; its ids run {view.ids[0]}, ...")
+        raise AssayError(f"--ids: {view.place.study.name} has no image {wanted}; its first id is {view.ids[0]}")
     return int(found[0])
 
 
@@ -186,31 +186,30 @@ def _rows(stack: Stack, ids: np.ndarray, draw: int, path: str) -> np.ndarray:
         table = table[table["draw"] == draw]
     rows = pd.Series(table.index, index=table["id"]).reindex(ids)
     if rows.isna().any():
-        raise AssayError(f"{path}: has not the images of images/test; run the workflow again")
+        raise AssayError(f"{path}: its images are not those of images/test; run the workflow again")
     return rows.to_numpy(int)
 
 
-def _scores_reader(
-    place: Place, ids: np.ndarray, classifier: str | None
-) -> Callable[[str, str, int], np.ndarray | None]:
-    """A function of source, defence and draw that gives verdicts (images,) of bool, or None where there are none."""
+def _classifier(place: Place, classifier: str | None) -> str | None:
+    """The classifier whose verdicts are shown: the attacked one, the named one, or the only one."""
     scores = place.study / "scores"
     if classifier is not None and not (scores / classifier).is_dir():
         raise AssayError(f"--classifier: {scores} has no scores of '{classifier}'; leave it out or check the name")
-    known = [path.name for path in sorted(scores.glob("*/")) if not path.name.startswith(".")]
     if place.source != CLEAN:
-        classifier = place.source.split("/")[0]
-    elif classifier is None and len(known) == 1:
-        classifier = known[0]
+        return place.source.split("/")[0]
+    known = [path.name for path in sorted(scores.glob("*/")) if not path.name.startswith(".")]
+    return classifier or (known[0] if len(known) == 1 else None)
 
-    def read(source: str, defence: str, draw: int) -> np.ndarray | None:
-        folder = scores / str(classifier) / source / defence
-        only_test_is_scored = place.kind == IMAGES and place.path != "test"
-        if classifier is None or only_test_is_scored or not (folder / MANIFEST).is_file():
-            return None
-        found = read_scores(folder)
-        if not np.array_equal(found.ids, ids):
-            raise AssayError(f"{folder}: not the scores of images/test; run the workflow again")
-        return found.correct[:, draw]
 
-    return read
+def _verdicts(
+    place: Place, ids: np.ndarray, classifier: str | None, source: str, defence: str, draw: int
+) -> np.ndarray | None:
+    """Whether each image (images,) was classified right; None where there are no scores."""
+    folder = place.study / "scores" / str(classifier) / source / defence
+    only_test_is_scored = place.kind == IMAGES and place.path != "test"
+    if classifier is None or only_test_is_scored or not (folder / MANIFEST).is_file():
+        return None
+    found = read_scores(folder)
+    if not np.array_equal(found.ids, ids):
+        raise AssayError(f"{folder}: not the scores of images/test; run the workflow again")
+    return found.correct[:, draw]

@@ -3,121 +3,105 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from assay.evaluation.summary import read_whole
 from assay.files import write_text
-from assay.reporting import words
-from assay.reporting.answer import CLEAN, Answer, answers
+from assay.planning.cells import sigma_token
+from assay.reporting import read, words
+from assay.reporting.answer import answer
 from assay.reporting.beats import beats
 from assay.reporting.checks import families_of, totals
-from assay.reporting.curves import curves
-from assay.reporting.grid import heat_maps, lines
-from assay.reporting.headline import Headline, headline
-from assay.reporting.panels import picture_panels
-from assay.reporting.paper.section import paper_section
-from assay.reporting.read import (
-    read_artifacts,
-    read_benchmarks,
-    read_checks,
-    read_comparisons,
-    read_known_slides,
-    read_summary,
-    read_worst_cases,
-)
-from assay.reporting.sections import BEATS, CHECKS, TRUST, WORST
-from assay.reporting.stages import drawing, graph, makers, times
-from assay.reporting.style import SCRIPT, STYLE
-from assay.reporting.template import TEMPLATE
+from assay.reporting.choice import choices
+from assay.reporting.classes import classes
+from assay.reporting.curves import curves, noise_levels
+from assay.reporting.grid import heat_maps
+from assay.reporting.ladder import ladder, with_knowledge
+from assay.reporting.papers import beside, read_papers
+from assay.reporting.pictures import picture_panels
+from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.training import trainings
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
+from assay.study.model import Study
+from assay.words import count
 
-PARTS = [
-    ("answer", "Answer"),
-    ("grid", "Grid"),
-    ("worst", "Worst case"),
-    ("beats", "Who beats whom"),
-    ("curves", "Curves"),
-    ("images", "Images"),
-    ("paper", "The paper"),
-    ("checks", "Checks"),
-    ("training", "Training"),
-    ("making", "How it was made"),
-]
+TEMPLATES = Path(__file__).parent / "templates"
+PARTS = {
+    "answer": "Answer",
+    "grid": "Grid",
+    "classes": "Classes",
+    "worst": "Worst case",
+    "beats": "Who beats whom",
+    "curves": "Curves",
+    "images": "Images",
+    "papers": "Papers",
+    "checks": "Checks",
+    "training": "Training",
+    "making": "How it was made",
+}
 
 
-def write_report(results: Path, config: dict[str, Any], out: Path, versions: dict[str, str]) -> None:
+def write_report(results: Path, study: Study, out: Path, versions: dict[str, str]) -> None:
     """Write the report of the study in the folder `results` to `out`: one HTML file, the same for the same input.
 
-    `config` is the study as a dict (`Study.model_dump()`); `versions` are those of the libraries that run this.
+    `versions` are those of the libraries that run this.
     """
-    write_text(out, _render(Path(results), config, versions))
+    write_text(out, _render(Path(results), study, versions))
 
 
-def _render(results: Path, config: dict[str, Any], versions: dict[str, str]) -> str:
-    summary = read_summary(results / "summary.csv")
-    comparisons = read_comparisons(results / "comparisons.csv")
-    worst_cases = read_worst_cases(results / "worst_case.csv")
-    checks = read_checks(results / "checks.csv")
+def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
+    summary = with_knowledge(read.read_summary(results / "summary.csv"), study)
+    checks = read.read_checks(results / "checks.csv")
     checked = Checked(checks)
     judge = Judge(checked)
-    artifacts = read_artifacts(results)
-    found = answers(summary, config)
-    headlines = [headline(summary, answer, config) for answer in found]
-    speaks_of = [cell for first in headlines if first for cell in first.speaks_of]
-    drawn, curve_notes = curves(summary, config, checked)
-    shown = [picture_panels(results, summary, answer, config, checked) for answer in found]
-    made = graph(artifacts)
-    measured, table = lines(summary)
-    environment = _environment(checked)
-
-    def section(source: str, **content: Any) -> Markup:
-        return Markup(environment.from_string(source.strip()).render(content))
-
-    template = environment.from_string(TEMPLATE.lstrip())
-    return template.render(
-        study=config.get("study", results.name),
+    artifacts = read.read_artifacts(results)
+    found = choices(summary, study)
+    speaks_of = list(dict.fromkeys(cell for choice in found for cell in choice.speaks_of))
+    answers = [answer(choice, summary, study, judge) for choice in found]
+    per_class, confusion = (
+        read.read_per_class(results / "per_class.csv"),
+        read.read_confusion(results / "confusion.csv"),
+    )
+    by_class = [classes(per_class, confusion, choice, checked) for choice in found]
+    drawn, curve_notes = curves(summary, study, checked)
+    pictures = [picture_panels(results, choice, study, checked) for choice in found]
+    sweep = read_whole(results / "selection/sweep.csv", ("sigma", "chosen")) if study.selection else None
+    papers = [beside(paper, results, summary, found, study, checked, sweep) for paper in read_papers()]
+    config = study.model_dump(mode="json")
+    return _environment(checked).get_template("page.html.j2").render(
+        study=study.study,
         scale=_scale(summary, results),
-        parts=PARTS,
-        style=Markup(STYLE),
-        script=Markup(SCRIPT),
-        answers=[(answer, first, _told(answer, first, judge)) for answer, first in zip(found, headlines, strict=True)],
+        parts={part: name for part, name in PARTS.items() if part != "classes" or any(by_class)},
+        answers=answers,
         totals=totals(checks),
-        heat_maps=heat_maps(summary),
-        measured=measured,
-        lines=table,
+        heat_maps=heat_maps(summary, checked),
+        columns=[column for column in read.OPTIONAL if summary[column].notna().any()],
+        cells=list(summary.itertuples()),
+        by_class=[shown for shown in by_class if shown],
+        worst=worst(read.read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
+        beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         curves=drawn,
         curve_notes=curve_notes,
-        pictures=[panel for panels, _ in shown for panel in panels],
-        picture_notes=list(dict.fromkeys(note for _, note in shown if note)),
-        worst=section(WORST, **worst(worst_cases, summary, checked, speaks_of)),
-        beats=section(BEATS, **beats(comparisons, summary, checked, speaks_of)),
-        paper=paper_section(results, summary, found, config, judge, environment),
-        checks=section(CHECKS, families=families_of(checks), totals=totals(checks)),
+        noise_levels=None if sweep is None else noise_levels(sweep),
+        sweep=sweep,
+        pictures=[panel for panels, _ in pictures for panel in panels],
+        picture_notes=list(dict.fromkeys(note for _, note in pictures if note)),
+        papers=[(paper, [(j, judge(j.scores)) for j in paper.judgements]) for paper in papers],
+        families=families_of(checks),
         trainings=trainings(results, artifacts),
-        graphs=[drawing(made, upright) for upright in (False, True)] if artifacts else [],
-        unknown=made.unknown,
-        times=times(read_benchmarks(results / "benchmarks")),
+        kinds=kinds(artifacts),
+        unknown=unknown_inputs(artifacts),
+        times=times(read.read_benchmarks(results / "benchmarks")),
         config=yaml.safe_dump(words.readable_config(config), sort_keys=False, allow_unicode=True),
         makers=makers(artifacts),
         versions=versions,
-        glossary=words.GLOSSARY,
-        threats={threat: said for threat, said in words.THREATS.items() if threat in set(summary["threat"])},
-    )
-
-
-def _told(answer: Answer, first: Headline | None, judge: Judge) -> dict[str, Any]:
-    """What the checks say of each sentence of an answer, in the order in which they are read."""
-    return {
-        "headline": judge(first.scores) if first else None,
-        "sentences": [(sentence, judge(sentence.scores)) for sentence in answer.sentences],
-        "caveats": [(caveat, judge(caveat.scores)) for caveat in answer.caveats],
-    }
+        threats=[threat for threat in ladder(study) if threat.name in set(summary["threat"])],
+    )  # fmt: skip
 
 
 def _environment(checked: Checked) -> jinja2.Environment:
@@ -125,36 +109,34 @@ def _environment(checked: Checked) -> jinja2.Environment:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
-        loader=jinja2.DictLoader({"trust": TRUST.strip()}),
+        lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
     )
     environment.globals |= {
         "checked": checked,
         "marks": MARKS,
-        "percent": words.percent,
+        "number": words.number,
         "bracket": words.bracket,
+        "percent": words.percent,
         "eps_label": words.eps_label,
         "defence_label": words.defence_label,
-        "number": words.number,
-        "measure_label": _measure_label,
+        "sigma_token": sigma_token,
         "pct": lambda share: f"{100 * share:.2f}%",
+        "text_of": lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8")),
     }
     return environment
 
 
-def _measure_label(what: str) -> str:
-    return "clean images" if what == CLEAN else f"{what}: {words.threat_clause(what)}"
-
-
 def _scale(summary: pd.DataFrame, results: Path) -> str:
     """How large the study is, in a few words."""
-    slides = read_known_slides(results)
+    slides = read.read_known_slides(results)
     attacks = summary.loc[summary["attack"] != "none", "attack"].nunique()
     defences = len(summary.loc[summary["defence"] != "none", ["defence", "sigma"]].drop_duplicates())
     parts = [
-        words.count(summary["classifier"].nunique(), "classifier"),
-        words.count(attacks, "attack"),
-        words.count(defences, "defence"),
-        f"{words.count(len(summary), 'cell')} on {words.count(int(summary['images'].max()), 'test image')}",
+        count(summary["classifier"].nunique(), "classifier"),
+        count(attacks, "attack"),
+        count(defences, "defence"),
+        f"{count(len(summary), 'cell')} on {count(int(summary['images'].max()), 'test image')}",
     ]
-    told = f" from {words.count(len(set(slides.values())), 'slide')}; intervals go by slide" if slides else ""
+    told = f" from {count(len(set(slides.values())), 'slide')}; intervals go by slide" if slides else ""
     return ", ".join(parts) + told + "."

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.checks.finding import SEVERITY
+from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
 from assay.files import MANIFEST, AssayError, read_manifest, sha256
@@ -18,7 +19,7 @@ from assay.stacks import read_stack, read_table
 
 NAMES = ["classifier", "attack", "threat", "norm", "defence"]
 NUMBERS = ["eps", "sigma", "images", "draws", "accuracy", "ci_low", "ci_high"]
-OPTIONAL = ["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"]
+OPTIONAL = ["sensitivity", "specificity", "balanced_accuracy", "majority_accuracy", "worst_accuracy"]
 SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]
 PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
@@ -82,6 +83,18 @@ def read_checks(path: Path) -> pd.DataFrame:
     return _require(table, table[FINDINGS].notna().all(axis=1) & table["status"].isin(SEVERITY), path)
 
 
+def read_per_class(path: Path) -> pd.DataFrame:
+    """Accuracy by cell and class, whose name is in `name`."""
+    table = read_whole(path, PER_CLASS)
+    return _require(table, table[PER_CLASS[:-3]].notna().all(axis=1), path).rename(columns={"class": "name"})
+
+
+def read_confusion(path: Path) -> pd.DataFrame:
+    """The shares of the answers by cell and true class."""
+    table = read_whole(path, CONFUSION)
+    return _require(table, table[CONFUSION].notna().all(axis=1), path)
+
+
 def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:
     """The table, if all of its rows are whole."""
     if not whole.all():
@@ -116,7 +129,7 @@ def read_artifacts(results: Path) -> list[Artifact]:
 def read_benchmarks(folder: Path) -> pd.DataFrame:
     """Seconds and peak memory (MB) of every job that Snakemake timed, with its rule.
 
-    The report's own job is left out: what is known of it is of an earlier run.
+    The report's own job is left out: its times are those of an earlier run.
     """
     columns = ["s", "max_rss"]
     tables = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from assay.reporting.words import defence_label, eps_label
+from assay.reporting.words import bracket, defence_label, eps_label, number
 
 
 def text_grid(summary: pd.DataFrame) -> str:
@@ -19,19 +19,29 @@ def text_grid(summary: pd.DataFrame) -> str:
         defences = cells[["defence", "sigma"]].drop_duplicates()
         controls = clean[clean["classifier"] == classifier].merge(defences, on=["defence", "sigma"])
         cells = pd.concat([controls, cells])
-        table = pd.DataFrame(
-            {
-                "defence": [defence_label(row.defence, row.sigma) for row in cells.itertuples()],
-                "eps": ["clean" if row.attack == "none" else eps_label(row.eps) for row in cells.itertuples()],
-                "text": [_cell(row) for row in cells.itertuples()],
-            }
-        )
-        grid = table.pivot(index="defence", columns="eps", values="text")
-        grid = grid.reindex(index=table["defence"].unique(), columns=table["eps"].unique()).fillna("–")
-        grid.index.name = grid.columns.name = None
-        blocks.append(f"{classifier}, {attack} ({threat})\n{grid.to_string()}")
+        columns = ["clean" if row.attack == "none" else eps_label(row.eps) for row in cells.itertuples()]
+        blocks.append(_block(f"{classifier}, {attack} ({threat})", cells, columns))
     return "\n\n".join(blocks)
 
 
-def _cell(row: tuple) -> str:
-    return f"{100 * row.accuracy:.1f} [{100 * row.ci_low:.0f}, {100 * row.ci_high:.0f}]"
+def text_classes(per_class: pd.DataFrame) -> str:
+    """The same by class: a block for each classifier, attack and eps, a column a class."""
+    blocks = []
+    for (classifier, attack, eps), cells in per_class.groupby(["classifier", "attack", "eps"], sort=False):
+        under = "clean images" if attack == "none" else f"{attack} at eps {eps_label(eps)}"
+        blocks.append(_block(f"{classifier}, {under}", cells, cells["name"].tolist()))
+    return "\n\n".join(blocks)
+
+
+def _block(title: str, cells: pd.DataFrame, columns: list[str]) -> str:
+    table = pd.DataFrame(
+        {
+            "defence": [defence_label(row.defence, row.sigma) for row in cells.itertuples()],
+            "column": columns,
+            "text": [f"{number(row.accuracy)} {bracket(row.ci_low, row.ci_high)}" for row in cells.itertuples()],
+        }
+    )
+    grid = table.pivot(index="defence", columns="column", values="text")
+    grid = grid.reindex(index=table["defence"].unique(), columns=table["column"].unique()).fillna("–")
+    grid.index.name = grid.columns.name = None
+    return f"{title}\n{grid.to_string()}"

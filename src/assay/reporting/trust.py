@@ -65,7 +65,7 @@ class Checked:
 def places_of(scores: str) -> list[str]:
     """The places that a cell's number rests on: its scores, its adversarial stack if it has one, the test images.
 
-    Scores lie at classifier/stack/purifier/sigma, so that the stack is known by its place.
+    Scores are stored at classifier/stack/purifier/sigma, so the stack follows from the place.
     """
     stack = "/".join(scores.split("/")[1:-2])
     return [f"scores/{scores}", f"adversarial/{stack}", EVERY_CELL]

@@ -14,38 +14,22 @@ from assay.reporting.trust import Checked, Verdict
 from assay.reporting.words import defence_name, eps_label
 
 BALL = ["classifier", "norm", "eps"]
-GROUP = [*BALL, "defence", "sigma"]
 SINGLE = {"accuracy": "one draw", "majority_accuracy": "majority"}  # then worst_of_2 and so on
 REPEATED = "worst_of_"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A measure under attack, and the same on clean images."""
-
-    attacked: float
-    clean: float
-
-    @property
-    def measured(self) -> bool:
-        return not math.isnan(self.attacked)
 
 
 @dataclass(frozen=True)
 class Row:
     """One defence in one ball: what its strongest attack leaves by each measure, and what all attacks leave.
 
-    The strongest is the one that leaves least in one draw, of those that are judged on all draws.
+    Pairs are (attacked, clean). The strongest leaves least in one draw, of the attacks that are judged on all draws.
+    `whole` is the row of the worst cases.
     """
 
     name: str
     strongest: str
-    single: list[Pair]
-    majority: Pair
-    every: Pair
-    low: float
-    high: float
-    kept: float
+    single: list[tuple[float, float]]
+    whole: Any
     verdict: Verdict
 
 
@@ -70,17 +54,16 @@ def balls(worst_cases: pd.DataFrame, summary: pd.DataFrame, checked: Checked) ->
 def worst(
     worst_cases: pd.DataFrame, summary: pd.DataFrame, checked: Checked, speaks_of: list[tuple[str, float]]
 ) -> dict[str, list[Ball]]:
-    """The tables that stand open, `first`, and the `others`.
+    """The tables that are open, `first`, and the `others`.
 
     Open is of each classifier the ball of the eps that the answer speaks of, or else its largest.
     """
     found = balls(worst_cases, summary, checked)
     spoken = {eps for _, eps in speaks_of if eps}
-    first = []
-    for classifier in dict.fromkeys(ball.classifier for ball in found):
-        own = [ball for ball in found if ball.classifier == classifier]
-        first.append(max(own, key=lambda ball: (ball.eps in spoken, ball.eps)))
-    return {"first": first, "others": [ball for ball in found if not any(ball is other for other in first)]}
+    ranked = sorted(found, key=lambda ball: (ball.eps in spoken, ball.eps))
+    best = {ball.classifier: ball for ball in ranked}
+    first = [ball for ball in found if best[ball.classifier] is ball]
+    return {"first": first, "others": [ball for ball in found if best[ball.classifier] is not ball]}
 
 
 def _ball(
@@ -89,33 +72,23 @@ def _ball(
     repeats = [column for column in summary if column.startswith(REPEATED) and column != f"{REPEATED}1"]
     measures = [column for column in [*SINGLE, *repeats] if cells[column].notna().any()]
     clean = pick(summary, classifier=key["classifier"], attack="none")
-    rows = [_row(row, measures, cells, clean, checked) for row in worst_cases.itertuples()]
     return Ball(
-        classifier=key["classifier"],
-        eps=float(key["eps"]),
-        title=f"{key['classifier']}, {key['norm']}, eps {eps_label(key['eps'])}",
-        attacks=list(cells["attack"].unique()),
-        measures=[SINGLE.get(column, f"worst of {column.removeprefix(REPEATED)}") for column in measures],
-        rows=rows,
+        key["classifier"],
+        float(key["eps"]),
+        f"{key['classifier']}, {key['norm']}, eps {eps_label(key['eps'])}",
+        list(cells["attack"].unique()),
+        [SINGLE.get(column, f"worst of {column.removeprefix(REPEATED)}") for column in measures],
+        [_row(row, measures, cells, clean, checked) for row in worst_cases.itertuples()],
     )
 
 
 def _row(row: Any, measures: list[str], cells: pd.DataFrame, clean: pd.DataFrame, checked: Checked) -> Row:
-    own = pick(cells, defence=row.defence, sigma=row.sigma)
-    control = pick(clean, defence=row.defence, sigma=row.sigma)
+    own, control = (pick(table, defence=row.defence, sigma=row.sigma) for table in (cells, clean))
     if own.empty:
         raise AssayError(f"worst_case.csv: has {row.defence} under attack, summary.csv has not; run summarise again")
-    fresh = own[own["draws"] == own["draws"].max()]  # one who knows the noise meets one draw: there is no worst of two
+    fresh = own[own["draws"] == own["draws"].max()]  # an attacker who knows the noise meets one draw only
     strongest = fresh.loc[fresh["accuracy"].idxmin()]
     control_of = control.iloc[0] if len(control) else dict.fromkeys(measures, math.nan)
-    return Row(
-        name=defence_name(row.defence, row.sigma),
-        strongest=strongest["attack"],
-        single=[Pair(strongest[column], control_of[column]) for column in measures],
-        majority=Pair(row.majority, row.majority_clean),
-        every=Pair(row.all_or_nothing, row.clean),
-        low=row.ci_low,
-        high=row.ci_high,
-        kept=row.kept,
-        verdict=checked([*own["scores"], *control["scores"]]),
-    )
+    single = [(strongest[column], control_of[column]) for column in measures]
+    verdict = checked([*own["scores"], *control["scores"]])
+    return Row(defence_name(row.defence, row.sigma), strongest["attack"], single, row, verdict)
