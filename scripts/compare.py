@@ -29,11 +29,11 @@ def main() -> None:
     print(
         f"{(table['state'] == 'changed').sum()} of {shared} shared cells changed, "
         f"{(table['state'] == 'only in A').sum()} only in A, {(table['state'] == 'only in B').sum()} only in B. "
-        "Accuracy of B less that of A, percentage points; each interval is a 95 % one, so of many cells that do not "
-        "differ one in twenty excludes zero by chance."
+        "B-A is in percentage points with its 95% interval; of many cells that do not differ, one in twenty excludes "
+        "zero by chance."
     )
     if (table["interval"] == "unpaired").any():
-        print("unpaired: the scores of both, on the same images, were not found, so the interval is wider.")
+        print("unpaired: the scores of both on the same images were not found, so the interval is wider.")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ PUBLISHED = {
 def made(source: str = "pcam", network: str = "timm/resnet101", **parts: Any) -> Study:
     """A study of the paper's parts, by default in its setting too."""
     images = {"source": source, "train": 64, "validation": 64, **({"size": 32} if source == "phantom" else {})}
-    classifiers = {"plain": {"network": network}, "robust": {"network": network, "objective": {"method": "adversarial", "eps": EPS}}}
+    robust = {"network": network, "objective": {"method": "adversarial", "eps": EPS}}
+    classifiers = {"plain": {"network": network}, "robust": robust}
     attacks = {
         "pgd": {"method": "pgd", "eps": [EPS]},
         "through": {"method": "pgd", "eps": [EPS], "threat": "adaptive"},

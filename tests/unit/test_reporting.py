@@ -162,7 +162,8 @@ def _fabricate_scores(
     right = (rng.random((len(labels), 1)) + 0.2 * rng.standard_normal((len(labels), draws))) < share
     margin = np.where(right, 1, -1) * rng.gamma(3, 0.6, right.shape) * (2 * labels[:, None] - 1.0)
     logits, table = np.stack([-margin, margin], axis=-1), _table(labels)
-    write_scores(results / "scores" / cell.path, logits, labels, table["id"], None, _manifests(inputs), MADE_BY)
+    names = ["normal", "tumour"]
+    write_scores(results / "scores" / cell.path, logits, labels, table["id"], names, _manifests(inputs), MADE_BY)
 
 
 def _plausible(cell: Cell, study: Study) -> float:

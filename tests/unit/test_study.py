@@ -296,6 +296,36 @@ def test_a_fingerprint_is_of_the_code_not_of_its_words(tmp_path: Path, text: str
     assert (fingerprint._tree_hash(first) == fingerprint._tree_hash(second)) is same
 
 
+@pytest.mark.parametrize(
+    ("module", "template", "same"),
+    [
+        ('PLACE = Path(__file__).parent / "pages"\n', "a", True),
+        ('PLACE = Path(__file__).parent / "pages"\n', "b", False),
+        ('PLACE = Path(__file__).parent / "other"\n', "b", True),
+        ('PLACE = "pages"\n', "b", True),
+    ],
+)
+def test_a_fingerprint_covers_the_files_that_a_module_loads_from_beside_itself(
+    tmp_path: Path, module: str, template: str, same: bool
+) -> None:
+    found = []
+    for folder, text in (("first", "a"), ("second", template)):
+        (tmp_path / folder / "pages").mkdir(parents=True)
+        (tmp_path / folder / "pages/page.html").write_text(text)
+        (tmp_path / folder / "module.py").write_text(module)
+        found.append(fingerprint.fingerprint(str(tmp_path / folder / "module.py")))
+    assert (found[0] == found[1]) is same
+
+
+def test_the_reports_templates_and_claims_count_in_its_fingerprint_and_in_no_other() -> None:
+    def loaded(stage: str) -> set[str]:
+        modules = fingerprint.reachable(f"workflow/stages/{stage}.py")
+        return {path.name for module in modules for path in fingerprint.data_files(module)}
+
+    assert {"page.html.j2", "style.css", "page.js", "plot.svg.j2", "1-ankile.yaml"} <= loaded("report")
+    assert not loaded("attack") | loaded("summarise") | loaded("check")
+
+
 def test_descriptions_of_keys_are_words_too(tmp_path: Path) -> None:
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text('x = Field(1, description="a")\n')

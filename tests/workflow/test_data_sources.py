@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from checkout import CONFIG, Checkout
 
-from assay.files import artifact, read_json, sha256
+from assay.files import artifact, read_json, read_manifest, sha256
 from assay.inputs import open_images
 from assay.stacks import pixel_hashes, read_stack
 from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
@@ -18,6 +18,7 @@ from image_folder import CLASSES, write_images
 from stack_files import write_stack
 
 ROLES = "results/tiny/images/roles.json"
+TRAINED = "results/tiny/classifiers/resnet/manifest.json"
 SPLITS = ("train", "validation", "test")
 PREPARED = {f"prepare_images {split}" for split in SPLITS}
 FILES = [*(name(part, content) for part in PARTS for content in "xy"), *map(meta, WITH_SLIDES)]
@@ -119,20 +120,23 @@ def plant(study: Checkout, image: np.ndarray) -> None:
 
 
 def test_a_study_on_a_folder_of_image_files(fresh: Checkout, monkeypatch) -> None:
-    """Training images stay in their files; test and validation images become stacks."""
+    """Training reads the image files; test and validation images become stacks."""
     write_images(fresh.root / "data/tissue", count=20)
     on(fresh, source="folder", folder="data/tissue")
     listed = {"list_images train"}
     assert fresh.plan(ROLES) == {"index_images", "check_images"} | PREPARED - {"prepare_images train"} | listed
-    fresh.complete("--cores", "2", ROLES)
+    fresh.complete("--cores", "2", TRAINED)
     assert not (fresh.results / "images/train/images.tif").exists()
+    assert read_manifest(fresh.root / TRAINED.removesuffix("/manifest.json"))["facts"]["classes"] == list(CLASSES)
     monkeypatch.chdir(fresh.root)
     train, test = (open_images(fresh.results / "images" / split) for split in ("train", "test"))
     assert train.classes == test.classes == list(CLASSES)
     assert train.rows(range(len(train))).shape == (60 - 14 - 8, SIZE, SIZE, 3)
     assert read_json(fresh.root / ROLES)["images"] == {"train": 38, "validation": 14, "test": 8}
-    assert fresh.plan(ROLES) == set()
+    assert fresh.plan(TRAINED) == set()
     assert fresh.litter() == []
+    fresh.edit("src/assay/data/decode.py", "Resampling.BICUBIC", "Resampling.BILINEAR")
+    assert {"index_images", "list_images train", "train_classifier resnet"} <= fresh.plan(TRAINED)
 
 
 MODULE = '''

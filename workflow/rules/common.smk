@@ -128,18 +128,6 @@ def inputs_of(stage):
     return inputs
 
 
-def ancient_inputs_of(stage):
-    """The same, of any age: all that can change those artifacts is in the spec and the code of the job."""
-
-    def inputs(wildcards):
-        found = job_of(stage, wildcards).inputs
-        return {
-            role: [ancient(file) for file in (artifact.stands, *artifact.files)] for role, artifact in found.items()
-        }
-
-    return inputs
-
-
 def params_of(stage):
     """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders by role."""
     return {

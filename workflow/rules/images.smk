@@ -8,7 +8,7 @@ LISTED = [split for split in STUDY.counts if STACK_FILES[0] not in STUDY.images.
 rule prepare_images:
     """Make one split of the study's images."""
     input:
-        unpack(ancient_inputs_of("prepare_images")),
+        unpack(inputs_of("prepare_images")),
         files=lambda wildcards: [ancient(file) for file in STUDY.images.files_of(wildcards.split)],
     output:
         **stack_output(f"{RESULTS}/images/{{split}}", STUDY.images.stack_files("test")),

@@ -74,6 +74,8 @@ def _checked(chunks: Iterable[np.ndarray], spec: ImagesSpec, count: int, hashes:
             found, wanted = f"{chunk.dtype} {chunk.shape}", f"uint8 (n, {size}, {size}, 3)"
             raise AssayError(f"{module}: open_split gives images of {found}; they must be {wanted}")
         hashes += pixel_hashes(chunk)
+        if len(hashes) > count:
+            raise AssayError(f"{module}: open_split gives {len(hashes)} or more images, but its table has {count} rows")
         yield chunk
-    if len(hashes) != count:
+    if len(hashes) < count:
         raise AssayError(f"{module}: open_split gives {len(hashes)} images, but its table has {count} rows")

@@ -126,10 +126,8 @@ class Jobs:
             beside=images.beside(split, counts),
             seed=self.study.seed,
         )
-        # The index is an ancient input: all that can change it must be in the code here.
         index = {"index": self.index()} if images.is_indexed else {}
-        program = ["workflow/stages/index_images.py"] if images.is_indexed else []
-        return Job("prepare_images", spec, index, (images.implementation, *program))
+        return Job("prepare_images", spec, index, (images.implementation,))
 
     def train_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,14 @@ from assay.reporting.trust import EVERY_CELL, worst
 
 # What each family asks, in the order in which the checks run.
 FAMILIES = {
-    "stored": "Is what lies on disk what should be evaluated?",
+    "stored": "Is what is on disk what should be evaluated?",
     "order": "Does an attack leave no more where it may do more, or knows more?",
-    "controls": "What would be seen if the defence did nothing, or was nothing but noise?",
+    "controls": "What would we see if the defence did nothing, or only added noise?",
     "attacks": "Did the attacks work as attacks should?",
 }
-FEW = 3  # findings that are open
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """Findings of one status that mean the same: the sentence, and where it was found."""
 
     status: str
@@ -29,8 +27,7 @@ class Told:
     places: list[str]
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check of a study: its worst status, how many findings of each status, and the range of its number."""
 
     name: str
@@ -41,14 +38,8 @@ class Check:
     told: list[Told]
     why_not: list[str]
 
-    @property
-    def few(self) -> bool:
-        """Whether its findings need not be hidden."""
-        return len(self.told) <= FEW
 
-
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """Checks that ask the same: the worst first."""
 
     name: str
@@ -81,15 +72,10 @@ def _check(name: str, findings: pd.DataFrame) -> Check:
         for row in findings[findings["status"] == status].itertuples():
             places = ["every cell" if place == EVERY_CELL else place for place in row.subject.split()]
             told.setdefault((status, row.meaning), []).extend(places)
-    return Check(
-        name=name,
-        status=worst(findings["status"]),
-        counts=totals(findings),
-        number=_range(findings["number"]),
-        threshold=_range(findings["threshold"]),
-        told=[Told(*key, places) for key, places in told.items()],
-        why_not=list(dict.fromkeys(findings.loc[findings["status"] == NOT_RUN, "meaning"])),
-    )
+    number, threshold = _range(findings["number"]), _range(findings["threshold"])
+    why_not = list(dict.fromkeys(findings.loc[findings["status"] == NOT_RUN, "meaning"]))
+    status, found = worst(findings["status"]), [Told(*key, places) for key, places in told.items()]
+    return Check(name, status, totals(findings), number, threshold, found, why_not)
 
 
 def _range(numbers: pd.Series) -> str:

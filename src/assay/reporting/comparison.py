@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from assay.evaluation.statistics.paired import paired_difference, unpaired_diffe
 from assay.evaluation.summary import KEYS, MEASURES
 from assay.files import MANIFEST
 from assay.reporting.read import read_summary
-from assay.reporting.words import defence_label, eps_label
+from assay.reporting.words import defence_label, eps_label, number, points
 
 COLUMNS = [
     *[*KEYS, "state", "accuracy_a", "accuracy_b", "difference", "low", "high", "interval"],
@@ -40,7 +41,7 @@ def read_side(path: Path) -> Side:
 def compare(a: Side, b: Side, seed: int = 0) -> pd.DataFrame:
     """The cells that differ, one row each (COLUMNS), the largest difference first, then those of one side only.
 
-    `difference` is accuracy in b less accuracy in a, with its 95 % interval; `interval` says whether it is paired
+    `difference` is accuracy in b less accuracy in a, with its 95% interval; `interval` says whether it is paired
     (both have scores of the same images) or unpaired (from the two summaries).
     """
     rows = [_only(cell, "only in A", "a") for key, cell in a.cells.items() if key not in b.cells]
@@ -57,9 +58,12 @@ def render(table: pd.DataFrame) -> str:
             "classifier": table["classifier"],
             "attack": [_attack(row) for row in table.itertuples()],
             "defence": [defence_label(row.defence, row.sigma) for row in table.itertuples()],
-            "A %": table["accuracy_a"].map(_percent),
-            "B %": table["accuracy_b"].map(_percent),
-            "B-A": [_difference(row) for row in table.itertuples()],
+            "A %": table["accuracy_a"].map(number),
+            "B %": table["accuracy_b"].map(number),
+            "B-A": [
+                points(row.difference, row.low, row.high) if row.state == "changed" else "–"
+                for row in table.itertuples()
+            ],
             "interval": [row.interval if row.state == "changed" else row.state for row in table.itertuples()],
             "images x draws": [_size(row) for row in table.itertuples()],
         }
@@ -103,24 +107,10 @@ def _scores(folder: Path, row: pd.Series) -> Scores | None:
     return read_scores(place) if (place / MANIFEST).is_file() else None
 
 
-def _attack(row) -> str:
+def _attack(row: Any) -> str:
     return "clean" if row.attack == "none" else f"{row.attack} {eps_label(row.eps)} ({row.norm}, {row.threat})"
 
 
-def _percent(share: float) -> str:
-    return "" if np.isnan(share) else f"{100 * share:.1f}"
-
-
-def _difference(row) -> str:
-    if np.isnan(row.difference):
-        return ""
-    return f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
-
-
-def _size(row) -> str:
-    sizes = [
-        f"{images:.0f} x {draws:.0f}"
-        for images, draws in ((row.images_a, row.draws_a), (row.images_b, row.draws_b))
-        if not np.isnan(images)
-    ]
-    return " -> ".join(dict.fromkeys(sizes))
+def _size(row: Any) -> str:
+    sides = ((row.images_a, row.draws_a), (row.images_b, row.draws_b))
+    return " -> ".join(dict.fromkeys(f"{images:.0f} x {draws:.0f}" for images, draws in sides if images == images))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from assay.evaluation.summary import read_whole
 from assay.files import write_text
 from assay.planning.cells import sigma_token
-from assay.reporting import words
+from assay.reporting import read, words
 from assay.reporting.answer import answer
 from assay.reporting.beats import beats
 from assay.reporting.checks import families_of, totals
@@ -23,18 +23,6 @@ from assay.reporting.grid import heat_maps
 from assay.reporting.ladder import ladder, with_knowledge
 from assay.reporting.papers import beside, read_papers
 from assay.reporting.pictures import picture_panels
-from assay.reporting.read import (
-    OPTIONAL,
-    read_artifacts,
-    read_benchmarks,
-    read_checks,
-    read_comparisons,
-    read_confusion,
-    read_known_slides,
-    read_per_class,
-    read_summary,
-    read_worst_cases,
-)
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.training import trainings
 from assay.reporting.trust import MARKS, Checked, Judge
@@ -67,15 +55,18 @@ def write_report(results: Path, study: Study, out: Path, versions: dict[str, str
 
 
 def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
-    summary = with_knowledge(read_summary(results / "summary.csv"), study)
-    checks = read_checks(results / "checks.csv")
+    summary = with_knowledge(read.read_summary(results / "summary.csv"), study)
+    checks = read.read_checks(results / "checks.csv")
     checked = Checked(checks)
     judge = Judge(checked)
-    artifacts = read_artifacts(results)
+    artifacts = read.read_artifacts(results)
     found = choices(summary, study)
     speaks_of = list(dict.fromkeys(cell for choice in found for cell in choice.speaks_of))
     answers = [answer(choice, summary, study, judge) for choice in found]
-    per_class, confusion = read_per_class(results / "per_class.csv"), read_confusion(results / "confusion.csv")
+    per_class, confusion = (
+        read.read_per_class(results / "per_class.csv"),
+        read.read_confusion(results / "confusion.csv"),
+    )
     by_class = [classes(per_class, confusion, choice, checked) for choice in found]
     drawn, curve_notes = curves(summary, study, checked)
     pictures = [picture_panels(results, choice, study, checked) for choice in found]
@@ -89,11 +80,11 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
         answers=answers,
         totals=totals(checks),
         heat_maps=heat_maps(summary, checked),
-        columns=[column for column in OPTIONAL if summary[column].notna().any()],
+        columns=[column for column in read.OPTIONAL if summary[column].notna().any()],
         cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],
-        worst=worst(read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
-        beats=beats(read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
+        worst=worst(read.read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
+        beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         curves=drawn,
         curve_notes=curve_notes,
         noise_levels=None if sweep is None else noise_levels(sweep),
@@ -105,7 +96,7 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
         trainings=trainings(results, artifacts),
         kinds=kinds(artifacts),
         unknown=unknown_inputs(artifacts),
-        times=times(read_benchmarks(results / "benchmarks")),
+        times=times(read.read_benchmarks(results / "benchmarks")),
         config=yaml.safe_dump(words.readable_config(config), sort_keys=False, allow_unicode=True),
         makers=makers(artifacts),
         versions=versions,
@@ -138,7 +129,7 @@ def _environment(checked: Checked) -> jinja2.Environment:
 
 def _scale(summary: pd.DataFrame, results: Path) -> str:
     """How large the study is, in a few words."""
-    slides = read_known_slides(results)
+    slides = read.read_known_slides(results)
     attacks = summary.loc[summary["attack"] != "none", "attack"].nunique()
     defences = len(summary.loc[summary["defence"] != "none", ["defence", "sigma"]].drop_duplicates())
     parts = [
