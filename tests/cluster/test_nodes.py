@@ -1,4 +1,4 @@
-"""A training on two nodes: processes that Slurm starts on each of them, in containers, and the weights of one process."""
+"""A training on two nodes: Slurm starts processes on each, in containers; the weights are those of one process."""
 
 import re
 
