@@ -488,6 +488,7 @@ def test_every_pass_is_a_permutation_in_an_order_of_its_own(images: Path) -> Non
     assert rows[0] != rows[2]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("first", [0, 3])
 def test_neither_workers_nor_a_later_start_change_what_is_loaded(images: Path, workers: int, first: int) -> None:

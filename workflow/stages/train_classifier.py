@@ -4,15 +4,15 @@ from assay.inputs import parse_inputs
 from assay.program import parse_spec, run, stage_parser
 from assay.study.classifiers import ClassifierSpec
 from assay.training.classifier import train_classifier
-from assay.training.ranks import run_on_ranks
+from assay.training.ranks import add_options, run_on_ranks
 
 
 def main() -> None:
     parser = stage_parser(__doc__)
-    parser.add_argument("--ranks", type=int, help="processes to train on; all GPUs of the machine if absent")
+    add_options(parser)
     arguments = parser.parse_args()
     spec = parse_spec(ClassifierSpec, arguments.spec)
-    run_on_ranks(arguments.ranks, spec.classifier.batch_size)
+    run_on_ranks(arguments.ranks, arguments.nodes, spec.classifier)
     inputs = parse_inputs(arguments.inputs)
     train_classifier(spec, arguments.code, inputs, arguments.out, arguments.threads)
 

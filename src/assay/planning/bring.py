@@ -62,4 +62,4 @@ def _put(config: dict[str, Any], place: Place, value: Any) -> None:
     *parents, last = place
     for key in parents:
         config = config[key]
-    config[last] = value
+    config[last] = {**config[last], **value}  # a key that is no part of a spec stays

@@ -34,7 +34,7 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
     training, held_out = inputs.images("train"), inputs.images("validation")
     seed = derive_seed(spec.seed, "diffusion", described.seed)
     torch.manual_seed(seed >> 1)
-    network = build_network(described, held_out.images.shape[1])
+    network = build_network(described, held_out.side)
     if described.start:
         state = load_network(inputs.folder("start")).state_dict()
         start_from(network, state, f"start: {described.start}", "this U-Net", other_head=False)

@@ -12,9 +12,10 @@ from assay import device as devices
 from assay.files import AssayError
 from assay.noise import derive_seed
 from assay.progress import track
+from assay.stacks import Images
 from assay.study.training import Recipe
 from assay.training.checkpoints import Checkpoints
-from assay.training.loading import Batches, Images, Loaded
+from assay.training.loading import Batches, Loaded
 from assay.training.objective import Batch, History, Objective
 from assay.training.ranks import Ranks
 from assay.training.rates import build_optimiser, learning_rate

@@ -33,7 +33,8 @@ def on_nodes(program: Sequence[str], ranks: int, nodes: int, endpoint: str, with
     if nodes == 1 or "SLURM_JOB_ID" not in os.environ:
         return [*within, "python", *torchrun(ranks * nodes), *program]
     step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
-    return [*step, *within, "python", *torchrun(ranks, nodes, endpoint), *program]
+    python = "python" if within else sys.executable
+    return [*step, *within, python, *torchrun(ranks, nodes, endpoint), *program]
 
 
 def free_endpoint() -> str:
@@ -53,7 +54,6 @@ def main() -> None:
     command = on_nodes(
         arguments.program, arguments.ranks, arguments.nodes, free_endpoint(), shlex.split(arguments.within)
     )
-    sys.stdout.flush()
     os.execvp(command[0], command)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from assay.files import AssayError
-from assay.stacks import Stack
+from assay.stacks import Images, Stack
 from assay.study.training import Recipe
 from assay.training.augmentation import augment
 from assay.training.draws import generator
@@ -24,22 +23,12 @@ MOST_WORKERS = 8
 Loaded = tuple[Tensor, Tensor, Tensor]
 
 
-class Images(Protocol):
-    """What a training reads: a stack, or a folder of image files."""
-
-    @property
-    def labels(self) -> np.ndarray: ...
-
-    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The images at these rows, uint8 (n, height, width, 3)."""
-
-
 class Batches(Dataset):
     """By step: images uint8 (n, 3, h, w), labels (n,) and places in the whole batch (n,) of a rank's share."""
 
     def __init__(self, images: Images, recipe: Recipe, seed: int, ranks: Ranks) -> None:
         self.images = images
-        self.labels = torch.from_numpy(np.asarray(images.labels).astype("int64"))
+        self.labels = torch.from_numpy(images.labels.astype("int64"))
         self.recipe = recipe
         self.seed = seed
         self.ranks = ranks
@@ -55,10 +44,10 @@ class Batches(Dataset):
         places = self.ranks.share(torch.arange(self.size))
         rows = self.rows(step)[places]
         try:
-            stored = np.ascontiguousarray(self.images.rows(rows.numpy()))
+            stored = self.images.rows(rows.numpy())
         except AssayError as error:
             return error  # raised in a worker, it would come out with the worker's traceback
-        images = torch.from_numpy(stored).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.ascontiguousarray(stored.transpose(0, 3, 1, 2)))
         return augment(images, self.recipe.augment, self.seed, step, places), self.labels[rows], places
 
     def rows(self, step: int) -> Tensor:

@@ -6,6 +6,7 @@ of ranks sees what one would.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from assay.files import AssayError
 from assay.study.training import Recipe
 from assay.training.batch_norm import synchronise
-from assay.training.launch import torchrun
+from assay.training.launch import free_endpoint, on_nodes, torchrun
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,25 @@ class Ranks:
             distributed.destroy_process_group()
 
 
-def run_on_ranks(ranks: int | None, batch_size: int) -> None:
-    """Start this program again under torchrun on so many ranks; go on as it is if that is one, or already done.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a training that say how many processes it runs on."""
+    parser.add_argument("--ranks", type=int, help="processes on each node; all GPUs of the machine if absent")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of this Slurm job")
 
-    If nobody says how many, they are all GPUs of the machine that the batch can be shared by. For ranks on several
-    nodes torchrun is started on each of them: see `assay.training.launch`.
+
+def run_on_ranks(ranks: int | None, nodes: int, recipe: Recipe) -> None:
+    """Start this program again under torchrun on so many ranks of each node; go on if that is one, or already done.
+
+    If nobody says how many, they are all GPUs of the machine that the batch can be shared by.
     """
     if "WORLD_SIZE" in os.environ:
         return
+    whole = recipe.batch_size // (nodes * recipe.accumulate)
     visible = torch.cuda.device_count()
-    size = ranks or max((count for count in range(1, visible + 1) if batch_size % count == 0), default=1)
-    if size > 1:
+    size = ranks or max((count for count in range(1, visible + 1) if whole % count == 0), default=1)
+    if nodes > 1:
+        os.execvp("srun", on_nodes(sys.argv, size, nodes, free_endpoint()))
+    elif size > 1:
         os.execv(sys.executable, [sys.executable, *torchrun(size), *sys.argv])
 
 
