@@ -388,7 +388,7 @@ def test_an_attack_that_fails_undefended_takes_its_stack_with_it(tmp_path: Path)
 
 
 def test_a_classifier_that_was_trained_on_attacked_images_is_no_control_of_the_attacks(tmp_path: Path) -> None:
-    robust = STUDY["classifiers"]["resnet"] | {"adversarial": {"eps": LARGE}}
+    robust = STUDY["classifiers"]["resnet"] | {"objective": {"method": "adversarial", "eps": LARGE}}
     study = Study.model_validate(STUDY | {"classifiers": {"resnet": robust}})
     found = of(
         checked(tmp_path / "checked", study, verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended"

@@ -413,3 +413,16 @@ def test_what_a_check_says_is_text_and_never_markup(tmp_path: Path) -> None:
 
 def test_same_tables_same_bytes(tmp_path: Path) -> None:
     assert whole_page(tmp_path, FINDINGS) == whole_page(tmp_path, FINDINGS)
+
+
+def test_two_attacks_of_one_method_and_threat_are_two_lines(tmp_path: Path) -> None:
+    again = SUMMARY[SUMMARY["attack"] == "pgd"].assign(attack="more")
+    study = made_up({"pgd": "transfer", "more": "transfer", "through": "adaptive"})
+    write_tables(tmp_path, pd.concat([SUMMARY, again], ignore_index=True))
+    write_report(tmp_path, study, tmp_path / "report.html", {})
+    curves = section((tmp_path / "report.html").read_text(), "curves")
+    panel = re.search(r"<h4>ddpm</h4>.*?</svg>", curves, re.S).group(0)
+    lines_of_ddpm = re.findall(r'<path class="line" d="([^"]*)"', panel)
+    assert [path.count("L") for path in lines_of_ddpm] == [2, 2, 1, 2], (
+        "no defence, pgd, through, more: each from clean on"
+    )

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from checkout import Checkout
 
+from assay.study.parse import parse_study
+
 TINY = {
     "classifiers": {"arguments": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}, "epochs": 2, "batch_size": 16},
     "diffusions": {"channels": [8, 8], "norm_groups": 4, "steps": 4, "batch_size": 8, "validate_every": 2},
@@ -73,7 +75,7 @@ def test_every_cell_is_measured_and_every_table_written(ended: Checkout) -> None
 def test_every_threat_of_the_study_has_cells_and_every_family_of_checks_has_findings(ended: Checkout) -> None:
     config = ended.config()
     summary = pd.read_csv(ended.results / "summary.csv", keep_default_na=False)
-    wanted = {attack.get("threat", "transfer") for attack in config["attacks"].values()}
+    wanted = {attack.threat.name for attack in parse_study(config, "config").attacks.values()}
     assert wanted <= set(summary["threat"])
     checks = pd.read_csv(ended.results / "checks.csv")
     assert set(checks["family"]) == FAMILIES

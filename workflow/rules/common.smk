@@ -180,6 +180,11 @@ def launch_of(kind, several_nodes=False):
     return found
 
 
+def outside(wildcards):
+    """No container: srun is outside, and starts each node's processes in one."""
+    return None
+
+
 def part_option(wildcards):
     """The option of a stage that computes one part of a stack."""
     return f"--part {wildcards.part}"

@@ -55,7 +55,7 @@ use rule train_classifier as train_classifier_on_nodes with:
     wildcard_constraints:
         classifier=one_of(trained_on("classifier", several_nodes=True)),
     container:
-        None  # srun is outside; each node's processes are started in a container
+        outside
     resources:
         **resources_of("train_classifier", **launch_of("classifier", several_nodes=True)),
 
@@ -64,7 +64,7 @@ use rule train_diffusion as train_diffusion_on_nodes with:
     wildcard_constraints:
         diffusion=one_of(trained_on("diffusion", several_nodes=True)),
     container:
-        None  # srun is outside; each node's processes are started in a container
+        outside
     resources:
         **resources_of("train_diffusion", **launch_of("diffusion", several_nodes=True)),
 

@@ -5,6 +5,7 @@ Planning imports no torch: networks are measured by a program of their own, and 
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import math
@@ -127,6 +128,7 @@ def _key(described: Described) -> str:
     return digest([canonical_json(described), {name: _version(name) for name in LIBRARIES}])
 
 
+@functools.cache
 def _version(library: str) -> str:
     try:
         return importlib.metadata.version(library)

@@ -11,6 +11,7 @@ from assay.planning.cells import sigma_token
 from assay.reporting.charts.drawing import RAMP, ramp
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.plot import Axis, Line, Point, Rule, plot, shares, values
+from assay.reporting.choice import strongest
 from assay.reporting.ladder import style_of
 from assay.reporting.marks import label_of, point_of
 from assay.reporting.read import pick
@@ -59,7 +60,7 @@ class _Drawer:
     def against(self, x: str, title: str, attacked: pd.DataFrame, clean: pd.DataFrame) -> Curves:
         """Accuracy against eps with a line for each sigma, or against sigma with a line for each eps."""
         other, title = "sigma" if x == "eps" else "eps", f"{title}: accuracy against {x}"
-        bare = pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", shared=True)])
+        bare = strongest(pd.concat([pick(clean, defence="none"), pick(attacked, defence="none", shared=True)]), "eps")
         shown = attacked[attacked["defence"] != "none"]
         if x == "sigma":
             shown = shown[shown.groupby("defence", sort=False)["sigma"].transform("nunique") > 1]
@@ -83,9 +84,11 @@ class _Drawer:
             own, control = pick(shown, defence=name), pick(clean, defence=name)
             lines = [self._line(bare, x, axis, faint=True) if x == "eps" else self._line(control, x, axis, "ink")]
             for place, (level, colour) in enumerate(colours.items()):
-                for threat in own["threat"].unique():
-                    rows = pick(own, threat=threat, **{other: level})
-                    rows = pd.concat([pick(control, sigma=level), rows]) if x == "eps" and len(rows) else rows
+                for attack, threat in own[["attack", "threat"]].drop_duplicates().itertuples(index=False, name=None):
+                    rows = pick(own, attack=attack, **{other: level})
+                    if rows.empty:
+                        continue
+                    rows = pd.concat([pick(control, sigma=level), rows]) if x == "eps" else rows
                     shift = SHIFT * (place - (len(levels) - 1) / 2)
                     lines.append(self._line(rows, x, axis, colour, self.styles[threat], shift))
             panels.append((name, plot(f"{name}, {title}", lines, axis, shares(), rules)))

@@ -31,7 +31,7 @@ def with_knowledge(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The summary with what the config knows of each row.
 
     `rank` (not a number where there is none), `shared` and `fresh` are the threat's; `place` is the threat's in the
-    ladder; `control` is whether the attack is blind to its victim; `family` is its method.
+    ladder; `control` is whether the attack is a control; `family` is its method, or its name if it is a user's own.
     """
     attacks = [None if name == "none" else attack_of(study, name) for name in summary["attack"]]
     places = style_of(study)
@@ -41,7 +41,10 @@ def with_knowledge(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
         shared=[bool(attack and attack.threat.shared) for attack in attacks],
         fresh=[bool(attack and attack.threat.fresh) for attack in attacks],
         control=[bool(attack and attack.control) for attack in attacks],
-        family=[attack.method if attack else "none" for attack in attacks],
+        family=[
+            name if attack is None or attack.method == "python" else attack.method
+            for name, attack in zip(summary["attack"], attacks, strict=True)
+        ],
     )
 
 

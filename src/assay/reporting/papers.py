@@ -179,7 +179,7 @@ def _why_not(setting: Setting, study: Study, choice: Choice) -> list[str]:
     if study.images.source not in setting.sources:
         found.append(f"its data are {setting.data}, this study's {study.images.source}")
     classifier = study.classifiers[choice.classifier]
-    names = [name for key in ("network", "published") if (name := getattr(classifier, key, None))]
+    names = [name for key in ("network", "published", "module") if (name := getattr(classifier, key, None))]
     if not any(network in name.lower() for network in setting.networks for name in names):
         found.append(f"its network is {setting.network}, this study's {names[0]}")
     if setting.norm != choice.norm:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, SEVERITY, WARN
 
@@ -89,7 +89,7 @@ class Sentence:
 
 def said(text: Markup | str, *rows: Any) -> Sentence:
     """A sentence that rests on some rows of the summary; those that are None do not count."""
-    return Sentence(Markup(text), [row.scores for row in rows if row is not None])
+    return Sentence(escape(text), [row.scores for row in rows if row is not None])
 
 
 @dataclass(frozen=True)
