@@ -162,8 +162,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch: pytest.MonkeyPa
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The programs that this one would turn into."""
     found: list[list[str]] = []
-    for name in ("execv", "execvp"):
-        monkeypatch.setattr(module.os, name, lambda path, command: found.append(command))
+    monkeypatch.setattr(module.os, "execvp", lambda path, command: found.append(command))
     monkeypatch.setattr(sys, "argv", ["train.py", "--spec", "{}"])
     return found
 
@@ -177,6 +176,9 @@ def test_ranks_are_started_once_and_on_all_gpus_that_can_share_the_batch(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     run_on_ranks(None, 1, recipe)
     assert started.pop()[3:] == ["--nproc-per-node=2", "--standalone", "train.py", "--spec", "{}"]
+    run_on_ranks(4, 2, recipe)
+    assert "--nproc-per-node=8" in started.pop(), "outside a Slurm job all ranks are here"
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
     run_on_ranks(4, 2, recipe)
     command = started.pop()
     assert command[:3] == ["srun", "--nodes=2", "--ntasks=2"]

@@ -20,6 +20,13 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *purpose) >> 1)
 
 
+def seed_all(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators of the CPU and a device; `torch.manual_seed` looks for all kinds of devices."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def uniform(seed: int, places: Tensor, shape: tuple[int, ...], *purpose: object) -> Tensor:
     """Values in [0, 1), float32 (n, *shape), for the images at these n consecutive places of the whole batch."""
     return _drawn(torch.rand, seed, places, shape, *purpose)

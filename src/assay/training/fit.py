@@ -15,6 +15,7 @@ from assay.progress import track
 from assay.stacks import Images
 from assay.study.training import Recipe
 from assay.training.checkpoints import Checkpoints
+from assay.training.draws import seed_all
 from assay.training.loading import Batches, Loaded
 from assay.training.objective import Batch, History, Objective
 from assay.training.ranks import Ranks
@@ -101,7 +102,7 @@ def _gradients(
     parts = zip(*(values.tensor_split(accumulate) for values in share), strict=True)
     total = torch.zeros((), device=device)
     for index, (images, labels, places) in enumerate(parts):
-        torch.manual_seed(derive_seed(batches.seed, "network", step, ranks.rank, index) >> 1)  # for dropout
+        seed_all(derive_seed(batches.seed, "network", step, ranks.rank, index) >> 1, device)  # for dropout
         batch = Batch(
             images=images.to(device, non_blocking=True).float() / 255,
             labels=labels.to(device, non_blocking=True),

@@ -30,10 +30,10 @@ def on_nodes(program: Sequence[str], ranks: int, nodes: int, endpoint: str, with
     `program` is a stage and its options, `endpoint` HOST:PORT of the first node, `within` a container's command.
     Of one node, or outside a Slurm job, all ranks are of this machine.
     """
-    if nodes == 1 or "SLURM_JOB_ID" not in os.environ:
-        return [*within, "python", *torchrun(ranks * nodes), *program]
-    step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
     python = "python" if within else sys.executable
+    if nodes == 1 or "SLURM_JOB_ID" not in os.environ:
+        return [*within, python, *torchrun(ranks * nodes), *program]
+    step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap", "--kill-on-bad-exit=1"]
     return [*step, *within, python, *torchrun(ranks, nodes, endpoint), *program]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from assay.files import AssayError
 from assay.study.training import Recipe
 from assay.training.batch_norm import synchronise
-from assay.training.launch import free_endpoint, on_nodes, torchrun
+from assay.training.launch import free_endpoint, on_nodes
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,9 @@ def run_on_ranks(ranks: int | None, nodes: int, recipe: Recipe) -> None:
     whole = recipe.batch_size // (nodes * recipe.accumulate)
     visible = torch.cuda.device_count()
     size = ranks or max((count for count in range(1, visible + 1) if whole % count == 0), default=1)
-    if nodes > 1:
-        os.execvp("srun", on_nodes(sys.argv, size, nodes, free_endpoint()))
-    elif size > 1:
-        os.execv(sys.executable, [sys.executable, *torchrun(size), *sys.argv])
+    if nodes * size > 1:
+        command = on_nodes(sys.argv, size, nodes, free_endpoint())
+        os.execvp(command[0], command)
 
 
 def join_ranks(recipe: Recipe, device: torch.device) -> Ranks:
