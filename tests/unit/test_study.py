@@ -62,7 +62,10 @@ def test_eps_may_be_a_fraction() -> None:
             lambda c: c["attacks"].update(auto={"method": "apgd", "eps": [0.1], "loss": "dlr"}),
             "attacks.auto.loss: dlr needs three classes or more, and the images have 2; set loss: margin",
         ),
-        (lambda c: c["attacks"]["pgd"].update(draws=3), "attacks.pgd.draws: the bare classifier is not stochastic"),
+        (
+            lambda c: c["attacks"]["pgd"].update(draws=3),
+            "attacks.pgd.draws: under the threat transfer a victim has one draw",
+        ),
         (
             lambda c: c["purifiers"]["ddpm"].update(diffusion="unett"),
             "'unett' is not among ['unet']; did you mean 'unet'",
@@ -144,7 +147,7 @@ def test_a_role_has_one_meaning_for_an_attack_and_the_defence_that_it_meets() ->
         own = {"method": "python", "module": "mine.py", "uses": {"diffusion": ["diffusion", "other"]}}
         config["attacks"]["mine"] = own | {"eps": [0.1]}
 
-    assert "attacks.mine: its role 'diffusion' means another artifact than that of purifier" in fault(roles)
+    assert "attacks.mine: its role 'diffusion' means another artifact than in purifier" in fault(roles)
 
 
 def test_schema_documentation_and_models_agree() -> None:

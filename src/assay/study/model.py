@@ -137,7 +137,7 @@ class Study(Model):
                 for role in attack.needs.keys() & purifier.needs.keys():
                     if attack.needs[role] != purifier.needs[role]:
                         raise ValueError(
-                            f"attacks.{name}: its role '{role}' means another artifact than that of purifier '{other}'; "
+                            f"attacks.{name}: its role '{role}' means another artifact than in purifier '{other}'; "
                             "give it another name"
                         )
 
