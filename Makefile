@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper test cluster-test lint docs lock clean
+.PHONY: demo paper test soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
@@ -18,9 +18,12 @@ paper: .venv/installed  ## the PCam paper in miniature, with every baseline, thr
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
-	$(BIN)/python -m pytest tests/unit > $$log 2>&1 & unit=$$!; \
+	$(BIN)/python -m pytest tests/unit tests/browser > $$log 2>&1 & unit=$$!; \
 	$(BIN)/python -m pytest tests/workflow; workflow=$$?; \
 	wait $$unit; unit=$$?; cat $$log; exit $$((unit || workflow))
+
+soak: .venv/installed  ## what takes hours: kills at random moments, whole studies, ten thousand cells
+	$(BIN)/python -m pytest -s -m soak tests/workflow
 
 cluster-test: .venv/installed  ## the slurm profile on a real Slurm, with real containers (see containers/README.md)
 	$(BIN)/python -m pytest -s -rs tests/cluster

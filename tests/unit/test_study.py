@@ -62,7 +62,10 @@ def test_eps_may_be_a_fraction() -> None:
             lambda c: c["attacks"].update(auto={"method": "apgd", "eps": [0.1], "loss": "dlr"}),
             "attacks.auto.loss: dlr needs three classes or more, and the images have 2; set loss: margin",
         ),
-        (lambda c: c["attacks"]["pgd"].update(draws=3), "attacks.pgd.draws: the bare classifier is not stochastic"),
+        (
+            lambda c: c["attacks"]["pgd"].update(draws=3),
+            "attacks.pgd.draws: under the threat transfer a victim has one draw",
+        ),
         (
             lambda c: c["purifiers"]["ddpm"].update(diffusion="unett"),
             "'unett' is not among ['unet']; did you mean 'unet'",
@@ -122,6 +125,29 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("")
     with pytest.raises(AssayError, match=r"empty.yaml: holds no keys"):
         read_study(tmp_path / "empty.yaml")
+
+
+def test_what_needs_itself_is_refused_with_the_circle() -> None:
+    def circle(config: dict) -> None:
+        resnet = config["classifiers"]["resnet"]
+        config["classifiers"] |= {"a": resnet | {"start": "b"}, "b": resnet | {"start": "a"}}
+
+    assert "needs classifiers." in fault(circle)
+    assert "nothing can be made first; break the circle" in fault(circle)
+
+
+def test_a_role_that_the_stages_use_themselves_is_refused() -> None:
+    own = {"method": "python", "module": "mine.py", "sigmas": [0.1], "uses": {"images": ["diffusion", "unet"]}}
+    assert "purifiers.mine: the role 'images' is taken" in fault(lambda c: c["purifiers"].update(mine=own))
+
+
+def test_a_role_has_one_meaning_for_an_attack_and_the_defence_that_it_meets() -> None:
+    def roles(config: dict) -> None:
+        config["diffusions"]["other"] = config["diffusions"]["unet"]
+        own = {"method": "python", "module": "mine.py", "uses": {"diffusion": ["diffusion", "other"]}}
+        config["attacks"]["mine"] = own | {"eps": [0.1]}
+
+    assert "attacks.mine: its role 'diffusion' means another artifact than in purifier" in fault(roles)
 
 
 def test_schema_documentation_and_models_agree() -> None:

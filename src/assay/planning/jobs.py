@@ -35,12 +35,16 @@ INDEX_FILES = ("table.csv",)
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact as an input: its kind, its folder, the file that stands for it and the others that are read."""
+    """An artifact as an input: its kind, its folder, the file that stands for it and the others that are read.
+
+    `made_of` is a user's own module that whoever loads the artifact runs.
+    """
 
     kind: str
     folder: str
     others: tuple[str, ...]
     standing: str = MANIFEST
+    made_of: str | None = None
 
     @property
     def stands(self) -> str:
@@ -51,6 +55,11 @@ class Artifact:
     def files(self) -> list[str]:
         """The files that must be there, whatever their age."""
         return [f"{self.folder}/{name}" for name in self.others]
+
+    @property
+    def loaders(self) -> list[str]:
+        """The modules that load it."""
+        return [module for module in (LOADERS.get(self.kind), self.made_of) if module]
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Job:
     @functools.cached_property
     def code(self) -> str:
         """The fingerprint of the code that the stage runs, that of its inputs' loaders included."""
-        loaders = [LOADERS[artifact.kind] for artifact in self.inputs.values() if artifact.kind in LOADERS]
+        loaders = [module for artifact in self.inputs.values() for module in artifact.loaders]
         return fingerprint(f"workflow/stages/{self.stage}.py", *self.modules, *loaders)
 
     @functools.cached_property
@@ -233,7 +242,8 @@ class Jobs:
 
     def classifier(self, name: str) -> Artifact:
         """A classifier, trained or published."""
-        return Artifact("classifier", f"{self.results}/classifiers/{name}", CLASSIFIER_FILES)
+        own = getattr(self.study.classifiers[name], "module", None)
+        return Artifact("classifier", f"{self.results}/classifiers/{name}", CLASSIFIER_FILES, made_of=own)
 
     def diffusion(self, name: str) -> Artifact:
         """A diffusion, trained or published."""

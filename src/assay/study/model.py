@@ -123,11 +123,23 @@ class Study(Model):
                         raise ValueError(f"{section}.{name}: the role '{role}' is taken; name it otherwise")
                     _require(f"{section}.{name}.{role}", need.name, known[need.kind])
                 graph[section.removesuffix("s"), name] = [tuple(need) for need in part.needs.values()]
+        self._require_one_meaning_per_role()
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
             circle = " needs ".join(f"{kind}s.{name}" for kind, name in reversed(error.args[1]))
             raise ValueError(f"{circle}: nothing can be made first; break the circle") from None
+
+    def _require_one_meaning_per_role(self) -> None:
+        """An attack through a defence reads what both need: one role cannot mean two artifacts."""
+        for name, attack in self.attacks.items():
+            for other, purifier in self.purifiers.items():
+                for role in attack.needs.keys() & purifier.needs.keys():
+                    if attack.needs[role] != purifier.needs[role]:
+                        raise ValueError(
+                            f"attacks.{name}: its role '{role}' means another artifact than in purifier '{other}'; "
+                            "give it another name"
+                        )
 
     def _require_fewer_steps(self, key: str, attack: str, purifiers: list[str] | None) -> None:
         """A surrogate is the same purifier with fewer steps: each purifier that it meets must have more."""
