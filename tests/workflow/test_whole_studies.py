@@ -36,8 +36,8 @@ def shrunk(study: dict) -> dict:
                 entry |= {key: value for key, value in sizes.items() if key in entry and entry[key] != ["1/2"]}
             else:
                 entry |= sizes
-            if "adversarial" in entry:
-                entry["adversarial"]["steps"] = 1
+            if entry.get("objective", {}).get("method") == "adversarial":
+                entry["objective"]["steps"] = 1
     for purifier in study["purifiers"].values():
         purifier["sigmas"] = purifier["sigmas"][:1]
     for block in study["cross"]:
