@@ -56,7 +56,8 @@ def _facts(artifact: Artifact) -> str:
     if "validation_accuracy" in facts:
         told.append(f"validation accuracy {percent(facts['validation_accuracy'])}")
     if "robust_validation_accuracy" in facts:
-        told.append(f"under PGD {percent(facts['robust_validation_accuracy'])} (epoch {facts['epoch']} was kept)")
+        unit = "epoch" if "epoch" in facts else "step"
+        told.append(f"under PGD {percent(facts['robust_validation_accuracy'])} ({unit} {facts[unit]} was kept)")
     if "validation_loss" in facts:
         told.append(f"validation loss {facts['validation_loss']:.4g}")
     if "published" in (spec := artifact.manifest.get("spec", {}).get(artifact.stage.removesuffix("s"), {})):
