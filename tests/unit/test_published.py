@@ -599,10 +599,10 @@ def study(classifier: dict = CLASSIFIER, diffusion: dict = DIFFUSION):
         ),
         (CLASSIFIER | {"data_range": [0, 2]}, "elsewhere.data_range: [0.0, 2.0] is neither [0, 1] nor [-1, 1]"),
         (CLASSIFIER | {"layout": "timm"}, "elsewhere.network: layout timm is of timm's networks"),
-        ({"network": "timm/a", "adversarial": {}}, "elsewhere.adversarial.eps: missing"),
+        ({"network": "timm/a", "objective": {"method": "adversarial"}}, "elsewhere.objective.eps: missing"),
         (
-            {"network": "timm/a", "adversarial": {"eps": "2/255", "step": 3}},
-            "elsewhere.adversarial.step: unknown key; did you mean 'steps'?",
+            {"network": "timm/a", "objective": {"method": "adversarial", "eps": "2/255", "step": 3}},
+            "elsewhere.objective.step: unknown key; did you mean 'steps'?",
         ),
         ("resnet", "elsewhere: holds no keys"),
     ],

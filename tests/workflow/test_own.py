@@ -3,12 +3,16 @@
 The modules and configs on those pages are taken from them to the letter.
 """
 
+import functools
 import re
 
 import pandas as pd
 import pytest
 import yaml
 from checkout import CONFIG, ROOT, Checkout
+
+from assay.files import AssayError
+from assay.planning.bring import plan_study
 
 MODULE = re.compile(r"^`(mine/\w+\.py)`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 KEYS = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -99,29 +103,37 @@ def test_an_objective_s_code_concerns_its_own_networks_only(own: Checkout) -> No
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("place", "keys", "message"),
     [
-        ("width: 3", "widht: 3", "purifiers.smooth.widht: unknown key of mine/smooth.py; did you mean 'width'?"),
-        ("width: 3", "width: 0", "purifiers.smooth.width: Input should be greater than 0"),
-        ("mine/smooth.py", "mine/smoth.py", "purifiers.smooth.module: mine/smoth.py not found; give its path"),
-        ("diffusion: unet,", "diffusion: unnet,", "purifiers.twice.diffusion: 'unnet' is not among ['unet']"),
-        ("share: 0.5", "shares: 0.5", "attacks.pgd-blurred.threat.shares: unknown key of mine/blurred.py; did you"),
-        ("mine/small.py", "mine/smooth.py", "2 models"),
+        (
+            "purifiers.smooth",
+            {"widht": 3},
+            "purifiers.smooth.widht: unknown key of mine/smooth.py; did you mean 'width'?",
+        ),
+        ("purifiers.smooth", {"width": 0}, "purifiers.smooth.width: Input should be greater than 0"),
+        ("purifiers.smooth", {"module": "mine/smoth.py"}, "purifiers.smooth.module: mine/smoth.py not found; give its"),
+        (
+            "purifiers.smooth",
+            {"module": "mine/small.py"},
+            "purifiers.smooth.width: unknown key of mine/small.py; known",
+        ),
+        ("purifiers.twice", {"diffusion": "unnet"}, "purifiers.twice.diffusion: 'unnet' is not among ['unet']"),
+        (
+            "attacks.pgd-blurred.threat",
+            {"shares": 1},
+            "attacks.pgd-blurred.threat.shares: unknown key of mine/blurred.py",
+        ),
     ],
 )
 def test_a_fault_in_a_key_of_one_s_own_is_one_line(
-    own: Checkout, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
+    own: Checkout, monkeypatch: pytest.MonkeyPatch, place: str, keys: dict, message: str
 ) -> None:
-    from assay.files import AssayError
-    from assay.planning.bring import plan_study
-
     monkeypatch.chdir(own.root)
-    text = yaml.safe_dump(own.config(), sort_keys=False, default_flow_style=None)
-    assert old in text
+    config = own.config()
+    functools.reduce(dict.__getitem__, place.split("."), config).update(keys)
     with pytest.raises(AssayError) as caught:
-        plan_study(yaml.safe_load(text.replace(old, new)), CONFIG)
-    assert str(caught.value).startswith(f"{CONFIG}: ")
-    assert message in str(caught.value)
+        plan_study(config, CONFIG)
+    assert str(caught.value).startswith(f"{CONFIG}: {message}")
     assert "\n" not in str(caught.value)
 
 
