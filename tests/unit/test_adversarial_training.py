@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from assay.attacks.methods.method import build_search
@@ -19,7 +20,7 @@ from assay.study.attacks import PgdAttack
 from assay.study.classifiers import Classifier, ClassifierSpec
 from assay.study.images import ImagesSpec
 from assay.study.objectives import AdversarialObjective
-from assay.study.parse import read_study
+from assay.study.parse import parse_study
 from assay.training.classifier import train_classifier
 from assay.training.objective import Batch, Task
 from assay.training.objectives import adversarial as module
@@ -247,7 +248,7 @@ DEMO = ROOT / "config/config.yaml"
 
 
 def study(objective: dict | str):
-    demo = read_study(DEMO)
+    demo = parse_study(yaml.safe_load(DEMO.read_text()), "demo")
     data = demo.model_dump()
     data["classifiers"]["resnet"]["objective"] = objective
     return type(demo).model_validate(data)
@@ -268,9 +269,8 @@ def test_plain_classifiers_do_not_depend_on_this_module() -> None:
 
 
 @pytest.mark.parametrize("key", ["eps", "clean_share", "patience", "steps"])
-def test_a_number_out_of_range_is_refused(key: str, tmp_path: Path) -> None:
+def test_a_number_out_of_range_is_refused(key: str) -> None:
     keys = f"objective: {{method: adversarial, eps: 2/255, {key}: -1}}".replace("eps: 2/255, eps", "eps")
     text = DEMO.read_text().replace("  resnet:\n", f"  resnet:\n    {keys}\n", 1)
-    (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(AssayError, match=rf"classifiers.resnet.objective.{key}: input should be greater than"):
-        read_study(tmp_path / "mine.yaml")
+        parse_study(yaml.safe_load(text), "mine.yaml")

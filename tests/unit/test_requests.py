@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assay.files import AssayError
 from assay.planning import networks
@@ -10,7 +11,7 @@ from assay.planning.jobs import Jobs
 from assay.planning.networks import NetworkSizes
 from assay.planning.requests import GPU_MB, MIN_MINUTES, ON_THIS_MACHINE, TORCH_MB, Requests
 from assay.planning.site import GPU_STAGES, Site, read_site, slurm_site
-from assay.study.parse import parse_study, read_study
+from assay.study.parse import parse_study
 
 DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
 
@@ -24,7 +25,8 @@ def usual_sizes(monkeypatch):
 @pytest.fixture
 def study():
     """The demo at sizes that matter here, whatever its own are."""
-    return changed(changed(read_study(DEMO), "evaluation.images", 192), "purifiers.ddpm.steps", 10)
+    demo = parse_study(yaml.safe_load(DEMO.read_text()), "demo")
+    return changed(changed(demo, "evaluation.images", 192), "purifiers.ddpm.steps", 10)
 
 
 def changed(study, path, value):

@@ -19,7 +19,7 @@ from assay.study import document
 from assay.study.images import PCAM_FILES
 from assay.study.model import Study
 from assay.study.needs import LOADERS
-from assay.study.parse import parse_study, read_study
+from assay.study.parse import parse_study
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -114,17 +114,6 @@ def test_a_fault_names_the_file_the_key_and_what_to_do(change: Callable, message
     assert found.startswith("mine.yaml: ")
     assert message in found
     assert "\n" not in found
-
-
-def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AssayError, match=r"nowhere.yaml: not found"):
-        read_study(tmp_path / "nowhere.yaml")
-    (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(AssayError, match=r"broken.yaml: not valid YAML"):
-        read_study(tmp_path / "broken.yaml")
-    (tmp_path / "empty.yaml").write_text("")
-    with pytest.raises(AssayError, match=r"empty.yaml: holds no keys"):
-        read_study(tmp_path / "empty.yaml")
 
 
 def test_what_needs_itself_is_refused_with_the_circle() -> None:

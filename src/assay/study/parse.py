@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import ValidationError
 
 from assay.files import AssayError
@@ -22,19 +20,6 @@ def parse_study(config: dict[str, Any], source: str) -> Study:
     except ValidationError as error:
         lines = [f"{source}: {_describe(fault)}" for fault in error.errors()]
         raise AssayError("\n".join(lines)) from None
-
-
-def read_study(path: Path) -> Study:
-    """The study of a config file."""
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AssayError(f"{path}: not found; name a config file") from None
-    except yaml.YAMLError as error:
-        raise AssayError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(config, dict):
-        raise AssayError(f"{path}: holds no keys; see config/README.md")
-    return parse_study(config, str(path))
 
 
 def _describe(fault: dict[str, Any]) -> str:

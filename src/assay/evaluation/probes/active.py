@@ -24,10 +24,10 @@ from assay.attacks.threats.victim import Query, Victim
 from assay.evaluation.probes.gradients import share
 from assay.evaluation.probes.sample import Sample, judge, judging, run_attack
 from assay.files import AssayError
-from assay.networks.classifier import Normalised
 from assay.noise import derive_seed
 from assay.study.attacks import Attack
 
+CLASSIFIER = "classifier"  # its name in a victim
 INNER = 24  # random points of each ball that are of the clean image's class
 PATTERNS = 8  # points of each ball of which the best is planted
 BLOCKS = (2, 4, 8)  # blocks of a pattern along a side
@@ -123,10 +123,11 @@ def features(attack: Attack, victim: Victim, x: Tensor, sample: Sample) -> Tenso
 
 def head_of(victim: Victim) -> tuple[nn.Module, str, nn.Linear]:
     """The classifier's last linear layer, the module that holds it, and its name there."""
-    networks = {id(module): module for module in victim.modules() if isinstance(module, Normalised)}
+    places = [(path.split("."), module) for path, module in victim.named_modules()]
+    networks = [module for path, module in places if path[-1] == CLASSIFIER and CLASSIFIER not in path[:-1]]
     linear = [
         (parent, name, child)
-        for network in networks.values()
+        for network in networks
         for parent in network.modules()
         for name, child in parent.named_children()
         if isinstance(child, nn.Linear)
