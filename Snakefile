@@ -25,5 +25,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [f"{RESULTS}/{table}.csv" for table in ("summary", "comparisons", "worst_case", "checks")],
+        [f"{RESULTS}/{table}.csv" for table in TABLES],
         f"{RESULTS}/report.html",

@@ -128,9 +128,9 @@ def test_a_deleted_table_is_made_again(study, table, rule):
     assert rule in study.plan()
 
 
-def test_a_changed_line_of_purifier_code_plans_purify_and_after(study):
+def test_a_changed_line_of_purifier_code_plans_what_samples_and_after(study):
     study.edit(SAMPLERS, "mean = clean + (r / s) ** 2 * (x - clean)", "mean = clean + (r / s) ** 3 * (x - clean)")
-    assert study.plan() == {f"attack {ADAPTIVE}"} | purified(*DEFENDED) | END
+    assert study.plan() == {f"attack {ADAPTIVE}"} | purified(*DENOISED) | END
 
 
 def test_changed_code_of_one_purifier_plans_that_purifier_alone(study):

@@ -230,6 +230,7 @@ def result(table, what):
     return report(path, category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
+TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "checks")
 SELECTED = [JOBS.selection().stands] if STUDY.selection else []
 
 

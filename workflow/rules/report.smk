@@ -4,10 +4,7 @@
 rule report:
     """The report: one self-contained page."""
     input:
-        [
-            f"{RESULTS}/{table}.csv"
-            for table in ("summary", "per_class", "confusion", "comparisons", "worst_case", "checks")
-        ],
+        [f"{RESULTS}/{table}.csv" for table in TABLES],
     output:
         report(f"{RESULTS}/report.html", category="Results", labels={"what": "report"}, caption="../report/report.rst"),
     log:

@@ -30,7 +30,7 @@ def _order_faults(faults):
                         os.kill(os.getpid(), signal.SIGKILL)
                     with open(os.environ["ASSAY_TEST_STALLED"], "w") as note:
                         note.write(str(os.getpid()))
-                    time.sleep(600)
+                    time.sleep(1e6)
 
     sys.addaudithook(watch)
 
@@ -48,5 +48,5 @@ def _rush():
 
 if "ASSAY_TEST_FAULTS" in os.environ:
     _order_faults(json.loads(os.environ["ASSAY_TEST_FAULTS"]))
-if "ASSAY_TEST_FAST_CLOCK" in os.environ and any("scripts/train_" in word for word in sys.orig_argv):
+if "ASSAY_TEST_FAST_CLOCK" in os.environ and any("stages/train_" in word for word in sys.orig_argv):
     _rush()
