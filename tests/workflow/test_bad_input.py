@@ -52,7 +52,8 @@ CONFIGS = {
     ),
     "unknown attack": (
         ("method: pgd, eps: [4/255]", "method: pdg, eps: [4/255]"),
-        "attacks.pgd.method: 'pdg' is not among fgsm, pgd, pgdl2, apgd, square, random_sign, python; did you mean 'pgd'?",
+        "attacks.pgd.method: 'pdg' is not among fgsm, pgd, pgdl2, apgd, square, random_sign, python; did "
+        "you mean 'pgd'?",
     ),
     "unknown diffusion": (
         ("diffusion: unet, sigmas: [0.2]", "diffusion: unnet, sigmas: [0.2]"),
