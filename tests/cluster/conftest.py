@@ -116,12 +116,12 @@ class Checkout:
         return Checkout(target)
 
     def contents(self) -> dict[str, bytes]:
-        """The bytes of every artifact: not logs and benchmarks, which hold times; not the page made of those."""
+        """The bytes of every artifact: not logs, benchmarks and sizes, which tell of costs; not the page of them."""
         found = {path.relative_to(self.results): path for path in self.results.rglob("*") if path.is_file()}
         return {
             name.as_posix(): path.read_bytes()
             for name, path in found.items()
-            if name.parts[0] not in ("logs", "benchmarks", "report.html")
+            if name.parts[0] not in ("logs", "benchmarks", "report.html", "sizes.json")
             and not any(part.startswith(".") for part in name.parts)
         }
 

@@ -134,12 +134,12 @@ class Checkout:
         return Checkout(target)
 
     def contents(self) -> dict[str, bytes]:
-        """The bytes of every artifact: not logs and benchmarks, which hold times; not the page made of those."""
+        """The bytes of every artifact: not logs, benchmarks and sizes, which tell of costs; not the page of them."""
         return {
             path.relative_to(self.results).as_posix(): path.read_bytes()
             for path in self.results.rglob("*")
             if path.is_file()
-            and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks", "report.html")
+            and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks", "report.html", "sizes.json")
             and not any(part.startswith(".") for part in path.relative_to(self.results).parts)
         }
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from assay.attacks.methods.method import build_search
 from assay.attacks.threats.transfer import Bare
+from assay.attacks.threats.victim import judgement
 from assay.files import read_manifest
 from assay.inputs import Inputs
 from assay.resume import Resume
@@ -150,5 +151,5 @@ def test_an_attack_leaves_its_victim_as_it_was(method):
     build_search(attack, victim, 2)(images, labels, keys)
     assert not any(module.training for module in victim.modules())
     with torch.inference_mode():
-        victim(images)
+        victim(images, keys, judgement("test", 1))
     assert all(torch.equal(value, before[name]) for name, value in victim.state_dict().items())
