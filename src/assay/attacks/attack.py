@@ -26,6 +26,7 @@ from assay.program import provenance
 from assay.resume import Arrays, Resume, resume_key
 from assay.stacks import Stack, write_images, write_table
 from assay.study.attacks import AttackSpec
+from assay.study.fields import SELECTED
 
 PER_BATCH = {"queries", "device"}  # of what is measured; all else is of each image
 
@@ -102,6 +103,9 @@ def attack_stack(
         draft.facts |= {"classes": stack.classes, "norm": norm, "eps": eps, "fooled": int(table["fooled"].sum())}
         if "hit" in table:
             draft.facts["hit"] = int(table["hit"].sum())
+        if spec.purifier:
+            (sigma,) = spec.purifier["sigmas"]
+            draft.facts["sigma"] = inputs.sigma() if sigma == SELECTED else sigma
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
