@@ -27,8 +27,17 @@ RULES = {
 def test_every_rule_says_what_it_does():
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     rules = re.findall(r"^rule (\w+):\n    (.*)$", text, re.MULTILINE)
-    assert {name for name, _ in rules} >= RULES
+    twins = re.findall(r"^use rule \w+ as (\w+) with:$", text, re.MULTILINE)
+    assert {name for name, _ in rules} | set(twins) >= RULES
     assert [name for name, first in rules if not first.startswith('"""')] == []
+
+
+def test_a_rule_has_at_most_25_lines_and_no_lambda_that_another_has():
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    bodies = re.findall(r"^(?:use )?rule .*?:\n((?: +.*\n|\n(?= ))*)", text, re.MULTILINE)
+    assert max(len([line for line in body.splitlines() if line.strip()]) for body in bodies) <= 25
+    lambdas = [found for body in bodies for found in re.findall(r"lambda .*", body)]
+    assert len(lambdas) == len(set(lambdas))
 
 
 def test_every_rule_has_a_log_and_a_benchmark():
