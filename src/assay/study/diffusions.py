@@ -83,7 +83,8 @@ class PublishedDiffusion(Model):
         "a U-Net's alone (config.json beside its weights).",
     )
     data_range: UnitRange = Field(
-        description="Range of the images that it was trained on: `[-1, 1]` (the usual) or `[0, 1]`. Not recorded in any file."
+        description="Range of the images that it was trained on: `[-1, 1]` (the usual) or `[0, 1]`. "
+        "Not recorded in any file."
     )
     schedule: ScheduleKind = Field(
         "linear", description="Noise schedule; must be the one of scheduler_config.json where there is such a file."
