@@ -183,7 +183,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 STORED = [
-    *("range and format", "inside the ball", "images perturbed", "budget used", "values on the wall"),
+    *("range and format", "inside the ball", "images perturbed", "budget used", "values at the eps bound"),
     *("same ids and labels", "same images in every cell", "provenance", "logits, not probabilities"),
     *("no image has two roles", "no image is tested twice"),
 ]
@@ -306,8 +306,8 @@ FAULTS = [
     ("images perturbed", "FAIL", stack("square", left_clean(0.6))),
     ("budget used", "WARN", stack("fgsm", shortened(0.75))),
     ("budget used", "FAIL", stack("fgsm", shortened(0.25))),
-    ("values on the wall", "WARN", stack("pgd", one_value_at_the_wall)),
-    ("values on the wall", "FAIL", stack("pgd", shortened(0.75))),
+    ("values at the eps bound", "WARN", stack("pgd", one_value_at_the_wall)),
+    ("values at the eps bound", "FAIL", stack("pgd", shortened(0.75))),
     ("same ids and labels", "FAIL", {"table": pd.DataFrame({"id": IDS, "label": 1 - LABELS})}),
     ("same ids and labels", "FAIL", {"table": pd.DataFrame({"id": IDS[::-1], "label": LABELS})}),
     ("same images in every cell", "FAIL", {"score_ids": IDS[::-1]}),

@@ -309,7 +309,7 @@ def test_worst_of_k_is_unbiased():
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_more_draws_than_there_are_tell_nothing(k):
-    with pytest.raises(ValueError, match=f"the worst of {k} cannot be told from 3 draws"):
+    with pytest.raises(ValueError, match=f"the worst of {k} is not defined for 3 draws"):
         worst_of(np.ones((2, 3), bool), k)
 
 

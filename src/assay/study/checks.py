@@ -8,7 +8,7 @@ from assay.study.fields import Model
 
 
 class Checks(Model):
-    """What is checked beside the checks that need no network, which are always run.
+    """Optional checks that run the networks; those that need none are always run.
 
     Each probes every attack that follows gradients, on a few test images, and costs about as much as that attack does
     there, or a few times that.

@@ -42,7 +42,7 @@ def ordered(check: str, stronger: Measured, weaker: Measured, names: tuple[str, 
     status = FAIL if p < VIOLATION else WARN if p < SUSPICION else PASS
     meaning = f"{names[0]} leaves {stronger.accuracy:.1%} of {stronger.name}, {names[1]} {weaker.accuracy:.1%}"
     if status != PASS:
-        meaning += f" (p = {p:.2g}): the first must not leave more, so it was not carried through"
+        meaning += f" (p = {p:.2g}): the first must not leave more, so it probably did not converge"
     return Finding(check, status, [stronger.path], 100 * excess, 0.0, meaning + ".")
 
 

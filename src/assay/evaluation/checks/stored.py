@@ -108,7 +108,7 @@ def use_of_ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects
     if attack.ball == "Linf":
         wall = float(boundary(stack.images, clean.images, eps).mean())
         yield Finding(
-            "values on the wall",
+            "values at the eps bound",
             at_least(wall, WALL_WARN, WALL_FAIL),
             subjects,
             wall,

@@ -38,7 +38,7 @@ def worst_of(correct: np.ndarray, k: int) -> np.ndarray:
     """
     draws = require_verdicts(correct).shape[1]
     if not 1 <= k <= draws:
-        raise ValueError(f"the worst of {k} cannot be told from {draws} draws")
+        raise ValueError(f"the worst of {k} is not defined for {draws} draws")
     taken = np.arange(k)
     return np.prod(np.maximum(correct.sum(axis=1)[:, None] - taken, 0) / (draws - taken), axis=1)
 
