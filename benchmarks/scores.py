@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.evaluation.scores import read_scores, write_scores
 from assay.evaluation.summary import measure
-from assay.files import artifact, check
+from assay.manifests import check
 from assay.stacks import read_table
 
 BATCH = 50
@@ -59,14 +60,14 @@ def made_up(images: int, draws: int, classes: int) -> tuple[np.ndarray, pd.DataF
 def write_array(folder: Path, rows: pd.DataFrame, logits: np.ndarray) -> None:
     """Write scores as the classify stage does, batch by batch."""
     batches = (logits[start : start + BATCH] for start in range(0, len(logits), BATCH))
-    with artifact(folder, "scores", {}, "", {}, {}) as draft:
+    with Wanted(folder, "scores", {}, "", {}).write({}) as draft:
         write_scores(draft, rows, [f"class {k}" for k in range(logits.shape[1])], batches)
 
 
 def write_csv(folder: Path, rows: pd.DataFrame, logits: np.ndarray) -> None:
     """Write one row a draw and one column a class, with the digits that keep a float32."""
     columns = pd.DataFrame(logits, columns=[f"logit_{k}" for k in range(logits.shape[1])])
-    with artifact(folder, "scores", {}, "", {}, {}) as draft:
+    with Wanted(folder, "scores", {}, "", {}).write({}) as draft:
         table = pd.concat([rows, columns], axis=1)
         table.to_csv(draft.path("scores.csv"), index=False, lineterminator="\n", float_format="%.9g")
 

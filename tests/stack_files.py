@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from assay.files import Draft
+from assay.artifacts import Draft
 from assay.stacks import write_images, write_table
 
 

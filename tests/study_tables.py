@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.comparisons import COLUMNS as COMPARISONS
 from assay.evaluation.scores import write_scores as write_into
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
-from assay.files import artifact
 from assay.study.model import Study
 
 
@@ -59,7 +59,7 @@ def write_scores(
     rows = pd.DataFrame({"id": np.arange(images) if ids is None else ids, "label": labels})
     rows = rows.loc[rows.index.repeat(draws)].assign(draw=np.tile(np.arange(draws), images))
     names = [chr(ord("a") + place) for place in range(count)] if classes is None else classes
-    with artifact(folder, "scores", {}, "0" * 16, inputs or {}, made_by or {}) as draft:
+    with Wanted(folder, "scores", {}, "0" * 16, inputs or {}).write(made_by or {}) as draft:
         write_into(draft, rows, names, [logits.reshape(-1, count)])
     return folder
 

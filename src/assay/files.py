@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, hashes, artifacts and their manifests."""
+"""Files that are whole or absent: atomic writes, hashes, JSON, a full disk."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from assay import verified
-
-MANIFEST = "manifest.json"
 MD5_DIGITS = 32
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -74,7 +70,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         with naming_a_full_disk(path):
             yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
@@ -102,123 +98,14 @@ def read_json(path: Path) -> Any:
         raise AssayError(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 
-@dataclass
-class Draft:
-    """An artifact that is being written: files go to `path(name)` and appear in the artifact's folder together."""
-
-    folder: Path
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def path(self, name: str) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-
-@contextlib.contextmanager
-def artifact(
-    folder: Path, kind: str, spec: Mapping[str, Any], code: str, inputs: Mapping[str, Path], provenance: Mapping
-) -> Iterator[Draft]:
-    """Write an artifact whole: every file of the draft, then its manifest, moved into `folder` when all are done.
-
-    `inputs` names the manifests of the artifacts that were read; `provenance` holds library versions and the device.
-    Nothing that changes from run to run belongs in a manifest (timings stand in the stage's benchmark file).
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for left_by_a_kill in folder.glob(".draft-*"):
-        remove(left_by_a_kill)
-    for left_by_a_kill in folder.glob(".*.partial"):
-        left_by_a_kill.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as name:
-        draft = Draft(Path(name))
-        with naming_a_full_disk(folder):
-            yield draft
-        files = sorted(path for path in draft.folder.rglob("*") if path.is_file())
-        manifest = {
-            "kind": kind,
-            "spec": dict(spec),
-            "code": code,
-            "inputs": {label: sha256(path) for label, path in inputs.items()},
-            **provenance,
-            "facts": draft.facts,
-            "files": {
-                path.relative_to(draft.folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size}
-                for path in files
-            },
-        }
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for path in files:
-            target = folder / path.relative_to(draft.folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _flush(path)
-            os.replace(path, target)
-        write_json(folder / MANIFEST, manifest)
-
-
-def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
-    """The manifest of an artifact's folder, of the given kind if one is named."""
-    path = Path(folder) / MANIFEST
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or "files" not in manifest:
-        raise AssayError(f"{path}: not an artifact's manifest; delete the folder and run again")
-    if kind is not None and manifest.get("kind") != kind:
-        raise AssayError(f"{path}: is a {manifest.get('kind')}, expected a {kind}; check the paths given")
-    return manifest
-
-
-def faults(folder: Path) -> list[str]:
-    """What is wrong with the files of an artifact, all read whole: one line each, none if all match the manifest."""
-    folder = Path(folder)
-    stored = read_manifest(folder)["files"]
-    found = (_shape_fault(folder, name, entry) or _content_fault(folder, name, entry) for name, entry in stored.items())
-    return [fault for fault in found if fault]
-
-
-def check(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest of an artifact whose files were all found whole; the first fault is an `AssayError`.
-
-    Sizes and headers are looked at each time. A large file's SHA-256 is computed once per machine and remembered by the
-    file's size, time and inode: damage that leaves these as they were is found by `faults` alone.
-    """
-    folder = Path(folder)
-    manifest = read_manifest(folder, kind)
-    for name, entry in manifest["files"].items():
-        if fault := _shape_fault(folder, name, entry):
-            raise AssayError(fault)
-        seen = verified.look(folder / name)
-        if verified.is_remembered(seen, entry["sha256"]):
-            continue
-        if fault := _content_fault(folder, name, entry):
-            raise AssayError(fault)
-        verified.remember(seen, entry["sha256"])
-    return manifest
-
-
-def _shape_fault(folder: Path, name: str, entry: Mapping[str, Any]) -> str | None:
-    """What a file's size and first bytes tell to be wrong."""
-    path = folder / name
-    if not path.is_file():
-        return f"{path}: missing; delete {folder} and run again"
-    if (size := path.stat().st_size) != entry["bytes"]:
-        return f"{path}: {size} bytes, its manifest says {entry['bytes']} (truncated?); delete {folder} and run again"
+def header_fault(path: Path) -> str | None:
+    """What a file's first bytes tell to be wrong, where we know how such a file begins."""
     begins = HEADERS.get(path.suffix)
     if begins is None:
         return None
     with open(path, "rb") as file:
         head = file.read(HEADER_BYTES)
-    return None if begins(head) else f"{path}: no {path.suffix} header (corrupt); delete {folder} and run again"
-
-
-def _content_fault(folder: Path, name: str, entry: Mapping[str, Any]) -> str | None:
-    """What a file's SHA-256 tells to be wrong."""
-    path = folder / name
-    if (actual := sha256(path)) == entry["sha256"]:
-        return None
-    return (
-        f"{path}: SHA-256 {actual[:12]}…, its manifest says {entry['sha256'][:12]}… (corrupt); "
-        f"delete {folder} and run again"
-    )
+    return None if begins(head) else f"no {path.suffix} header"
 
 
 def remove(folder: Path) -> None:
@@ -250,7 +137,7 @@ def _no_space(error: BaseException | None) -> tuple[int, str] | None:
     return None
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have the file's bytes on disk before its name is, so that a crash cannot leave a named file without content."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.files import MANIFEST, AssayError, read_manifest
+from assay.files import AssayError, digest
+from assay.manifests import manifest_path, read_manifest
 from assay.modules import load
 from assay.stacks import Images, read_stack
 from assay.study.needs import LOADERS
@@ -25,9 +26,11 @@ SELECTED = "selected"  # the role of the study's selection
 
 @dataclass(frozen=True)
 class Inputs:
-    """The folders of a job's artifacts by role, and the device that their networks are loaded to."""
+    """The places of a job's artifacts by role, the keys that they must have where the workflow says so, and the device
+    that their networks are loaded to."""
 
     folders: Mapping[str, Path]
+    keys: Mapping[str, str] = field(default_factory=dict)
     device: torch.device | None = None
 
     def on(self, device: torch.device) -> Inputs:
@@ -35,7 +38,7 @@ class Inputs:
         return replace(self, device=device)
 
     def folder(self, role: str) -> Path:
-        """The folder of the artifact that plays a role."""
+        """The place of the artifact that plays a role."""
         if role not in self.folders:
             raise AssayError(f"--inputs: no folder for the role '{role}'; add it")
         return Path(self.folders[role])
@@ -43,10 +46,17 @@ class Inputs:
     def __contains__(self, role: str) -> bool:
         return role in self.folders
 
+    def each(self, role: str, names: Iterable[str]) -> Inputs:
+        """The same artifacts, but for a role whose folder holds one of each name: each has a role of its own."""
+        folders = {path: folder for path, folder in self.folders.items() if path != role}
+        found = {f"{role}/{name}": self.folder(role) / name for name in names}
+        if role in self.keys:
+            require_key(self.folder(role), role, keys_of_all(found), self.keys[role])
+        return replace(self, folders=folders | found)
+
     def manifests(self) -> dict[str, Path]:
-        """What stands for each artifact by role, its manifest, for the manifest of what is made of them."""
-        own = {SELECTED: SIGMA}  # of the selection only the sigma counts, not what it was chosen from
-        return {role: Path(folder) / own.get(role, MANIFEST) for role, folder in self.folders.items()}
+        """The manifest of each artifact by role, for the manifest of what is made of them."""
+        return {role: manifest_path(folder) for role, folder in self.folders.items()}
 
     def images(self, role: str = "images") -> Images:
         """The images that play a role: a stack, but for training images that are read from a data set's own files."""
@@ -73,12 +83,38 @@ def open_images(folder: Path) -> Images:
     return load(LOADERS[kind]).read_images(folder) if kind in LOADERS else read_stack(folder)
 
 
-def parse_inputs(text: str) -> Inputs:
-    """The inputs of a stage's option `--inputs`: JSON, folders by role."""
+def parse_inputs(text: str, keys: str = "{}") -> Inputs:
+    """The inputs of a stage's options `--inputs` and `--keys`: JSON, folders by role and keys by role.
+
+    An artifact with another key is refused: it is not the one that the workflow meant when it started the stage.
+    """
+    folders, wanted = _by_role("--inputs", "folder", text), _by_role("--keys", "key", keys)
+    inputs = Inputs({role: Path(folder) for role, folder in folders.items()}, wanted)
+    for role, folder in inputs.folders.items():
+        if role in wanted and manifest_path(folder).is_file():  # else a folder of many: see `each`
+            require_key(folder, role, read_manifest(folder)["key"], wanted[role])
+    return inputs
+
+
+def keys_of_all(places: Mapping[str, Path]) -> str:
+    """One key of many artifacts by role."""
+    return digest({role: read_manifest(place)["key"] for role, place in places.items()})
+
+
+def require_key(folder: Path, role: str, found: str, wanted: str) -> None:
+    """Refuse an artifact that has another key than it must have."""
+    if found != wanted:
+        raise AssayError(
+            f"{folder}: is not what the study wants as '{role}' (changed or swapped since planning); run again"
+        )
+
+
+def _by_role(option: str, what: str, text: str) -> dict[str, str]:
+    form = f'{{"role": "{what}"}}'
     try:
-        folders = json.loads(text)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise AssayError(f'--inputs: not valid JSON ({error}); write {{"role": "folder"}}') from None
-    if not isinstance(folders, dict) or not all(isinstance(folder, str) for folder in folders.values()):
-        raise AssayError('--inputs: must be folders by role; write {"role": "folder"}')
-    return Inputs({role: Path(folder) for role, folder in folders.items()})
+        raise AssayError(f"{option}: not valid JSON ({error}); write {form}") from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise AssayError(f"{option}: must be {what}s by role; write {form}")
+    return found

@@ -40,9 +40,10 @@ def stage_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, help="the job's spec: JSON, as the workflow passes it")
     parser.add_argument("--inputs", default="{}", help="the artifacts that the job reads: JSON, folders by role")
+    parser.add_argument("--keys", default="{}", help="the keys that those must have: JSON, by role")
     parser.add_argument("--code", default="", help="fingerprint of the stage's code, for the manifest")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the artifact")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the artifact, or its manifest")
     return parser
 
 

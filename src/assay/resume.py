@@ -56,8 +56,3 @@ class Resume:
         with files.atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **result)
         return result
-
-
-def resume_key(spec: object, code: str, inputs: dict[str, Path]) -> str:
-    """The key of a job's work: its spec, code and the manifests that it reads."""
-    return files.digest([spec, code, {label: files.sha256(path) for label, path in inputs.items()}])

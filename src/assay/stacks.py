@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from assay.files import AssayError, Draft, check
+from assay.artifacts import Draft
+from assay.files import AssayError
+from assay.manifests import check
 
 IMAGES = "images.tif"
 MASKS = "masks.tif"

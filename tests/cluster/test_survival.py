@@ -14,7 +14,7 @@ from conftest import EXACT_COMMAND, HERE, wait_for
 from machine import timed
 from slurm import SLURMDS
 
-from assay.files import MANIFEST, faults
+from assay.manifests import MANIFEST, faults
 
 pytestmark = pytest.mark.skipif(HERE, reason="jobs and nodes are killed on the test's own cluster only")
 

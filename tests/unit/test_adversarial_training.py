@@ -11,8 +11,9 @@ from torch import nn
 from assay.attacks.methods.method import build_search
 from assay.attacks.threats.transfer import Bare
 from assay.data.prepare import prepare_images
-from assay.files import AssayError, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.planning.jobs import Jobs
 from assay.stacks import read_stack

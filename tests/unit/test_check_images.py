@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assay.artifacts import Wanted
 from assay.data.check import check_images
 from assay.data.prepare import prepare_images
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.stacks import pixel_hashes, read_stack
 from assay.study.images import ImagesSpec
@@ -22,7 +23,7 @@ SPLITS = ("train", "validation", "selection", "test")
 def write(root: Path, split: str, images: np.ndarray, hashes: list[str] | None = None) -> None:
     ids = [f"{split}-{index:06d}" for index in range(len(images))]
     pixels = pixel_hashes(images) if hashes is None else hashes
-    with artifact(root / split, "stack", {"split": split}, "", {}, {}) as draft:
+    with Wanted(root / split, "stack", {"split": split}, "", {}).write({}) as draft:
         write_stack(draft, images, pd.DataFrame({"id": ids, "label": 0, "pixels": pixels}))
 
 

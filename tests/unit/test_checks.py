@@ -16,13 +16,14 @@ import pandas as pd
 import pytest
 import torch
 
+from assay.artifacts import Wanted
 from assay.attacks.ball import project, to_stored
 from assay.evaluation.checks import probed
 from assay.evaluation.checks.evidence import read_evidence
 from assay.evaluation.checks.run import COLUMNS, run_checks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
-from assay.files import AssayError, artifact, write_json
+from assay.files import AssayError, write_json
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, probed_stacks, rows
 from assay.stacks import to_pixels
 from assay.study.attacks import PgdAttack
@@ -162,7 +163,7 @@ def write_study(
 
 
 def write_images(folder, images, table, inputs=None, spec=None):
-    with artifact(folder, "stack", spec or {}, "0" * 16, inputs or {}, MADE_BY) as draft:
+    with Wanted(folder, "stack", spec or {}, "0" * 16, inputs or {}).write(MADE_BY) as draft:
         write_stack(draft, images, table)
 
 
@@ -568,7 +569,7 @@ def test_probes_reach_the_table(tmp_path: Path) -> None:
     results = write_study(tmp_path / "checked", study)
     assert "resnet/adaptive/eps-8_255/ddpm-0.1" in [attacked.path for attacked in probed_stacks(study)]
     for attacked in probed_stacks(study):
-        with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
+        with Wanted(results / "probes" / attacked.path, "probe", {}, "", {}).write({}) as draft:
             share = 0.1 if attacked.attack == "adaptive" else 1.0
             draft.path("probe.json").write_text(f'{{"active": {{"planted": 1.0, "found": {share}, "random": 0.0}}}}')
     found = of(run_checks(read_evidence(study, results)), "finds a planted image")
@@ -593,7 +594,7 @@ def test_a_probe_that_is_gone_or_not_whole_is_one_clear_line(tmp_path: Path, fau
     study = Study.model_validate(STUDY | {"checks": {"active": True}})
     results = write_study(tmp_path / "checked", study)
     for attacked in probed_stacks(study):
-        with artifact(results / "probes" / attacked.path, "probe", {}, "", {}, {}) as draft:
+        with Wanted(results / "probes" / attacked.path, "probe", {}, "", {}).write({}) as draft:
             draft.path("probe.json").write_text('{"active": {"planted": 1.0, "found": 1.0, "random": 0.0}}')
     fault(results / "probes/resnet/adaptive/eps-8_255/ddpm-0.1/probe.json")
     with pytest.raises(AssayError, match=message) as caught:

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from assay.artifacts import Wanted
 from assay.evaluation.classify import classify_stack
 from assay.evaluation.scores import read_scores
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
 from assay.stacks import read_stack
@@ -26,12 +27,12 @@ IMAGES, DRAWS = 5, 2
 def inputs(tmp_path: Path) -> Inputs:
     """Purified images of three classes, and a classifier with random weights."""
     torch.manual_seed(0)
-    with artifact(tmp_path / "classifier", "classifier", {}, "", {}, {}) as draft:
+    with Wanted(tmp_path / "classifier", "classifier", {}, "", {}).write({}) as draft:
         write_classifier(draft, build_classifier(TINY, 3), TINY, CLASSES)
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES * DRAWS, 32, 32, 3), np.uint8)
     rows = pd.DataFrame({"id": [f"i{k}" for k in range(IMAGES)], "label": [0, 1, 2, 0, 1]})
     rows = rows.loc[rows.index.repeat(DRAWS)].assign(draw=np.tile(np.arange(DRAWS), IMAGES))
-    with artifact(tmp_path / "images", "stack", {}, "", {}, {}) as draft:
+    with Wanted(tmp_path / "images", "stack", {}, "", {}).write({}) as draft:
         draft.facts["classes"] = CLASSES
         write_stack(draft, pixels, rows)
     return Inputs({"images": tmp_path / "images", "classifier": tmp_path / "classifier"})
@@ -57,7 +58,7 @@ def test_a_classifier_of_other_classes_is_refused_in_one_line_and_nothing_is_wri
     inputs: Inputs, tmp_path: Path
 ) -> None:
     def refused(classes: list[str]) -> str:
-        with artifact(tmp_path / "other", "classifier", {}, "", {}, {}) as draft:
+        with Wanted(tmp_path / "other", "classifier", {}, "", {}).write({}) as draft:
             write_classifier(draft, build_classifier(TINY, len(classes)), TINY, classes)
         others = Inputs({**inputs.folders, "classifier": tmp_path / "other"})
         with pytest.raises(AssayError) as error:

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assay.artifacts import Wanted
 from assay.diffusion import samplers
 from assay.diffusion.denoiser import Denoiser, denoiser_of, load_denoiser, write_diffusion
 from assay.diffusion.resize import matrix, resize, resize_norm
 from assay.diffusion.schedule import Schedule
-from assay.files import AssayError, artifact, read_manifest
+from assay.files import AssayError
+from assay.manifests import read_manifest
 from assay.networks.libraries import import_library
 from assay.networks.unet import build_network
 from assay.noise import normal, step_noise
@@ -253,7 +255,7 @@ def test_a_folder_gives_back_the_denoiser(prediction: str, clip: bool, tmp_path:
     diffusion = Diffusion(**keys, prediction=prediction, schedule="cosine", data_range=(0, 1))
     torch.manual_seed(0)
     made = denoiser_of(build_network(diffusion, 16), diffusion, clip).eval()
-    with artifact(tmp_path / "made", "diffusion", {}, "", {}, {}) as draft:
+    with Wanted(tmp_path / "made", "diffusion", {}, "", {}).write({}) as draft:
         write_diffusion(draft, made)
     loaded = load_denoiser(tmp_path / "made", torch.device("cpu"))
     facts = read_manifest(tmp_path / "made", "diffusion")["facts"]

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 import tifffile
 
-from assay import files, verified
-from assay.files import AssayError, Draft
+from assay import files, manifests, verified
+from assay.artifacts import Draft, Wanted
+from assay.files import AssayError
 from assay.stacks import pixel_hashes, read_stack, write_images
 from stack_files import write_stack
 
@@ -22,10 +23,10 @@ PROVENANCE = {"versions": {"python": "3"}, "device": "cpu"}
 
 
 def make(folder: Path, text: str = "hello", spec: dict | None = None) -> dict:
-    with files.artifact(folder, "thing", spec or {"a": 1}, "code", {}, PROVENANCE) as draft:
+    with Wanted(folder, "thing", spec or {"a": 1}, "code", {}).write(PROVENANCE) as draft:
         draft.path("one.txt").write_text(text)
         draft.path("sub/two.txt").write_text("two")
-    return files.read_manifest(folder, "thing")
+    return manifests.read_manifest(folder, "thing")
 
 
 def test_an_artifact_names_its_spec_code_and_files(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_an_artifact_names_its_spec_code_and_files(tmp_path: Path) -> None:
     assert manifest["spec"] == {"a": 1}
     assert manifest["code"] == "code"
     assert manifest["files"]["one.txt"] == {"sha256": files.sha256(tmp_path / "a/one.txt"), "bytes": 5}
-    assert files.faults(tmp_path / "a") == []
+    assert manifests.faults(tmp_path / "a") == []
 
 
 def test_an_artifact_made_again_has_the_same_bytes(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_an_artifact_made_again_has_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_failed_artifact_leaves_nothing_and_an_old_one_as_it_was(tmp_path: Path) -> None:
     def fail() -> None:
-        with files.artifact(tmp_path / "a", "thing", {}, "", {}, PROVENANCE) as draft:
+        with Wanted(tmp_path / "a", "thing", {}, "", {}).write(PROVENANCE) as draft:
             draft.path("one.txt").write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -54,7 +55,7 @@ def test_a_failed_artifact_leaves_nothing_and_an_old_one_as_it_was(tmp_path: Pat
     make(tmp_path / "a")
     with pytest.raises(OSError, match="No space"):
         fail()
-    assert files.faults(tmp_path / "a") == []
+    assert manifests.faults(tmp_path / "a") == []
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_damage_is_named_with_what_to_do(tmp_path: Path, damage, message: str) -
     make(tmp_path / "a")
     damage(tmp_path / "a/one.txt")
     with pytest.raises(AssayError, match=f"{message}.*run again"):
-        files.check(tmp_path / "a", "thing")
+        manifests.check(tmp_path / "a", "thing")
 
 
 @pytest.fixture
@@ -118,12 +119,12 @@ def test_a_large_file_is_read_whole_once_per_machine(tmp_path: Path, noted: Path
     manifest = make(tmp_path / "a")
     aged(tmp_path / "a")
     hashed.clear()
-    assert files.check(tmp_path / "a", "thing") == manifest
+    assert manifests.check(tmp_path / "a", "thing") == manifest
     assert hashed == ["one.txt", "two.txt"]
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     assert hashed == ["one.txt", "two.txt"]
     assert len(list(noted.iterdir())) == 2
-    assert files.faults(tmp_path / "a") == []
+    assert manifests.faults(tmp_path / "a") == []
     assert hashed == ["one.txt", "two.txt"] * 2, "verify reads everything, always"
 
 
@@ -132,8 +133,8 @@ def test_small_files_are_read_whole_each_time(tmp_path, noted, hashed, monkeypat
     aged(tmp_path / "a")
     monkeypatch.setattr(verified, "LARGE", 4)
     hashed.clear()
-    files.check(tmp_path / "a", "thing")
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     assert hashed == ["one.txt", "two.txt", "two.txt"]
 
 
@@ -141,8 +142,8 @@ def test_files_that_just_changed_are_read_whole_each_time(tmp_path, noted, hashe
     make(tmp_path / "a")
     monkeypatch.setattr(verified, "SETTLED", 3600 * 10**9)
     hashed.clear()
-    files.check(tmp_path / "a", "thing")
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     assert hashed == ["one.txt", "two.txt"] * 2
 
 
@@ -158,8 +159,8 @@ def test_files_that_just_changed_are_read_whole_each_time(tmp_path, noted, hashe
 def test_a_file_of_another_size_time_or_inode_is_not_taken_as_known(tmp_path, noted, hashed, change) -> None:
     make(tmp_path / "a")
     aged(tmp_path / "a")
-    files.check(tmp_path / "a", "thing")
-    known = files.read_manifest(tmp_path / "a")["files"]["one.txt"]["sha256"]
+    manifests.check(tmp_path / "a", "thing")
+    known = manifests.read_manifest(tmp_path / "a")["files"]["one.txt"]["sha256"]
     assert verified.is_remembered(verified.look(tmp_path / "a/one.txt"), known)
     change(tmp_path / "a/one.txt")
     assert not verified.is_remembered(verified.look(tmp_path / "a/one.txt"), known)
@@ -168,25 +169,25 @@ def test_a_file_of_another_size_time_or_inode_is_not_taken_as_known(tmp_path, no
 def test_damage_that_keeps_size_time_and_inode_is_found_by_verify_alone(tmp_path: Path, noted: Path) -> None:
     make(tmp_path / "a")
     aged(tmp_path / "a")
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     path = tmp_path / "a/one.txt"
     before = path.stat()
     path.write_text("hallo")
     with pytest.raises(AssayError, match="corrupt"):
-        files.check(tmp_path / "a", "thing")
+        manifests.check(tmp_path / "a", "thing")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    files.check(tmp_path / "a", "thing")
-    assert len(files.faults(tmp_path / "a")) == 1
+    manifests.check(tmp_path / "a", "thing")
+    assert len(manifests.faults(tmp_path / "a")) == 1
 
 
 def test_an_artifact_made_anew_is_read_whole(tmp_path: Path, noted: Path, hashed: list[str]) -> None:
     make(tmp_path / "a")
     aged(tmp_path / "a")
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     make(tmp_path / "a", "hallo")
     aged(tmp_path / "a")
     hashed.clear()
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     assert "one.txt" in hashed
 
 
@@ -202,11 +203,11 @@ def test_notes_that_cannot_be_kept_stop_nothing(tmp_path: Path, noted: Path, has
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setattr(verified.Path, "home", homeless)
     else:
-        files.check(tmp_path / "a", "thing")
+        manifests.check(tmp_path / "a", "thing")
         for note in noted.iterdir():
             note.write_text("{")
     hashed.clear()
-    files.check(tmp_path / "a", "thing")
+    manifests.check(tmp_path / "a", "thing")
     assert hashed == ["one.txt", "two.txt"]
 
 
@@ -222,21 +223,21 @@ def homeless() -> Path:
     ("name", "content"), [("images.tif", b"no TIFF at all"), ("model.safetensors", bytes(16)), ("table.csv", b"")]
 )
 def test_a_file_without_its_header_is_refused_when_it_is_opened(tmp_path, noted, name: str, content: bytes) -> None:
-    with files.artifact(tmp_path / "a", "thing", {}, "", {}, PROVENANCE) as draft:
+    with Wanted(tmp_path / "a", "thing", {}, "", {}).write(PROVENANCE) as draft:
         draft.path(name).write_bytes(content)
     with pytest.raises(AssayError, match=rf"{name}: no {Path(name).suffix} header \(corrupt\); delete"):
-        files.check(tmp_path / "a", "thing")
+        manifests.check(tmp_path / "a", "thing")
 
 
 def test_manifests_of_another_kind_or_none_are_refused(tmp_path: Path) -> None:
     make(tmp_path / "a")
     with pytest.raises(AssayError, match="is a thing, expected a stack"):
-        files.read_manifest(tmp_path / "a", "stack")
+        manifests.read_manifest(tmp_path / "a", "stack")
     with pytest.raises(AssayError, match="not found"):
-        files.read_manifest(tmp_path / "b")
+        manifests.read_manifest(tmp_path / "b")
     (tmp_path / "a/manifest.json").write_text("{")
     with pytest.raises(AssayError, match="not valid JSON"):
-        files.read_manifest(tmp_path / "a")
+        manifests.read_manifest(tmp_path / "a")
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
@@ -248,7 +249,7 @@ def write_numbered_stack(folder: Path, count: int = 3, bits: int = 8) -> np.ndar
     kind = {8: np.uint8, 16: np.uint16}[bits]
     images = np.arange(count * 4 * 5 * 3, dtype=kind).reshape(count, 4, 5, 3)
     table = pd.DataFrame({"id": [f"none{k}" for k in range(count)], "label": np.arange(count) % 2})
-    with files.artifact(folder, "stack", {}, "", {}, PROVENANCE) as draft:
+    with Wanted(folder, "stack", {}, "", {}).write(PROVENANCE) as draft:
         write_stack(draft, images, table)
     return images
 

@@ -15,8 +15,9 @@ from assay.data.decode import decode
 from assay.data.index import index_images
 from assay.data.listed import ListedImages
 from assay.data.prepare import prepare_images
-from assay.files import AssayError, read_json, read_manifest
+from assay.files import AssayError, read_json
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.stacks import Stack, read_stack
 from assay.study.images import FolderImages, ImagesSpec, IndexSpec
 from image_folder import CLASSES, as_tar, as_zip, save, write_images

@@ -9,8 +9,9 @@ import tifffile
 from assay.data import reading
 from assay.data.index import index_images
 from assay.data.prepare import prepare_images
-from assay.files import AssayError, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.stacks import Stack, read_stack
 from assay.study.images import ImagesSpec, IndexSpec
 from fake_pcam import SIZE, patches, write_kaggle

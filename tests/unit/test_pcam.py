@@ -9,8 +9,9 @@ import pytest
 from assay.data import pcam
 from assay.data.index import index_images
 from assay.data.prepare import prepare_images
-from assay.files import AssayError, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.stacks import Stack, read_stack, read_table
 from assay.study.images import PCAM_FILES, PCAM_SLIDES, ImagesSpec, IndexSpec
 from fake_pcam import PARTS, SIZE, hashes, hdf5, meta, name, packed, parts, patches, slides, write_pcam

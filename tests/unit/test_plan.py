@@ -160,7 +160,7 @@ def test_stacks_take_the_bytes_that_they_have(tmp_path):
     import numpy as np
     import pandas as pd
 
-    from assay.files import artifact
+    from assay.artifacts import Wanted
     from assay.stacks import write_images, write_table
 
     reckoned = {
@@ -168,7 +168,7 @@ def test_stacks_take_the_bytes_that_they_have(tmp_path):
         16: attack_of("net/pgd/eps-0.01/undefended"),
     }
     for bits, found in reckoned.items():
-        with artifact(tmp_path / str(bits), "stack", {}, "code", {}, {}) as draft:
+        with Wanted(tmp_path / str(bits), "stack", {}, "code", {}).write({}) as draft:
             write_images(draft, [np.zeros((IMAGES, SIDE, SIDE, 3), np.uint8 if bits == 8 else np.uint16)], IMAGES)
             write_table(draft, pd.DataFrame({"id": range(IMAGES), "label": 0}))
         written = sum(path.stat().st_size for path in (tmp_path / str(bits)).iterdir())

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from assay.artifacts import Wanted
 from assay.attacks.attack import attack_stack
 from assay.attacks.methods.geometry import length
 from assay.attacks.threats.defended import Expected
@@ -26,7 +27,6 @@ from assay.evaluation.probes.convergence import probe_convergence, twice_the_dra
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.probe import probe_attack
 from assay.evaluation.probes.sample import Sample, spread, take
-from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack
@@ -348,15 +348,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     torch.manual_seed(0)
     model = build_classifier(TINY, 2).eval()
-    with artifact(
-        folder / "classifier", "classifier", {"classifier": TINY.model_dump(mode="json")}, "", {}, {}
+    with Wanted(folder / "classifier", "classifier", {"classifier": TINY.model_dump(mode="json")}, "", {}, {}).write(
+        {}
     ) as draft:
         write_classifier(draft, model, TINY, CLASSES)
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
     with torch.inference_mode():
         scores = model(torch.from_numpy(images / 255).float().permute(0, 3, 1, 2))
     table = pd.DataFrame({"id": [f"i{n}" for n in range(24)], "label": scores.argmax(1).numpy()})
-    with artifact(folder / "images", "stack", {}, "", {}, {}) as draft:
+    with Wanted(folder / "images", "stack", {}, "", {}).write({}) as draft:
         write_stack(draft, images, table)
         draft.facts["classes"] = CLASSES
     return folder

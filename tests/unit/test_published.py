@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from assay.planning.sources import source_input
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
-from assay.files import AssayError, read_manifest, sha256
+from assay.files import AssayError, sha256
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.networks import importing
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier, is_softmax
@@ -27,7 +29,6 @@ from assay.networks.unet import build_network
 from assay.planning.jobs import Jobs
 from assay.planning.networks import NetworkSizes, describe
 from assay.planning.past import sizes_of_results
-from assay.planning.sources import source_input
 from assay.study.classifiers import Network, PublishedClassifier, PublishedClassifierSpec
 from assay.study.diffusions import Diffusion, DiffusionSpec, PublishedDiffusion, PublishedDiffusionSpec
 from assay.study.images import ImagesSpec

@@ -19,12 +19,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from assay.artifacts import Wanted
 from assay.data.phantom import tumour
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
 from assay.reporting.page import write_report
 from assay.reporting.words import eps_label, percent, readable_config, with_interval
@@ -89,7 +90,7 @@ def _manifests(inputs: dict[str, Path]) -> dict[str, Path]:
 
 
 def _write_stack(folder: Path, images: np.ndarray, table: pd.DataFrame, inputs: dict[str, Path]) -> None:
-    with artifact(folder, "stack", {"place": str(folder.name)}, "0" * 16, _manifests(inputs), MADE_BY) as draft:
+    with Wanted(folder, "stack", {"place": str(folder.name)}, "0" * 16, _manifests(inputs)).write(MADE_BY) as draft:
         write_stack(draft, images, table)
         draft.facts["classes"] = ["normal", "tumour"]
 
@@ -107,7 +108,7 @@ def _fabricate_classifier(folder: Path, images: Path, rng: np.random.Generator) 
         }
     )
     inputs = _manifests({split: images / split for split in ("train", "validation")})
-    with artifact(folder, "classifier", {"classifier": folder.name}, "1" * 16, inputs, MADE_BY) as draft:
+    with Wanted(folder, "classifier", {"classifier": folder.name}, "1" * 16, inputs).write(MADE_BY) as draft:
         history.to_csv(draft.path("history.csv"), index=False)
         draft.facts |= {"parameters": 1_200_000, "validation_accuracy": 0.985}
 
@@ -119,7 +120,7 @@ def _fabricate_diffusion(folder: Path, images: Path, size: int, rng: np.random.G
     noisy = loss * np.exp(0.2 * rng.standard_normal(500))
     history = pd.DataFrame({"step": steps, "train_loss": noisy, "validation_loss": validation, "learning_rate": 1e-3})
     inputs = _manifests({split: images / split for split in ("train", "validation")})
-    with artifact(folder, "diffusion", {"diffusion": folder.name}, "2" * 16, inputs, MADE_BY) as draft:
+    with Wanted(folder, "diffusion", {"diffusion": folder.name}, "2" * 16, inputs).write(MADE_BY) as draft:
         history.to_csv(draft.path("history.csv"), index=False)
         sheet, _ = tumour.generate(1, "train", range(8), size)
         Image.fromarray(np.concatenate(np.concatenate(sheet.reshape(2, 4, size, size, 3), axis=1), axis=1)).save(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import study_tables
+from assay.artifacts import Draft, Wanted
 from assay.evaluation.classes import CONFUSION, PER_CLASS, accuracy_by_class, confusion
 from assay.evaluation.comparisons import COLUMNS as COMPARED
 from assay.evaluation.comparisons import compare_cells
@@ -18,7 +19,7 @@ from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
 from assay.evaluation.worst_case import COLUMNS as WORST
 from assay.evaluation.worst_case import worst_cases
-from assay.files import AssayError, Draft, artifact, canonical_json
+from assay.files import AssayError, canonical_json
 from assay.planning.cells import rows as rows_of
 from assay.reporting.read import read_summary
 from assay.study.model import Study
@@ -135,7 +136,7 @@ def test_missing_scores_are_one_clear_error(tmp_path):
 
 def written(folder, logits, table):
     """An artifact of scores of three classes, its files as given."""
-    with artifact(folder, "scores", {}, "code", {}, {}) as draft:
+    with Wanted(folder, "scores", {}, "code", {}).write({}) as draft:
         draft.facts["classes"] = ["a", "b", "c"]
         with open(draft.path("logits.npy"), "wb") as file:
             np.save(file, logits, allow_pickle=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from assay.artifacts import Wanted
 from assay.attacks.attack import attack_stack
 from assay.attacks.methods.losses import negative_margin
 from assay.attacks.methods.method import build_search, random_targets
@@ -22,9 +23,10 @@ from assay.defended import Defended
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.evaluation.classify import classify_stack
 from assay.evaluation.scores import read_scores
-from assay.files import AssayError, artifact, read_manifest, remove
+from assay.files import AssayError, remove
 from assay.inputs import Inputs
 from assay.logits import margin
+from assay.manifests import read_manifest
 from assay.networks.classifier import build_classifier, load_classifier, write_classifier
 from assay.networks.unet import build_network
 from assay.noise import image_key
@@ -67,16 +69,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images, a classifier and a diffusion with random weights; some labels are not what the classifier says."""
     folder = tmp_path_factory.mktemp("made")
     torch.manual_seed(0)
-    with artifact(folder / "classifier", "classifier", {"classifier": CLASSIFIER.model_dump()}, "", {}, {}) as draft:
+    with Wanted(folder / "classifier", "classifier", {"classifier": CLASSIFIER.model_dump()}, "", {}).write(
+        {}
+    ) as draft:
         model = build_classifier(CLASSIFIER, 2).eval()
         write_classifier(draft, model, CLASSIFIER, CLASSES)
-    with artifact(folder / "diffusion", "diffusion", {"diffusion": DIFFUSION.model_dump()}, "", {}, {}) as draft:
+    with Wanted(folder / "diffusion", "diffusion", {"diffusion": DIFFUSION.model_dump()}, "", {}).write({}) as draft:
         write_diffusion(draft, denoiser_of(build_network(DIFFUSION, SIDE), DIFFUSION))
     images = np.random.default_rng(0).integers(60, 196, (IMAGES, SIDE, SIDE, 3), np.uint8)
     with torch.no_grad():
         labels = model(torch.from_numpy(images.transpose(0, 3, 1, 2) / 255).float()).argmax(1).numpy()
     labels[::5] = 1 - labels[::5]
-    with artifact(folder / "images", "stack", {}, "", {}, {}) as draft:
+    with Wanted(folder / "images", "stack", {}, "", {}).write({}) as draft:
         draft.facts["classes"] = CLASSES
         write_stack(draft, images, pd.DataFrame({"id": [f"i{k}" for k in range(IMAGES)], "label": labels}))
     return folder

@@ -13,8 +13,9 @@ import tifffile
 from PIL import Image
 
 import study_tables
+from assay.artifacts import Wanted
 from assay.evaluation.summary import judge, summarise, write_table
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.planning.dry_run import Planned, reason_kind
 from assay.planning.plan import past_times
 from assay.planning.plan import render as render_plan
@@ -43,7 +44,7 @@ def run(program, *arguments):
 
 
 def write_images(folder, images, **columns_of_table):
-    with artifact(folder, "stack", {}, "code", {}, {}) as draft:
+    with Wanted(folder, "stack", {}, "code", {}).write({}) as draft:
         write_stack(draft, images, pd.DataFrame(columns_of_table))
         draft.facts["classes"] = ["normal", "tumour"]
 

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from assay.artifacts import Wanted
 from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
-from assay.files import AssayError, artifact, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.networks.classifier import build_classifier, load_classifier
 from assay.networks.importing import import_classifier
 from assay.networks.libraries import import_library
@@ -439,7 +441,7 @@ def test_the_last_batch_is_padded_so_that_a_part_gives_the_bytes_of_the_whole(im
     diffusion = train("diffusion", images, tmp_path / "diffusion")
     whole = read_stack(images / "train")
     part = tmp_path / "part"
-    with artifact(part, "stack", {}, "", {}, {}) as draft:
+    with Wanted(part, "stack", {}, "", {}).write({}) as draft:
         draft.facts["classes"] = whole.classes
         write_stack(draft, whole.images[16:24], whole.table.iloc[16:24])
 

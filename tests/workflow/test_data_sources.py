@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from checkout import CONFIG, Checkout
 
-from assay.files import artifact, read_json, read_manifest, sha256
+from assay.artifacts import Wanted
+from assay.files import read_json, sha256
 from assay.inputs import open_images
+from assay.manifests import read_manifest
 from assay.stacks import pixel_hashes, read_stack
 from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
 from image_folder import CLASSES, write_images
@@ -114,7 +116,7 @@ def plant(study: Checkout, image: np.ndarray) -> None:
     images = np.array(stack.images)
     images[0] = image
     table = pd.DataFrame(stack.table).assign(pixels=pixel_hashes(images))
-    with artifact(folder, "stack", stack.manifest["spec"], "", {}, {}) as draft:
+    with Wanted(folder, "stack", stack.manifest["spec"], "", {}).write({}) as draft:
         draft.facts |= stack.manifest["facts"]
         write_stack(draft, images, table)
 

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from assay.attacks.methods.method import build_search
 from assay.attacks.threats.transfer import Bare
 from assay.attacks.threats.victim import judgement
-from assay.files import read_manifest
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.resume import Resume
 from assay.study.attacks import AnyAttack
 from assay.study.classifiers import ClassifierSpec

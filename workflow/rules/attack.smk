@@ -5,10 +5,9 @@ rule attack:
     """Attack the images of a role at one eps against one victim."""
     input:
         unpack(inputs_of("attack")),
-        roles=ROLES,
         parts=part_marks("{role}adversarial/{attacked_path}"),
     output:
-        **stack_output(f"{RESULTS}/{{role}}adversarial/{{attacked_path}}"),
+        manifest=manifest("{role}adversarial/{attacked_path}/"),
     log:
         f"{RESULTS}/logs/attack/{{role}}{{attacked_path}}.log",
     benchmark:
@@ -23,14 +22,13 @@ rule attack:
         out=f"{RESULTS}/{{role}}adversarial/{{attacked_path}}",
         part="",
     shell:
-        "python workflow/stages/attack.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python workflow/stages/attack.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
 
 
 use rule attack as attack_part with:
     input:
         unpack(inputs_of("attack")),
-        roles=ROLES,
     output:
         temp(touch(f"{RESULTS}/{{role}}adversarial/{{attacked_path}}.part-{{part}}")),
     log:

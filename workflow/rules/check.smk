@@ -7,8 +7,7 @@ rule probe:
     input:
         unpack(inputs_of("probe")),
     output:
-        manifest=f"{RESULTS}/probes/{{attacked_path}}/manifest.json",
-        probe=f"{RESULTS}/probes/{{attacked_path}}/probe.json",
+        manifest=manifest("probes/{attacked_path}/"),
     log:
         f"{RESULTS}/logs/probe/{{attacked_path}}.log",
     benchmark:
@@ -21,20 +20,17 @@ rule probe:
     params:
         **params_of("probe"),
     shell:
-        "python workflow/stages/probe.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python workflow/stages/probe.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 rule check:
     """Hold the attacks and the scores against what must be true of them: one row per check and what it is about."""
     input:
-        **scores_of(JOBS.cells),
-        **check_inputs(),
-        worst_case=f"{RESULTS}/worst_case.csv",
-        roles=ROLES,
-        selected=SELECTED,
+        unpack(inputs_of("check")),
     output:
-        result("checks", "checks"),
+        manifest=manifest("checks."),
+        table=result("checks", "checks"),
     log:
         f"{RESULTS}/logs/check.log",
     benchmark:
@@ -46,5 +42,5 @@ rule check:
     params:
         **params_of("check"),
     shell:
-        "python workflow/stages/check.py --results $(dirname {output}) --inputs {params.inputs:q}"
-        " --spec {params.spec:q} --out {output} 2>&1 | tee {log}"
+        "python workflow/stages/check.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"

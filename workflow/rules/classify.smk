@@ -6,7 +6,7 @@ rule classify:
     input:
         unpack(inputs_of("classify")),
     output:
-        **scores_output(f"{RESULTS}/{{role}}scores/{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}"),
+        manifest=manifest("{role}scores/{classifier}/{attacked}/{purifier}/sigma-{sigma}/"),
     log:
         f"{RESULTS}/logs/classify/{{role}}{{classifier}}/{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
@@ -18,17 +18,16 @@ rule classify:
     params:
         **params_of("classify"),
     shell:
-        "python workflow/stages/classify.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python workflow/stages/classify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 rule summarise:
     """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case; by class."""
     input:
-        **scores_of(JOBS.cells),
-        images=[JOBS.images("test").stands, ancient(f"{RESULTS}/images/test/table.csv")],
-        selected=SELECTED,
+        unpack(inputs_of("summarise")),
     output:
+        manifest=manifest("summary."),
         summary=result("summary", "summary"),
         comparisons=result("comparisons", "who beats whom"),
         worst_case=result("worst_case", "worst case"),
@@ -45,5 +44,5 @@ rule summarise:
     params:
         **params_of("summarise"),
     shell:
-        "python workflow/stages/summarise.py --inputs {params.inputs:q} --spec {params.spec:q}"
-        " --out {output.summary} 2>&1 | tee {log}"
+        "python workflow/stages/summarise.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"

@@ -11,16 +11,13 @@ from snakemake.settings.types import DeploymentMethod
 from assay.planning.bring import plan_study
 from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
-from assay.planning.fingerprint import fingerprint
+from assay.planning.freshness import Freshness, now_wanted
 from assay.planning.interpreter import provide_python
-from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_of
+from assay.planning.jobs import Jobs, split_of
 from assay.planning.locks import clear_stale_locks
 from assay.planning.requests import Requests
 from assay.planning.site import GPU_STAGES
-from assay.planning.sources import source_input
 from assay.study.training import Ranks
-from assay.study.evaluation import LOGITS, SCORED
-from assay.study.images import STACK_FILES
 
 if not workflow.overwrite_configfiles:
 
@@ -39,6 +36,9 @@ except AssayError as error:
 
 provide_python(in_containers=IN_CONTAINERS)
 JOBS = Jobs(STUDY)
+# What is there is looked at once, by the run that plans; jobs that it starts on a cluster do not look again.
+FRESHNESS = Freshness(JOBS, lambda: workflow.dag_settings.forcerun) if workflow.is_main_process else None
+NOW_WANTED = now_wanted(Path(".snakemake"), touch=workflow.is_main_process)
 REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
 # Relative where it can be: Snakemake looks an image up in the working directory.
@@ -64,50 +64,36 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-# An artifact's manifest stands for it as an input. Its other files are wanted too, but their age does not count.
+# An artifact's manifest stands for it, as input and as output: its other files come with it, and it says what they must
+# be. Outputs are `update`: else Snakemake would delete what is there before a job starts, and it stays until all of the
+# new is there.
 
 
-def manifest(folder):
-    """The manifest of an artifact."""
-    return f"{folder}/manifest.json"
+def manifest(place):
+    """The manifest of an artifact as output."""
+    return update(f"{RESULTS}/{place}manifest.json")
 
 
-def files_of(artifact, role):
-    """An artifact as input, under the name of its role."""
-    return {role: artifact.stands, f"{role}_files": [ancient(file) for file in artifact.files]}
+def shown(file, **told):
+    """A file of an artifact as output, in a Snakemake report too."""
+    return update(report(f"{RESULTS}/{file}", **told))
 
 
-def stack_output(folder, files=STACK_FILES):
-    """A stack as output: its manifest and its files."""
-    return {"manifest": manifest(folder)} | {name.split(".")[0]: f"{folder}/{name}" for name in files}
-
-
-def scores_output(folder):
-    """Scores as output."""
-    return {"manifest": manifest(folder), "logits": f"{folder}/{LOGITS}", "table": f"{folder}/{SCORED}"}
-
-
-def network_output(kind, *files):
-    """A network as output: its manifest and its files."""
-    folder = f"{RESULTS}/{kind}s/{{{kind}}}"
-    return {"manifest": manifest(folder)} | {name.split(".")[0]: f"{folder}/{name}" for name in files}
-
-
-def _shown(kind, file, what):
+def _of_network(kind, file, what):
     """A file of a network that a Snakemake report shows."""
     labels = {"network": f"{{{kind}}}", "kind": what}
-    path = f"{RESULTS}/{kind}s/{{{kind}}}/{file}"
-    return report(path, category="Training", labels=labels, caption=f"../report/{file.split('.')[0]}.rst")
+    caption = f"../report/{file.split('.')[0]}.rst"
+    return shown(f"{kind}s/{{{kind}}}/{file}", category="Training", labels=labels, caption=caption)
 
 
 def history_of(kind):
     """A training's history as output."""
-    return _shown(kind, "history.csv", kind)
+    return _of_network(kind, "history.csv", kind)
 
 
 def samples_of(kind):
     """What a diffusion makes of images, as output."""
-    return _shown(kind, "samples.png", "samples")
+    return _of_network(kind, "samples.png", "samples")
 
 
 # What the rules ask of a job: each of these gives a function of the wildcards.
@@ -119,21 +105,29 @@ def job_of(stage, wildcards):
 
 
 def inputs_of(stage):
-    """The artifacts that a job reads."""
+    """The manifests that a job waits for.
+
+    Of a job whose artifact is there as wanted, all of them are ancient: neither their age nor that they are made anew
+    is a reason to run it. Of any other job none is, and one more input is younger than all that it ever made.
+    """
 
     def inputs(wildcards):
-        found = job_of(stage, wildcards).inputs
-        return {name: file for role, artifact in found.items() for name, file in files_of(artifact, role).items()}
+        job = job_of(stage, wildcards)
+        age = ancient if FRESHNESS and not FRESHNESS.reason(job) else str
+        one = {role: age(artifact.manifest) for role, artifact in {**job.after, **job.inputs}.items()}
+        many = {role: [age(artifact.manifest) for artifact in some.values()] for role, some in job.each.items()}
+        return one | many | {"wanted": age(NOW_WANTED)}
 
     return inputs
 
 
 def params_of(stage):
-    """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders by role."""
+    """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders and keys by role."""
     return {
         "spec": lambda wildcards: job_of(stage, wildcards).text,
         "code": lambda wildcards: job_of(stage, wildcards).code,
         "inputs": lambda wildcards: job_of(stage, wildcards).folders,
+        "input_keys": lambda wildcards: JOBS.keys(job_of(stage, wildcards)),
     }
 
 
@@ -200,42 +194,12 @@ def part_marks(place):
     return marks
 
 
-# What is read of a whole study.
-
-
-def scores_of(cells, role=""):
-    """The scores of cells, as input."""
-    folders = [f"{RESULTS}/{role}scores/{cell.path}" for cell in cells]
-    return {
-        "manifests": [manifest(folder) for folder in folders],
-        "scores": [ancient(f"{folder}/{file}") for folder in folders for file in (LOGITS, SCORED)],
-    }
-
-
-def check_inputs():
-    """The stacks and probes that checks look at, as input."""
-    stacks = [JOBS.images("test"), *(JOBS.stack("", attacked.path) for attacked in JOBS.attacked)]
-    probes = [f"{RESULTS}/probes/{attacked.path}" for attacked in JOBS.probed]
-    return {
-        "stacks": [stack.stands for stack in stacks],
-        "stacks_files": [ancient(file) for stack in stacks for file in stack.files],
-        "probes": [manifest(probe) for probe in probes],
-        "probes_files": [ancient(f"{probe}/probe.json") for probe in probes],
-    }
-
-
 def result(table, what):
-    """A table of results as output, in a Snakemake report too."""
-    path = f"{RESULTS}/{table}.csv"
-    return report(path, category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
+    """A table of results as output."""
+    return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
 TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "checks")
-SELECTED = [JOBS.selection().stands] if STUDY.selection else []
-
-
-# That no image plays two roles. Ancient: that it was looked at again changes no artifact.
-ROLES = ancient(f"{RESULTS}/images/roles.json")
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.
@@ -245,8 +209,3 @@ def source_option():
     """The option that names the folder of the data set's files to a stage, if it has files."""
     return f"--folder {shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
 
-
-def source_files(kind, name):
-    """The local files that a published network is imported from."""
-    job, folder = JOBS.job(f"import_{kind}", **{kind: name}), f"{RESULTS}/{kind}s/{name}"
-    return source_input(getattr(STUDY, f"{kind}s")[name].published, folder, job.text, job.code)

@@ -1,9 +1,6 @@
 # Needs nothing, or a data set's index (see sources.smk); makes results/<study>/images/<split>: the stacks to train on,
 # to validate on, to choose sigma on and to test on (or, to train on, a list of the data set's files); and
-# images/roles.json, once no image stands in two of them.
-
-LISTED = [split for split in STUDY.counts if STACK_FILES[0] not in STUDY.images.stack_files(split)]
-
+# images/roles, once no image stands in two of them.
 
 rule prepare_images:
     """Make one split of the study's images."""
@@ -11,13 +8,11 @@ rule prepare_images:
         unpack(inputs_of("prepare_images")),
         files=lambda wildcards: [ancient(file) for file in STUDY.images.files_of(wildcards.split)],
     output:
-        **stack_output(f"{RESULTS}/images/{{split}}", STUDY.images.stack_files("test")),
+        manifest=manifest("images/{split}/"),
     log:
         f"{RESULTS}/logs/prepare_images/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_images/{{split}}.tsv"
-    wildcard_constraints:
-        split=one_of([split for split in STUDY.counts if split not in LISTED]),
     container:
         IMAGES["data"]
     resources:
@@ -26,24 +21,16 @@ rule prepare_images:
     params:
         **params_of("prepare_images"),
     shell:
-        "python workflow/stages/prepare_images.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        "python workflow/stages/prepare_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
-
-
-use rule prepare_images as list_images with:
-    output:
-        **stack_output(f"{RESULTS}/images/{{split}}", STUDY.images.stack_files("train")),
-    wildcard_constraints:
-        split=one_of(LISTED),
 
 
 rule check_images:
     """Refuse a study in which an image plays two roles."""
     input:
-        images=[JOBS.images(split).stands for split in STUDY.counts],
-        images_files=[ancient(file) for split in STUDY.counts for file in JOBS.images(split).files],
+        unpack(inputs_of("check_images")),
     output:
-        update(f"{RESULTS}/images/roles.json"),
+        manifest=manifest("images/roles/"),
     log:
         f"{RESULTS}/logs/check_images.log",
     benchmark:
@@ -53,6 +40,7 @@ rule check_images:
     resources:
         **resources_of("check_images"),
     params:
-        code=fingerprint("workflow/stages/check_images.py"),
+        **params_of("check_images"),
     shell:
-        "python workflow/stages/check_images.py --images $(dirname {input.images}) --out {output} 2>&1 | tee {log}"
+        "python workflow/stages/check_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"

@@ -7,7 +7,7 @@ rule purify:
         unpack(inputs_of("purify")),
         parts=part_marks("{role}purified/{attacked}/{purifier}/.sigma-{sigma}"),
     output:
-        **stack_output(f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}"),
+        manifest=manifest("{role}purified/{attacked}/{purifier}/sigma-{sigma}/"),
     log:
         f"{RESULTS}/logs/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.log",
     benchmark:
@@ -21,7 +21,7 @@ rule purify:
         out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
         part="",
     shell:
-        "python workflow/stages/purify.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python workflow/stages/purify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
 
 

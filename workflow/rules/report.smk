@@ -4,9 +4,10 @@
 rule report:
     """The report: one self-contained page."""
     input:
-        [f"{RESULTS}/{table}.csv" for table in TABLES],
+        unpack(inputs_of("report")),
     output:
-        report(f"{RESULTS}/report.html", category="Results", labels={"what": "report"}, caption="../report/report.rst"),
+        manifest=manifest("report."),
+        page=shown("report.html", category="Results", labels={"what": "report"}, caption="../report/report.rst"),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -18,5 +19,5 @@ rule report:
     params:
         **params_of("report"),
     shell:
-        "python workflow/stages/report.py --results $(dirname {output}) --spec {params.spec:q}"
-        " --out {output} 2>&1 | tee {log}"
+        "python workflow/stages/report.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"

@@ -5,12 +5,9 @@
 rule choose_sigma:
     """Choose the smallest sigma whose robust accuracy is not significantly below the best one's."""
     input:
-        **scores_of(JOBS.sweep.cells, "selection/"),
-        images=JOBS.images("selection").stands,
-        images_files=[ancient(file) for file in JOBS.images("selection").files],
+        unpack(inputs_of("choose_sigma")),
     output:
-        sigma=f"{RESULTS}/selection/sigma.json",
-        sweep=f"{RESULTS}/selection/sweep.csv",
+        manifest=manifest("selection/"),
     log:
         f"{RESULTS}/logs/choose_sigma.log",
     benchmark:
@@ -22,5 +19,5 @@ rule choose_sigma:
     params:
         **params_of("choose_sigma"),
     shell:
-        "python workflow/stages/choose_sigma.py --inputs {params.inputs:q} --spec {params.spec:q}"
-        " --out $(dirname {output.sigma}) 2>&1 | tee {log}"
+        "python workflow/stages/choose_sigma.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"

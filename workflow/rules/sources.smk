@@ -25,10 +25,10 @@ rule fetch_images:
 rule index_images:
     """Hash every image of the data set's files."""
     input:
-        [ancient(file) for file in STUDY.images.files],
+        unpack(inputs_of("index_images")),
+        files=[ancient(file) for file in STUDY.images.files],
     output:
-        manifest=manifest(f"{RESULTS}/images/index"),
-        table=f"{RESULTS}/images/index/table.csv",
+        manifest=manifest("images/index/"),
     log:
         f"{RESULTS}/logs/index_images/index.log",
     benchmark:

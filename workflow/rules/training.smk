@@ -6,9 +6,8 @@ rule train_classifier:
     """Train a classifier."""
     input:
         unpack(inputs_of("train_classifier")),
-        roles=ROLES,
     output:
-        **network_output("classifier", *CLASSIFIER_FILES),
+        manifest=manifest("classifiers/{classifier}/"),
         history=history_of("classifier"),
     log:
         f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
@@ -26,16 +25,15 @@ rule train_classifier:
         stage="train_classifier",
     shell:
         "ASSAY_MINUTES={resources.runtime} {resources.launch} workflow/stages/{params.stage}.py --inputs {params.inputs:q}"
-        " --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
+        " --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 use rule train_classifier as train_diffusion with:
     input:
         unpack(inputs_of("train_diffusion")),
-        roles=ROLES,
     output:
-        **network_output("diffusion", *DIFFUSION_FILES),
+        manifest=manifest("diffusions/{diffusion}/"),
         history=history_of("diffusion"),
         samples=samples_of("diffusion"),
     log:
@@ -73,9 +71,8 @@ rule import_classifier:
     """Import a classifier that was published elsewhere."""
     input:
         unpack(inputs_of("import_classifier")),
-        source=lambda wildcards: source_files("classifier", wildcards.classifier),
     output:
-        **network_output("classifier", *CLASSIFIER_FILES),
+        manifest=manifest("classifiers/{classifier}/"),
     log:
         f"{RESULTS}/logs/import_classifier/{{classifier}}.log",
     benchmark:
@@ -90,16 +87,15 @@ rule import_classifier:
         **params_of("import_classifier"),
         stage="import_classifier",
     shell:
-        "python workflow/stages/{params.stage}.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python workflow/stages/{params.stage}.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 use rule import_classifier as import_diffusion with:
     input:
         unpack(inputs_of("import_diffusion")),
-        source=lambda wildcards: source_files("diffusion", wildcards.diffusion),
     output:
-        **network_output("diffusion", *DIFFUSION_FILES),
+        manifest=manifest("diffusions/{diffusion}/"),
         samples=samples_of("diffusion"),
     log:
         f"{RESULTS}/logs/import_diffusion/{{diffusion}}.log",

@@ -14,7 +14,7 @@ def main() -> None:
     attack_stack(
         parse_spec(AttackSpec, arguments.spec),
         arguments.code,
-        parse_inputs(arguments.inputs),
+        parse_inputs(arguments.inputs, arguments.keys),
         arguments.out,
         arguments.threads,
         parse_part(arguments.part) if arguments.part else None,

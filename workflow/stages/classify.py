@@ -12,7 +12,7 @@ def main() -> None:
     classify_stack(
         parse_spec(ClassifySpec, arguments.spec),
         arguments.code,
-        parse_inputs(arguments.inputs),
+        parse_inputs(arguments.inputs, arguments.keys),
         arguments.out,
         arguments.threads,
     )

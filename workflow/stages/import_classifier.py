@@ -12,7 +12,7 @@ def main() -> None:
     import_classifier(
         parse_spec(PublishedClassifierSpec, arguments.spec),
         arguments.code,
-        parse_inputs(arguments.inputs),
+        parse_inputs(arguments.inputs, arguments.keys),
         arguments.out,
         arguments.threads,
     )

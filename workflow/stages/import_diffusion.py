@@ -12,7 +12,7 @@ def main() -> None:
     import_diffusion(
         parse_spec(PublishedDiffusionSpec, arguments.spec),
         arguments.code,
-        parse_inputs(arguments.inputs),
+        parse_inputs(arguments.inputs, arguments.keys),
         arguments.out,
         arguments.threads,
     )

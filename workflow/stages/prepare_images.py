@@ -12,7 +12,7 @@ def main() -> None:
     parser = stage_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="folder of the data set's files, if it has files")
     arguments = parser.parse_args()
-    inputs = parse_inputs(arguments.inputs)
+    inputs = parse_inputs(arguments.inputs, arguments.keys)
     spec = parse_spec(ImagesSpec, arguments.spec)
     prepare_images(spec, arguments.code, inputs, arguments.out, arguments.folder)
 

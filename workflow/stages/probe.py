@@ -12,7 +12,7 @@ def main() -> None:
     probe_attack(
         parse_spec(ProbeSpec, arguments.spec),
         arguments.code,
-        parse_inputs(arguments.inputs),
+        parse_inputs(arguments.inputs, arguments.keys),
         arguments.out,
         arguments.threads,
     )

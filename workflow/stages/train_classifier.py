@@ -13,7 +13,7 @@ def main() -> None:
     arguments = parser.parse_args()
     spec = parse_spec(ClassifierSpec, arguments.spec)
     run_on_ranks(arguments.ranks, arguments.nodes, spec.classifier)
-    inputs = parse_inputs(arguments.inputs)
+    inputs = parse_inputs(arguments.inputs, arguments.keys)
     train_classifier(spec, arguments.code, inputs, arguments.out, arguments.threads)
 
 

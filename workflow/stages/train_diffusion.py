@@ -13,7 +13,7 @@ def main() -> None:
     arguments = parser.parse_args()
     spec = parse_spec(DiffusionSpec, arguments.spec)
     run_on_ranks(arguments.ranks, arguments.nodes, spec.diffusion)
-    inputs = parse_inputs(arguments.inputs)
+    inputs = parse_inputs(arguments.inputs, arguments.keys)
     train_diffusion(spec, arguments.code, inputs, arguments.out, arguments.threads)
 
 

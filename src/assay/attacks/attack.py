@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from assay import device as devices
+from assay.artifacts import Wanted
 from assay.attacks.ball import project, to_pixels, to_stored
 from assay.attacks.methods.best import require_finite
 from assay.attacks.methods.method import aims, build_search
@@ -19,11 +20,11 @@ from assay.attacks.perturbation import boundary, sizes
 from assay.attacks.queries import Counted, answers, margins
 from assay.attacks.threats.victim import build_victim, judgement
 from assay.batches import Part, batch_count, folder_name, load_batch
-from assay.files import AssayError, artifact
+from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.resume import Arrays, Resume, resume_key
+from assay.resume import Arrays, Resume
 from assay.stacks import Stack, write_images, write_table
 from assay.study.attacks import AttackSpec
 from assay.study.fields import SELECTED
@@ -48,6 +49,9 @@ def attack_stack(
     0). The fact `queries` counts how often an image went through the victim, with and without gradient, on average.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     """
+    wanted = Wanted(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.found() if part else wanted.is_there():
+        return
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack = inputs.images()
@@ -84,7 +88,7 @@ def attack_stack(
             measured["target_margin"] = _mean_margins(logits, goals, batch.size)
         return {"images": stored, **measured, "queries": queries, "device": np.array(devices.name(device))}
 
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
+    resume = Resume(out, wanted.work)
     label = f"attack {folder_name(out, 4)}"
     count = batch_count(stack, spec.batch_size)
     results = [
@@ -96,7 +100,7 @@ def attack_stack(
     of_images = results[0].keys() - PER_BATCH
     table = _table(stack, {name: np.concatenate([result[name] for result in results]) for name in of_images})
     made_by = provenance(libraries, devices.names(results))
-    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         gradients, forwards = np.average(
             [result["queries"] for result in results], axis=0, weights=[len(result["margin"]) for result in results]
         )

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.data.roles import KEYS
 from assay.files import AssayError, write_json
-from assay.inputs import open_images
+from assay.inputs import Inputs, open_images
+from assay.program import provenance
 from assay.progress import track
 from assay.stacks import Images, Stack, pixel_hashes
+from assay.study.images import RolesSpec
 
+ROLES = "roles.json"
 SHOWN = 3  # ids that a message names
 CHUNK = 2048  # images hashed at a time
 
 
-def check_images(folders: Sequence[Path], out: Path) -> None:
-    """Compare the pixels of every image of the splits in `folders`; refuse an image that stands in two of them.
+def check_images(spec: RolesSpec, code: str, inputs: Inputs, out: Path) -> None:
+    """Compare the pixels of every image of the splits, the inputs; refuse an image that stands in two of them.
 
-    Writes to the JSON file `out` how many images each split has, and how many of them are copies of another one there.
+    Writes to the artifact `out` how many images each split has, and how many of them are copies of another one there.
     """
+    wanted = Wanted(out, "roles", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     splits = {}
-    for folder in folders:
+    for folder in inputs.folders.values():
         images = open_images(folder)
         splits[images.manifest["spec"]["split"]] = pd.Series(_hashes(folder, images), index=images.ids)
     for one, other in combinations(sorted(splits, key=list(KEYS).index), 2):
@@ -34,14 +40,13 @@ def check_images(folders: Sequence[Path], out: Path) -> None:
                 f"{out.parent}: {len(both)} of {len(splits[one])} {one} images stand in {other} too ({names}); "
                 f"lower {KEYS[one]} or {KEYS[other]}, or delete both folders and run again"
             )
-    write_json(
-        out,
-        {
-            "images": {split: len(hashes) for split, hashes in splits.items()},
-            "duplicates": {split: int(hashes.duplicated().sum()) for split, hashes in splits.items()},
-            "overlaps": 0,
-        },
-    )
+    found = {
+        "images": {split: len(hashes) for split, hashes in splits.items()},
+        "duplicates": {split: int(hashes.duplicated().sum()) for split, hashes in splits.items()},
+        "overlaps": 0,
+    }
+    with wanted.write(provenance(("numpy", "pandas"))) as draft:
+        write_json(draft.path(ROLES), found)
 
 
 def _hashes(folder: Path, images: Images) -> list[str]:

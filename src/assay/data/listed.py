@@ -17,7 +17,8 @@ import pandas as pd
 from assay.data.decode import content_hash, decode
 from assay.data.members import Member, read_member
 from assay.data.reading import READERS
-from assay.files import AssayError, check
+from assay.files import AssayError
+from assay.manifests import check
 from assay.stacks import TABLE, Images, read_table
 
 # The columns of a table that say where a file's bytes lie; all but the first are absent where it is no archive.

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.data.roles import count_classes
 from assay.data.scratch import scratch_beside
-from assay.files import AssayError, artifact, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.modules import load, own_model
 from assay.program import provenance
 from assay.stacks import IMAGES, MASKS, pixel_hashes, write_images, write_masks, write_table
@@ -24,17 +26,20 @@ def prepare_images(spec: ImagesSpec, code: str, inputs: Inputs, out: Path, folde
     A source with files has them in `folder`, and an input `index` that says where each image lies. The table's column
     `pixels` is what identical images share. A source whose images are masked opens their masks too.
     """
+    is_stack = IMAGES in spec.images.stack_files(spec.split)
+    kind = "stack" if is_stack else "file list"
+    wanted = Wanted(out, kind, spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     source = load(spec.images.implementation)
     index = inputs.folder("index") if "index" in inputs else None
     own = spec.model_copy(update={"images": own_model(spec.images)})
-    is_stack = IMAGES in spec.images.stack_files(spec.split)
     made_by = provenance(("numpy", *getattr(source, "LIBRARIES", ("pandas", "tifffile"))))
-    described = (spec.model_dump(mode="json"), code, inputs.manifests(), made_by)
     with scratch_beside(out) as scratch:
         table, chunks = source.open_split(own, index, folder, scratch)
         classes = spec.images.classes or read_manifest(index, "index")["facts"]["classes"]
         _check_table(table, spec, classes)
-        with artifact(out, "stack" if is_stack else "file list", *described) as draft:
+        with wanted.write(made_by) as draft:
             if is_stack:
                 hashes: list[str] = []
                 write_images(draft, _checked(chunks, spec, len(table), hashes), len(table))

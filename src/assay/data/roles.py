@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.files import AssayError, check
+from assay.files import AssayError
+from assay.manifests import check
 from assay.stacks import TABLE, read_table
 from assay.study.images import AnySource, ImagesSpec, Split
 

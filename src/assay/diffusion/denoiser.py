@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from assay.artifacts import Draft
 from assay.diffusion.resize import Sides, resize, resize_norm
 from assay.diffusion.schedule import Schedule
-from assay.files import AssayError, Draft, check
+from assay.files import AssayError
+from assay.manifests import check
 from assay.networks.unet import halvings, load_network
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay import device as devices
+from assay.artifacts import Wanted
 from assay.diffusion.denoiser import Denoiser, denoiser_of, write_diffusion
 from assay.diffusion.validation import denoising_error, validate, write_sheet
-from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.published import Source, note
 from assay.networks.published_unet import read_published
@@ -24,6 +24,9 @@ OTHER_RANGE = {(0.0, 1.0): (-1.0, 1.0), (-1.0, 1.0): (0.0, 1.0)}
 
 def import_diffusion(spec: PublishedDiffusionSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Import the diffusion of a spec, judged by the input `validation`; `UNet2DModel.from_pretrained(out)` loads it."""
+    wanted = Wanted(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     device = devices.prepare(threads)
     held_out = inputs.images("validation")
     source = Source(spec.diffusion.published, spec.diffusion.revision)
@@ -34,7 +37,8 @@ def import_diffusion(spec: PublishedDiffusionSpec, code: str, inputs: Inputs, ou
     for warning in warnings:
         note(f"{source.published}: {warning}")
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
+        draft.sources |= source.read
         write_diffusion(draft, denoiser)
         draft.facts |= {
             "published_sha256": published.sha256,

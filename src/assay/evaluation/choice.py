@@ -7,32 +7,40 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.evaluation.scores import Scores, clusters_of, read_scores, read_slides, require_same_images
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import paired_difference
-from assay.files import atomic, write_json
+from assay.evaluation.summary import write_table
+from assay.files import write_json
 from assay.inputs import Inputs
 from assay.noise import derive_seed
+from assay.program import provenance
 from assay.study.selection import SIGMA, ChooseSpec
 
 SWEEP = "sweep.csv"
 
 
-def choose_sigma(spec: ChooseSpec, inputs: Inputs, out: Path) -> None:
+def choose_sigma(spec: ChooseSpec, code: str, inputs: Inputs, out: Path) -> None:
     """Write the chosen sigma, and the sweep that it was chosen from: one row a sigma, in ascending order.
 
     Of the inputs, `scores` is the folder that the spec's places lie in, and `images` the stack, which may name slides.
     """
-    clean = [read_scores(inputs.folder("scores") / place) for place in spec.clean]
-    attacked = [read_scores(inputs.folder("scores") / place) for place in spec.attacked]
+    scores = inputs.folder("scores")
+    inputs = inputs.each("scores", [*spec.clean, *spec.attacked])
+    wanted = Wanted(out, "selection", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
+    clean = [read_scores(scores / place) for place in spec.clean]
+    attacked = [read_scores(scores / place) for place in spec.attacked]
     for cell in [*clean, *attacked]:
         require_same_images(clean[0], cell)
     clusters = clusters_of(clean[0].ids, read_slides(inputs.folder("images")))
     table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"), clusters)
-    with atomic(Path(out) / SWEEP) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
     (chosen,) = table.loc[table["chosen"] == 1, "sigma"]
-    write_json(Path(out) / SIGMA, {"sigma": float(chosen)})
+    with wanted.write(provenance(("numpy", "pandas", "scipy"))) as draft:
+        write_table(table, draft.path(SWEEP))
+        write_json(draft.path(SIGMA), {"sigma": float(chosen)})
 
 
 def sweep_table(

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from assay import device as devices
+from assay.artifacts import Wanted
 from assay.batches import batch_count, folder_name, load_batch
 from assay.evaluation.scores import write_scores
-from assay.files import AssayError, artifact, read_manifest
+from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.manifests import read_manifest
 from assay.program import provenance
 from assay.progress import track
 from assay.study.evaluation import ClassifySpec
@@ -20,6 +22,9 @@ from assay.study.evaluation import ClassifySpec
 
 def classify_stack(spec: ClassifySpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Write the scores of the input `images` by the input `classifier`, one batch in memory at a time."""
+    wanted = Wanted(out, "scores", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack, model = inputs.images(), inputs.classifier()
@@ -33,7 +38,7 @@ def classify_stack(spec: ClassifySpec, code: str, inputs: Inputs, out: Path, thr
                 yield model(batch.images)[: batch.size].float().cpu().numpy()
 
     made_by = provenance(("torch", "numpy", "pandas"), devices.name(device))
-    with artifact(out, "scores", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         write_scores(draft, stack.table, stack.classes, logits())
 
 

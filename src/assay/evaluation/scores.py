@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from assay.files import AssayError, Draft, check
+from assay.artifacts import Draft
+from assay.files import AssayError
+from assay.manifests import check
 from assay.stacks import SLIDE, TABLE, read_table
 from assay.study.evaluation import LOGITS, SCORED
 

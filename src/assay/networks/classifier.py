@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from assay import modules
-from assay.files import AssayError, Draft, check
+from assay.artifacts import Draft
+from assay.files import AssayError
+from assay.manifests import check
 from assay.networks.libraries import import_library
 from assay.study.networks import AnyNetwork, Network, PythonNetwork
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from assay import device as devices
-from assay.files import AssayError, artifact
+from assay.artifacts import Wanted
+from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, Normalised, build_classifier, name_of, write_classifier
 from assay.networks.published import Source, load_state, note
@@ -22,6 +23,9 @@ from assay.study.classifiers import PublishedClassifierSpec
 
 def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Import the classifier of a spec, judged by the input `validation`; weights and manifest go to `out`."""
+    wanted = Wanted(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     device = devices.prepare(threads)
     held_out = inputs.images("validation")
     source = Source(spec.classifier.published, spec.classifier.revision)
@@ -42,7 +46,8 @@ def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, 
     for warning in warnings:
         note(f"{source.published}: {warning}")
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
+        draft.sources |= source.read
         write_classifier(draft, model, published.network, classes)
         draft.facts |= {
             "published_sha256": published.sha256,

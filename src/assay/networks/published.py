@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from assay.files import AssayError, sha256
-from assay.planning.sources import HUB
 
+HUB = "hf-hub:"
 NAMED_KEYS = 3
 
 State = dict[str, Tensor]
@@ -29,6 +29,8 @@ class Source:
 
     published: str
     revision: str | None = None
+    # The local files that were looked for, for the manifest: their SHA-256 by path; None of those that are not there.
+    read: dict[str, str | None] = field(default_factory=dict, compare=False)
 
     @property
     def on_hub(self) -> bool:
@@ -58,7 +60,10 @@ class Source:
             return self._download(name)
         folder = Path(self.published)
         path = (folder if folder.is_dir() else folder.parent) / name
-        return path if path.is_file() else None
+        found = path if path.is_file() else None
+        if str(path) not in self.read:
+            self.read[str(path)] = sha256(found) if found else None
+        return found
 
     def _download(self, name: str) -> Path | None:
         from huggingface_hub import hf_hub_download

@@ -6,13 +6,15 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from assay.files import AssayError
 from assay.planning import bring
+from assay.planning.freshness import FORCED, MISSING, Freshness
+from assay.planning.jobs import Jobs
 from assay.study.model import Study
 
 STAGES = (
@@ -23,30 +25,16 @@ STAGES = (
     *("summarise", "check", "report"),
 )
 
-# How Snakemake words its reasons, the one that explains most first, and how we do.
-REASONS = {
-    "Forced execution": "forced",
-    "Missing output files": "missing output",
-    "Incomplete output files": "unfinished",
-    "Params have changed": "config changed",
-    "Code has changed": "code changed",
-    "Set of input files has changed": "other inputs",
-    "Software environment definition has changed": "other container",
-    "Updated input files": "input changed",
-    "Input files updated by another job": "a stage before it runs",
-}
-FINGERPRINT = re.compile(r"\b[0-9a-f]{16}\b")
-
 
 @dataclass(frozen=True)
 class Planned:
-    """A job that Snakemake would run: its rule, why, its threads, its benchmark file if it has one, its wildcards."""
+    """A job that Snakemake would run: its rule, threads, benchmark file if it has one, and wildcards; and why."""
 
     rule: str
-    reason: str
     threads: int
     benchmark: Path | None
     wildcards: Mapping[str, str] = field(default_factory=dict)
+    reason: str = MISSING
 
     @property
     def stage(self) -> str:
@@ -76,8 +64,7 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
             if getattr(record, "event", None) == LogEvent.JOB_INFO:
                 if record.output:  # a rule without output only names targets
                     benchmark = Path(record.benchmark) if record.benchmark else None
-                    reason, wildcards = reason_kind(record.reason), dict(record.wildcards or {})
-                    jobs.append(Planned(record.rule_name, reason, record.threads, benchmark, wildcards))
+                    jobs.append(Planned(record.rule_name, record.threads, benchmark, dict(record.wildcards or {})))
             elif record.levelno >= logging.ERROR:
                 faults.append(record.getMessage())
 
@@ -89,21 +76,22 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
             if end.code:
                 lines = [line.strip() for fault in faults for line in fault.splitlines()]
                 raise AssayError(_fault([line for line in lines if line])) from None
+    study = studies[-1] if studies else None
     ordered = sorted(jobs, key=lambda job: STAGES.index(job.rule) if job.rule in STAGES else len(STAGES))
-    return ordered, studies[-1] if studies else None
+    return _with_reasons(ordered, study) if study else ordered, study
 
 
-def reason_kind(reason: str) -> str:
-    """The one kind of reason that explains a job best, in our words.
-
-    The fingerprint of a stage's code is one of the params, so a change of nothing else there is a change of code.
-    """
-    for wording, kind in REASONS.items():
-        if wording in reason:
-            before_and_now = reason.split(wording)[1]
-            only_code = kind == "config changed" and "{" not in before_and_now and FINGERPRINT.search(before_and_now)
-            return "code changed" if only_code else kind
-    return "other"
+def _with_reasons(jobs: Sequence[Planned], study: Study) -> list[Planned]:
+    """The jobs with the reasons that the manifests give; one that they have nothing against was forced."""
+    known = Jobs(study)
+    freshness = Freshness(known)
+    found = []
+    for planned in jobs:
+        wildcards = {name: value for name, value in planned.wildcards.items() if name != "part"}
+        job = known.job(planned.stage, **wildcards) if hasattr(Jobs, planned.stage) else None
+        reason = MISSING if job is None or job.makes is None else freshness.reason(job) or FORCED
+        found.append(replace(planned, reason=reason))
+    return found
 
 
 @contextlib.contextmanager

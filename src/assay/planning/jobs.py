@@ -9,52 +9,47 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from assay.files import MANIFEST, canonical_json
-from assay.planning.cells import CLEAN, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
+from assay.files import canonical_json, digest, sha256
+from assay.manifests import MANIFEST, key_of, manifest_path
+from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
 from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Level, Model
-from assay.study.images import STACK_FILES, FetchSpec, ImagesSpec, IndexSpec, Split
-from assay.study.model import Study
+from assay.study.images import STACK_FILES, FetchSpec, ImagesSpec, IndexSpec, RolesSpec, Split
+from assay.study.model import STRICT, Study
 from assay.study.needs import LOADERS, Needs
 from assay.study.probing import ProbeSpec
 from assay.study.purifiers import AnyPurifier, PurifySpec
-from assay.study.selection import SIGMA, ChooseSpec
+from assay.study.selection import ChooseSpec
 
-# What an artifact holds beside its manifest, of what other jobs read.
-CLASSIFIER_FILES = ("model.safetensors",)
-DIFFUSION_FILES = ("diffusion_pytorch_model.safetensors", "config.json")
-INDEX_FILES = ("table.csv",)
+PUBLISHED = "published"  # the kind of a network that is not trained here
+LOCK = Path(__file__).parents[3] / "requirements/lock.txt"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact as an input: its kind, its folder, the file that stands for it and the others that are read.
+    """An artifact of a study: its kind, its place, and the job that makes it: a stage and its wildcards.
 
     `made_of` is a user's own module that whoever loads the artifact runs.
     """
 
     kind: str
     folder: str
-    others: tuple[str, ...]
-    standing: str = MANIFEST
+    stage: str
+    wildcards: tuple[tuple[str, str], ...] = ()
     made_of: str | None = None
 
     @property
-    def stands(self) -> str:
-        """The file whose change counts."""
-        return f"{self.folder}/{self.standing}"
-
-    @property
-    def files(self) -> list[str]:
-        """The files that must be there, whatever their age."""
-        return [f"{self.folder}/{name}" for name in self.others]
+    def manifest(self) -> str:
+        """The file that stands for it."""
+        return str(manifest_path(Path(self.folder)))
 
     @property
     def loaders(self) -> list[str]:
@@ -64,28 +59,54 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Job:
-    """One job: its stage, its spec, the artifacts that it reads by role, and the modules that it finds by name."""
+    """One job: its stage, its spec, the artifacts that it reads by role, and the modules that it finds by name.
+
+    `each` are roles of many artifacts, by name, which lie in one folder; `after` is an artifact that must be there
+    before it, and of which nothing is read.
+    """
 
     stage: str
+    makes: Artifact | None
     spec: Model
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    each: Mapping[str, Mapping[str, Artifact]] = field(default_factory=dict)
+    after: Mapping[str, Artifact] = field(default_factory=dict)
+    versions: str = ""
+
+    @functools.cached_property
+    def described(self) -> dict[str, Any]:
+        """The spec, as a manifest has it."""
+        return self.spec.model_dump(mode="json")
 
     @functools.cached_property
     def text(self) -> str:
         """The canonical spec."""
-        return canonical_json(self.spec.model_dump(mode="json"))
+        return canonical_json(self.described)
 
     @functools.cached_property
     def code(self) -> str:
         """The fingerprint of the code that the stage runs, that of its inputs' loaders included."""
         loaders = [module for artifact in self.inputs.values() for module in artifact.loaders]
-        return fingerprint(f"workflow/stages/{self.stage}.py", *self.modules, *loaders)
+        return fingerprint(f"workflow/stages/{self.stage}.py", *self.modules, *loaders) + self.versions
+
+    @functools.cached_property
+    def all_inputs(self) -> dict[str, Artifact]:
+        """All that it reads, by role, as its manifest names them."""
+        many = {f"{role}/{name}": found for role, some in self.each.items() for name, found in some.items()}
+        return {**self.inputs, **many}
 
     @functools.cached_property
     def folders(self) -> str:
         """The option `--inputs` of the stage: folders by role."""
-        return canonical_json({role: artifact.folder for role, artifact in self.inputs.items()})
+        many = {role: common(some) for role, some in self.each.items() if some}
+        return canonical_json({role: artifact.folder for role, artifact in self.inputs.items()} | many)
+
+
+def common(some: Mapping[str, Artifact]) -> str:
+    """The folder below which many artifacts lie by their names."""
+    name, artifact = next(iter(some.items()))
+    return artifact.folder.removesuffix(f"/{name}")
 
 
 def split_of(role: str) -> Split:
@@ -108,7 +129,9 @@ class Jobs:
         self.attacked = attacked_stacks(study)
         swept = [cell.attacked for cell in self.sweep.attacked]
         self._attacked = {attacked.path: attacked for attacked in [*self.attacked, *swept]}
+        self._versions = f"-{sha256(LOCK)[:16]}" if study.versions == STRICT else ""
         self._known: dict[tuple[Any, ...], Job] = {}
+        self._keys: dict[Artifact, str] = {}
 
     def job(self, stage: str, **wildcards: str) -> Job:
         """The job of a stage for the values of its wildcards; each is worked out once."""
@@ -117,14 +140,35 @@ class Jobs:
             self._known[key] = getattr(self, stage)(**wildcards)
         return self._known[key]
 
+    def maker(self, artifact: Artifact) -> Job:
+        """The job that makes an artifact."""
+        return self.job(artifact.stage, **dict(artifact.wildcards))
+
+    def key(self, artifact: Artifact) -> str:
+        """The key that an artifact of the study must have (see `assay.manifests`)."""
+        if artifact not in self._keys:
+            job = self.maker(artifact)
+            inputs = {role: self.key(found) for role, found in job.all_inputs.items()}
+            self._keys[artifact] = key_of(artifact.kind, job.described, job.code, inputs)
+        return self._keys[artifact]
+
+    def keys(self, job: Job) -> str:
+        """The option `--keys` of a stage: keys by role; one of all where a role is many artifacts."""
+        many = {
+            role: digest({f"{role}/{name}": self.key(artifact) for name, artifact in some.items()})
+            for role, some in job.each.items()
+            if some
+        }
+        return canonical_json({role: self.key(artifact) for role, artifact in job.inputs.items()} | many)
+
     # one method a stage
 
     def fetch_images(self, file: str) -> Job:
-        return Job("fetch_images", FetchSpec(file=file, checksum=self.study.images.hashes[file]))
+        return Job("fetch_images", None, FetchSpec(file=file, checksum=self.study.images.hashes[file]))
 
     def index_images(self) -> Job:
         images = self.study.images
-        return Job("index_images", IndexSpec(images=images.content()), {}, (images.implementation,))
+        return self._job(self.index(), IndexSpec(images=images.content()), {}, (images.implementation,))
 
     def prepare_images(self, split: Split) -> Job:
         images, counts = self.study.images, self.study.counts
@@ -136,29 +180,36 @@ class Jobs:
             seed=self.study.seed,
         )
         index = {"index": self.index()} if images.is_indexed else {}
-        return Job("prepare_images", spec, index, (images.implementation,))
+        return self._job(self.images(split), spec, index, (images.implementation,))
+
+    def check_images(self) -> Job:
+        return self._job(self.roles(), RolesSpec(), {split: self.images(split) for split in self.study.counts})
 
     def train_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]
         spec = ClassifierSpec(classifier=described, seed=self.study.seed)
         modules = (described.implementation, described.objective.implementation)
-        return Job("train_classifier", spec, self._to_train(described.needs), modules)
+        return self._job(
+            self.classifier(classifier), spec, self._to_train(described.needs), modules, after=self._checked()
+        )
 
     def import_classifier(self, classifier: str) -> Job:
         described = self.study.classifiers[classifier]
         inputs = {"validation": self.images("validation")}
-        return Job(
-            "import_classifier", PublishedClassifierSpec(classifier=described), inputs, (described.implementation,)
-        )
+        spec = PublishedClassifierSpec(classifier=described)
+        return self._job(self.classifier(classifier), spec, inputs, (described.implementation,))
 
     def train_diffusion(self, diffusion: str) -> Job:
         described = self.study.diffusions[diffusion]
         spec = DiffusionSpec(diffusion=described, seed=self.study.seed)
-        return Job("train_diffusion", spec, self._to_train(described.needs), (described.objective.implementation,))
+        modules = (described.objective.implementation,)
+        return self._job(
+            self.diffusion(diffusion), spec, self._to_train(described.needs), modules, after=self._checked()
+        )
 
     def import_diffusion(self, diffusion: str) -> Job:
         spec = PublishedDiffusionSpec(diffusion=self.study.diffusions[diffusion], seed=self.study.seed)
-        return Job("import_diffusion", spec, {"validation": self.images("validation")})
+        return self._job(self.diffusion(diffusion), spec, {"validation": self.images("validation")})
 
     def attack(self, role: str, attacked_path: str) -> Job:
         attacked = self._attacked[attacked_path]
@@ -176,14 +227,16 @@ class Jobs:
             **self.needed(attack.needs),
             **self._defence(purifier),
         }
-        modules = [attack.implementation, attack.threat.implementation]
-        return Job("attack", spec, inputs, (*modules, *([purifier.implementation] if purifier else [])))
+        modules = (attack.implementation, attack.threat.implementation)
+        modules += (purifier.implementation,) if purifier else ()
+        return self._job(self.stack(role, attacked_path), spec, inputs, modules, after=self._checked())
 
     def probe(self, attacked_path: str) -> Job:
         attack = self.job("attack", role="", attacked_path=attacked_path)
         spec = ProbeSpec(**dict(attack.spec), checks=self.study.checks)
         inputs = {**attack.inputs, "attacked": self.stack("", attacked_path)}
-        return Job("probe", spec, inputs, ("workflow/stages/attack.py", *attack.modules))
+        modules = ("workflow/stages/attack.py", *attack.modules)
+        return self._job(self.probed_at(attacked_path), spec, inputs, modules)
 
     def purify(self, role: str, attacked: str, purifier: str, sigma: str) -> Job:
         found = self._purifier(Defence(purifier, self._sigma(purifier, sigma)))
@@ -196,13 +249,13 @@ class Jobs:
             seed=self.study.seed,
         )
         inputs = {"images": self.stack(role, attacked), **self._defence(found)}
-        return Job("purify", spec, inputs, (found.implementation,))
+        return self._job(self.purified(role, attacked, purifier, sigma), spec, inputs, (found.implementation,))
 
     def classify(self, role: str, classifier: str, attacked: str, purifier: str, sigma: str) -> Job:
-        purified = f"{self.results}/{role}purified/{attacked}/{purifier}/sigma-{sigma}"
-        shown = self.stack(role, attacked) if purifier == "none" else self._stack(purified)
+        shown = self.stack(role, attacked) if purifier == "none" else self.purified(role, attacked, purifier, sigma)
         inputs = {"images": shown, "classifier": self.classifier(classifier)}
-        return Job("classify", ClassifySpec(batch_size=self.study.evaluation.batch_size), inputs)
+        makes = self.scores(role, classifier, attacked, purifier, sigma)
+        return self._job(makes, ClassifySpec(batch_size=self.study.evaluation.batch_size), inputs)
 
     def choose_sigma(self) -> Job:
         spec = ChooseSpec(
@@ -211,47 +264,98 @@ class Jobs:
             attacked=[cell.path for cell in self.sweep.attacked],
             seed=self.study.seed,
         )
-        return Job("choose_sigma", spec, {"images": self.images("selection"), "scores": self._scores("selection/")})
+        scores = {cell.path: self.scores_of("selection/", cell) for cell in self.sweep.cells}
+        return self._job(self.selection(), spec, {"images": self.images("selection")}, each={"scores": scores})
 
     def summarise(self) -> Job:
-        inputs = {"images": self.images("test"), "scores": self._scores(""), **self._selected()}
-        return Job("summarise", self.study, inputs)
+        inputs = {"images": self.images("test"), **self._selected()}
+        return self._job(self.tables(), self.study, inputs, each={"scores": self._scores()})
 
     def check(self) -> Job:
-        return Job("check", self.study, self._selected())
+        inputs = {
+            "images": self.images("test"),
+            "roles": self.roles(),
+            "tables": self.tables(),
+            **self._selected(),
+        }
+        each = {
+            "scores": self._scores(),
+            "adversarial": {attacked.path: self.stack("", attacked.path) for attacked in self.attacked},
+            "probes": {attacked.path: self.probed_at(attacked.path) for attacked in self.probed},
+        }
+        return self._job(self.checks(), self.study, inputs, each=each)
 
     def report(self) -> Job:
-        return Job("report", self.study)
+        return self._job(self.page(), self.study, {"tables": self.tables(), "checks": self.checks()})
 
     # artifacts
 
     def images(self, split: Split) -> Artifact:
         """The clean images of a split."""
-        files = self.study.images.stack_files(split)
-        kind = "stack" if STACK_FILES[0] in files else "file list"
-        return Artifact(kind, f"{self.results}/images/{split}", files)
+        kind = "stack" if STACK_FILES[0] in self.study.images.stack_files(split) else "file list"
+        return self._artifact(kind, f"images/{split}", "prepare_images", split=split)
 
     def index(self) -> Artifact:
         """The index of the data set's files."""
-        return Artifact("index", f"{self.results}/images/index", INDEX_FILES)
+        return self._artifact("index", "images/index", "index_images")
+
+    def roles(self) -> Artifact:
+        """That no image plays two roles."""
+        return self._artifact("roles", "images/roles", "check_images")
 
     def stack(self, role: str, attacked: str) -> Artifact:
         """A stack by its path below `adversarial/`, or the clean images."""
-        clean = attacked == CLEAN
-        return self.images(split_of(role)) if clean else self._stack(f"{self.results}/{role}adversarial/{attacked}")
+        if attacked == CLEAN:
+            return self.images(split_of(role))
+        return self._artifact("stack", f"{role}adversarial/{attacked}", "attack", role=role, attacked_path=attacked)
+
+    def purified(self, role: str, attacked: str, purifier: str, sigma: str) -> Artifact:
+        """A stack that was purified."""
+        wildcards = {"role": role, "attacked": attacked, "purifier": purifier, "sigma": sigma}
+        return self._artifact("stack", f"{role}purified/{attacked}/{purifier}/sigma-{sigma}", "purify", **wildcards)
+
+    def scores(self, role: str, classifier: str, attacked: str, purifier: str, sigma: str) -> Artifact:
+        """The scores of a stack, purified or not."""
+        wildcards = {"role": role, "classifier": classifier, "attacked": attacked, "purifier": purifier, "sigma": sigma}
+        place = f"{role}scores/{classifier}/{attacked}/{purifier}/sigma-{sigma}"
+        return self._artifact("scores", place, "classify", **wildcards)
+
+    def scores_of(self, role: str, cell: Cell) -> Artifact:
+        """The scores of a cell."""
+        defence = cell.defence
+        return self.scores(role, cell.classifier, cell.stack, defence.name, sigma_token(defence.sigma))
+
+    def probed_at(self, attacked: str) -> Artifact:
+        """What was measured of an attack, by the path of its stack."""
+        return self._artifact("probe", f"probes/{attacked}", "probe", attacked_path=attacked)
 
     def classifier(self, name: str) -> Artifact:
         """A classifier, trained or published."""
-        own = getattr(self.study.classifiers[name], "module", None)
-        return Artifact("classifier", f"{self.results}/classifiers/{name}", CLASSIFIER_FILES, made_of=own)
+        described = self.study.classifiers[name]
+        stage = "import_classifier" if described.kind == PUBLISHED else "train_classifier"
+        artifact = self._artifact("classifier", f"classifiers/{name}", stage, classifier=name)
+        return replace(artifact, made_of=getattr(described, "module", None))
 
     def diffusion(self, name: str) -> Artifact:
         """A diffusion, trained or published."""
-        return Artifact("diffusion", f"{self.results}/diffusions/{name}", DIFFUSION_FILES)
+        stage = "import_diffusion" if self.study.diffusions[name].kind == PUBLISHED else "train_diffusion"
+        return self._artifact("diffusion", f"diffusions/{name}", stage, diffusion=name)
 
     def selection(self) -> Artifact:
-        """The choice of sigma. Only the sigma counts, not what it was chosen from."""
-        return Artifact("selection", f"{self.results}/selection", (), SIGMA)
+        """The choice of sigma."""
+        return self._artifact("selection", "selection", "choose_sigma")
+
+    def tables(self) -> Artifact:
+        """The summary, and the tables beside it."""
+        return self._artifact("tables", f"summary.{MANIFEST}", "summarise")
+
+    def checks(self) -> Artifact:
+        """The table of checks."""
+        return self._artifact("checks", f"checks.{MANIFEST}", "check")
+
+    def page(self) -> Artifact:
+        """The report."""
+        return self._artifact("report", f"report.{MANIFEST}", "report")
 
     def needed(self, needs: Needs) -> dict[str, Artifact]:
         """The artifacts that needs name, by role."""
@@ -259,18 +363,24 @@ class Jobs:
 
     def named(self, kind: str, published: bool) -> list[str]:
         """The names of the classifiers or diffusions that are trained here, or that were published elsewhere."""
-        wanted = "published" if published else "trained"
-        return [name for name, network in getattr(self.study, f"{kind}s").items() if network.kind == wanted]
+        networks = getattr(self.study, f"{kind}s")
+        return [name for name, network in networks.items() if (network.kind == PUBLISHED) == published]
 
-    def _stack(self, folder: str) -> Artifact:
-        return Artifact("stack", folder, STACK_FILES)
+    def _job(self, makes: Artifact, spec: Model, *inputs_and_modules: Any, **more: Any) -> Job:
+        return Job(makes.stage, makes, spec, *inputs_and_modules, **more, versions=self._versions)
 
-    def _scores(self, role: str) -> Artifact:
-        """The folder of all scores; which of them are read, the rules say."""
-        return Artifact("scores", f"{self.results}/{role}scores", ())
+    def _artifact(self, kind: str, place: str, stage: str, **wildcards: str) -> Artifact:
+        return Artifact(kind, f"{self.results}/{place}", stage, tuple(wildcards.items()))
+
+    def _scores(self) -> dict[str, Artifact]:
+        return {cell.path: self.scores_of("", cell) for cell in self.cells}
 
     def _to_train(self, needs: Needs) -> dict[str, Artifact]:
         return {"train": self.images("train"), "validation": self.images("validation"), **self.needed(needs)}
+
+    def _checked(self) -> dict[str, Artifact]:
+        """That the images were checked; when that was done changes nothing."""
+        return {"roles": self.roles()}
 
     def _defence(self, purifier: AnyPurifier | None) -> dict[str, Artifact]:
         """What a purifier at its sigma reads."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from assay.files import MANIFEST, AssayError, read_json
+from assay.files import AssayError, read_json
+from assay.manifests import MANIFEST
 from assay.planning.costs import STAGES, Cost, Sizes, cost
 from assay.planning.networks import NetworkSizes
 from assay.study.classifiers import AnyClassifier
@@ -35,7 +36,8 @@ FOLDERS = {
     "classify": "scores",
 }
 BENCHMARKS = "benchmarks"
-INDEX = "index"  # lies beside the splits
+INDEX = "index"
+NO_SPLITS = (INDEX, "roles")  # lie beside the splits
 PART = re.compile(r"\.part-\d+-of-(\d+)$")
 CPU = "cpu"
 START_UP = 3.0  # seconds of a stage that are no work (benchmarks/start_up.py measures them)
@@ -105,7 +107,7 @@ class Past:
 def sizes_of_results(results: Path, measured: NetworkSizes) -> Sizes | None:
     """The sizes of a study whose artifacts lie in `results`, from their manifests; None without test images."""
     found = {folder.parent.name: _manifest(folder.parent) for folder in results.glob(f"images/*/{MANIFEST}")}
-    specs = {name: manifest["spec"] for name, manifest in found.items() if "spec" in manifest and name != INDEX}
+    specs = {name: manifest["spec"] for name, manifest in found.items() if "spec" in manifest and name not in NO_SPLITS}
     facts = {name: manifest.get("facts", {}) for name, manifest in found.items()}
     purified = [_manifest(path.parent).get("spec", {}) for path in results.glob(f"purified/**/{MANIFEST}")]
     with contextlib.suppress(AttributeError, KeyError, TypeError, ValidationError):  # manifests of other code

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from assay import device as devices
+from assay.artifacts import Wanted
 from assay.batches import Part, batch_count, folder_name, load_batch
-from assay.files import artifact
 from assay.inputs import Inputs
 from assay.program import provenance
 from assay.purifiers.purifier import build_purifier, evaluation_noise, sigma_of
-from assay.resume import Arrays, Resume, resume_key
+from assay.resume import Arrays, Resume
 from assay.stacks import to_stored, write_images, write_table
 from assay.study.purifiers import PurifySpec
 
@@ -35,6 +35,9 @@ def purify_stack(
     share it: comparisons between cells are paired in their noise too. Given a `part`, only its batches are computed;
     they are kept for the job that puts the stack together.
     """
+    wanted = Wanted(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.found() if part else wanted.is_there():
+        return
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack = inputs.images()
@@ -50,7 +53,7 @@ def purify_stack(
         stored = np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])
         return {"images": stored, "device": np.array(devices.name(device))}
 
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
+    resume = Resume(out, wanted.work)
     count = batch_count(stack, spec.batch_size)
     batches = part.batches(count) if part else range(count)
     label = f"purify {folder_name(out, 2)}"
@@ -61,7 +64,7 @@ def purify_stack(
     table["draw"] = np.tile(np.arange(spec.draws), len(stack.table))
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if spec.purifier.needs else ())
     made_by = provenance(libraries, devices.names(results))
-    with artifact(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         draft.facts |= {"classes": stack.classes, "sigma": sigma_of(spec.purifier, inputs)}
         write_images(draft, (resume.batch(index, purify_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)

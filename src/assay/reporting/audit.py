@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.files import MANIFEST, AssayError, faults, read_manifest
+from assay.files import AssayError
+from assay.manifests import MANIFEST, faults, read_manifest
 from assay.progress import track
 from assay.words import count
 

@@ -12,7 +12,7 @@ import pandas as pd
 from assay.evaluation.scores import Scores, read_scores
 from assay.evaluation.statistics.paired import paired_difference, unpaired_difference
 from assay.evaluation.summary import KEYS, MEASURES
-from assay.files import MANIFEST
+from assay.manifests import MANIFEST
 from assay.reporting.read import read_summary
 from assay.reporting.words import defence_label, eps_label, number, points
 

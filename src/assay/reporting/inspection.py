@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.scores import read_scores
-from assay.files import MANIFEST, AssayError
+from assay.files import AssayError
+from assay.manifests import MANIFEST
 from assay.stacks import Stack, read_stack
 from assay.words import count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -9,9 +10,13 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from assay.artifacts import Wanted
 from assay.evaluation.summary import read_whole
 from assay.files import write_text
+from assay.inputs import Inputs
+from assay.manifests import check, manifest_path
 from assay.planning.cells import sigma_token
+from assay.program import provenance
 from assay.reporting import read, words
 from assay.reporting.answer import answer
 from assay.reporting.beats import beats
@@ -21,6 +26,7 @@ from assay.reporting.classes import classes
 from assay.reporting.curves import curves, noise_levels
 from assay.reporting.grid import heat_maps
 from assay.reporting.ladder import ladder, with_knowledge
+from assay.reporting.origin import origin_text
 from assay.reporting.papers import beside, read_papers
 from assay.reporting.pictures import picture_panels
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
@@ -30,6 +36,8 @@ from assay.reporting.worst import worst
 from assay.study.model import Study
 from assay.words import count
 
+LIBRARIES = ("jinja2", "numpy", "pandas")
+PAGE = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = {
     "answer": "Answer",
@@ -46,15 +54,23 @@ PARTS = {
 }
 
 
-def write_report(results: Path, study: Study, out: Path, versions: dict[str, str]) -> None:
-    """Write the report of the study in the folder `results` to `out`: one HTML file, the same for the same input.
+def write_report(study: Study, code: str, inputs: Inputs, out: Path) -> None:
+    """Write the report of a study to the artifact `out` in the study's folder: one HTML file, the same for the same
+    input."""
+    wanted = Wanted(out, "report", study.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
+    for role in inputs.folders:
+        check(inputs.folder(role), role)
+    made_by = provenance(LIBRARIES)
+    page = render(manifest_path(out).parent, study, made_by["versions"], wanted.seals)
+    with wanted.write(made_by) as draft:
+        write_text(draft.path(PAGE), page)
 
-    `versions` are those of the libraries that run this.
-    """
-    write_text(out, _render(Path(results), study, versions))
 
-
-def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
+def render(results: Path, study: Study, versions: dict[str, str], made_from: Mapping[str, str]) -> str:
+    """The report of the study in the folder `results`. `versions` are those of the libraries that run this, and
+    `made_from` the seals of what it rests on, by kind."""
     summary = with_knowledge(read.read_summary(results / "summary.csv"), study)
     checks = read.read_checks(results / "checks.csv")
     checked = Checked(checks)
@@ -75,6 +91,7 @@ def _render(results: Path, study: Study, versions: dict[str, str]) -> str:
     config = study.model_dump(mode="json")
     return _environment(checked).get_template("page.html.j2").render(
         study=study.study,
+        made_from=origin_text(study.study, made_from),
         scale=_scale(summary, results),
         parts={part: name for part, name in PARTS.items() if part != "classes" or any(by_class)},
         answers=answers,

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from assay.evaluation.scores import clusters_of, read_scores
 from assay.evaluation.statistics.paired import paired_difference
-from assay.files import MANIFEST
+from assay.manifests import MANIFEST
 from assay.planning.cells import Attacked, Defence
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.rows import Row, rows

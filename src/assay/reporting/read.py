@@ -13,7 +13,8 @@ from assay.evaluation.checks.finding import SEVERITY
 from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
-from assay.files import MANIFEST, AssayError, read_manifest, sha256
+from assay.files import AssayError
+from assay.manifests import MANIFEST, read_manifest
 from assay.stacks import TABLE as TABLE_FILE
 from assay.stacks import read_stack, read_table
 
@@ -121,8 +122,9 @@ def read_artifacts(results: Path) -> list[Artifact]:
     """All artifacts of a study, in the order of their paths."""
     folders = sorted(path.parent for path in results.glob(f"**/{MANIFEST}"))
     return [
-        Artifact(folder.relative_to(results).as_posix(), read_manifest(folder), sha256(folder / MANIFEST))
+        Artifact(folder.relative_to(results).as_posix(), manifest, manifest["seal"])
         for folder in folders
+        for manifest in [read_manifest(folder)]
     ]
 
 

@@ -388,6 +388,10 @@ class IndexSpec(Model):
     images: AnySource
 
 
+class RolesSpec(Model):
+    """What check_images reads: nothing of the config."""
+
+
 class ImagesSpec(Model):
     """What prepare_images reads. The split takes `count` images, or all, of those that the splits `beside` it leave."""
 

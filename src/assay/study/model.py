@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import graphlib
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,18 @@ from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
 
-RESERVED_ROLES = ("images", "classifier", "train", "validation", "attacked", "selected", "index")  # of the stages
+RECORDED, STRICT = "recorded", "strict"  # what other versions of libraries mean
+RESERVED_ROLES = (
+    "images",
+    "classifier",
+    "train",
+    "validation",
+    "attacked",
+    "selected",
+    "index",
+    "roles",
+    "wanted",
+)  # of the stages
 
 
 class Crossing(Model):
@@ -56,6 +67,11 @@ class Study(Model):
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
     checks: Checks = Field(Checks(), description="Which checks of the attacks are run that need the networks.")
+    versions: Literal["recorded", "strict"] = Field(
+        RECORDED,
+        description="What other versions of the libraries mean: `recorded`, manifests tell of them; `strict`, all is "
+        "made anew when a pinned version changes.",
+    )
 
     @property
     def counts(self) -> dict[Split, int | None]:

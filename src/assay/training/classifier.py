@@ -9,14 +9,14 @@ from safetensors.torch import load_file
 
 from assay import device as devices
 from assay import modules
-from assay.files import artifact
+from assay.artifacts import Wanted
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, WEIGHTS, build_classifier, name_of, write_classifier
 from assay.networks.start import start_from
 from assay.networks.validation import check_logits
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.resume import Resume, resume_key
+from assay.resume import Resume
 from assay.study.classifiers import ClassifierSpec
 from assay.training.checkpoints import Checkpoints
 from assay.training.fit import fit
@@ -30,6 +30,10 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
     inputs = inputs.on(device)
     described = spec.classifier
     ranks = join_ranks(described, device)
+    wanted = Wanted(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests())
+    if ranks.agree(ranks.first and wanted.is_there(), device):
+        ranks.close()
+        return
     training, held_out = inputs.images("train"), inputs.images("validation")
     seed = derive_seed(spec.seed, "classifier", described.seed)
     torch.manual_seed(seed >> 1)
@@ -40,14 +44,14 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
     network = network.to(device)
     check_logits(network, held_out, len(training.classes), name_of(described), device)
     objective = modules.build(described.objective, Task(network, described, held_out, inputs, seed, device))
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
+    resume = Resume(out, wanted.work)
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
     history = fit(objective, training, described, seed, checkpoints, ranks, device, "train classifier")
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "classifier", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         write_classifier(draft, network, described, training.classes)
         objective.write(draft, history)
         write_history(draft, history)

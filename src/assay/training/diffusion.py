@@ -9,15 +9,15 @@ import torch
 
 from assay import device as devices
 from assay import modules
+from assay.artifacts import Wanted
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.diffusion.validation import write_sheet
-from assay.files import artifact
 from assay.inputs import Inputs
 from assay.networks.start import start_from
 from assay.networks.unet import LIBRARIES, build_network, load_network
 from assay.noise import derive_seed
 from assay.program import provenance
-from assay.resume import Resume, resume_key
+from assay.resume import Resume
 from assay.study.diffusions import DiffusionSpec
 from assay.training.checkpoints import Checkpoints
 from assay.training.fit import fit
@@ -31,6 +31,10 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
     inputs = inputs.on(device)
     described = spec.diffusion
     ranks = join_ranks(described, device)
+    wanted = Wanted(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests())
+    if ranks.agree(ranks.first and wanted.is_there(), device):
+        ranks.close()
+        return
     training, held_out = inputs.images("train"), inputs.images("validation")
     seed = derive_seed(spec.seed, "diffusion", described.seed)
     torch.manual_seed(seed >> 1)
@@ -40,14 +44,14 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
         start_from(network, state, f"start: {described.start}", "this U-Net", other_head=False)
     denoiser = denoiser_of(network.to(device), described)
     objective = modules.build(described.objective, Task(denoiser, described, held_out, inputs, seed, device))
-    resume = Resume(out, resume_key(spec.model_dump(mode="json"), code, inputs.manifests()))
+    resume = Resume(out, wanted.work)
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
     history = fit(objective, training, described, seed, checkpoints, ranks, device, "train diffusion")
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
-    with artifact(out, "diffusion", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         write_diffusion(draft, denoiser)
         objective.write(draft, history)
         write_history(draft, history)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from assay.files import Draft
+from assay.artifacts import Draft
 from assay.inputs import Inputs
 from assay.stacks import FLOAT_FORMAT, Stack
 from assay.study.training import Recipe

@@ -15,7 +15,8 @@ from assay.evaluation.scores import clusters_of, read_scores, read_slides
 from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import Judged, judge_cell, read_whole
 from assay.evaluation.worst_case import GROUP
-from assay.files import MANIFEST, check, read_json
+from assay.files import read_json
+from assay.manifests import MANIFEST, check
 from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, rows
 from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pandas as pd
 
+from assay.artifacts import Wanted
 from assay.evaluation.checks import controls, order, probed, stored
-from assay.evaluation.checks.evidence import Evidence
+from assay.evaluation.checks.evidence import Evidence, read_evidence
 from assay.evaluation.checks.finding import Finding
-from assay.evaluation.summary import KEYS
+from assay.evaluation.summary import KEYS, write_table
+from assay.inputs import SELECTED, Inputs
+from assay.manifests import check, manifest_path
+from assay.planning.cells import attacked_stacks, cells, probed_stacks
+from assay.program import provenance
+from assay.study.model import Study
 
 FAMILIES: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
     "stored": stored.find,
@@ -18,6 +25,22 @@ FAMILIES: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
     "attacks": probed.find,
 }
 COLUMNS = ["study", "family", "check", "status", "number", "threshold", "meaning", "subject", *KEYS]
+
+
+def make_checks(study: Study, code: str, inputs: Inputs, out: Path) -> None:
+    """Write the checks of a study to the artifact `out`, which lies in the study's folder."""
+    inputs = inputs.each("scores", [cell.path for cell in cells(study)])
+    inputs = inputs.each("adversarial", [attacked.path for attacked in attacked_stacks(study)])
+    if probed := probed_stacks(study):
+        inputs = inputs.each("probes", [attacked.path for attacked in probed])
+    wanted = Wanted(out, "checks", study.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
+    check(inputs.folder("tables"), "tables")
+    selected = inputs.sigma() if SELECTED in inputs else None
+    table = run_checks(read_evidence(study, manifest_path(out).parent, selected))
+    with wanted.write(provenance(("numpy", "pandas", "scipy"))) as draft:
+        write_table(table, draft.path("checks.csv"))
 
 
 def run_checks(evidence: Evidence) -> pd.DataFrame:

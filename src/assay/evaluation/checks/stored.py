@@ -9,7 +9,8 @@ import numpy as np
 from assay.attacks.perturbation import boundary, perturbation
 from assay.evaluation.checks.evidence import Evidence, manifest_of
 from assay.evaluation.checks.finding import FAIL, NAN, PASS, Finding, at_least, at_most, not_run
-from assay.files import AssayError, read_json, sha256
+from assay.files import AssayError, read_json
+from assay.manifests import read_manifest
 from assay.planning.cells import Attacked
 from assay.stacks import Stack
 from assay.study.attacks import Attack, storage_bits
@@ -25,6 +26,7 @@ DUPLICATES_WARN, DUPLICATES_FAIL = 0.0, 0.05
 # By chance a row of logits looks like probabilities once in a while; all of them do not.
 PROBABILITIES_WARN, PROBABILITIES_FAIL = 0.01, 0.5
 MADE_BY = ("python", "torch")
+ROLES = "images/roles/roles.json"
 TESTED = "images/test"  # as a subject: every cell
 TINY = 1e-9
 
@@ -146,7 +148,7 @@ def provenance(evidence: Evidence, stack: Stack, attacked: Attacked, subjects: l
     inputs = manifest.get("inputs", {})
     for name, place in (("images", "images/test"), ("classifier", f"classifiers/{attacked.classifier}")):
         path = manifest_of(evidence, place)
-        if path.is_file() and inputs.get(name) != sha256(path):
+        if path.is_file() and inputs.get(name) != read_manifest(path)["seal"]:
             missing.append(f"these {name}" if name == "images" else f"this {name}")
     meaning = "The manifest names seed, code, versions and device, and was made of these images and this classifier."
     if missing:
@@ -163,11 +165,9 @@ def logits(probabilities: float, subjects: list[str]) -> Finding:
 
 def roles(evidence: Evidence) -> Iterator[Finding]:
     """No test image was trained, validated or chosen on, or is tested twice, by the hashes of check_images."""
-    path = evidence.results / "images" / "roles.json"
+    path = evidence.results / ROLES
     if not path.is_file():
-        yield not_run(
-            "no image has two roles", [TESTED], "The images were not compared: there is no images/roles.json."
-        )
+        yield not_run("no image has two roles", [TESTED], f"The images were not compared: there is no {ROLES}.")
         return
     found = read_json(path)
     overlaps, splits = found["overlaps"], ", ".join(found["images"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay import device as devices
+from assay.artifacts import Wanted
 from assay.attacks.threats.victim import Victim, build_victim
 from assay.evaluation.probes.active import probe_active
 from assay.evaluation.probes.convergence import probe_convergence
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.sample import take
-from assay.files import artifact, write_json
+from assay.files import write_json
 from assay.inputs import Inputs
 from assay.program import provenance
 from assay.study.attacks import Attack
@@ -28,6 +29,9 @@ def probe_attack(
 ) -> None:
     """Write `probe.json`: what each probe that the spec asks for measured of the attack that made the input `attacked`
     of the input `images`."""
+    wanted = Wanted(out, "probe", spec.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     sample = take(inputs.images(), inputs.images("attacked"), spec.checks.images, device)
@@ -43,6 +47,6 @@ def probe_attack(
     if spec.checks.active:
         found["active"] = probe_active(spec.attack, build(spec.attack), sample, spec.seed)
     made_by = provenance(("torch", "torchattacks", "numpy"), devices.name(device))
-    with artifact(out, "probe", spec.model_dump(mode="json"), code, inputs.manifests(), made_by) as draft:
+    with wanted.write(made_by) as draft:
         draft.facts["images"] = len(sample.keys)
         write_json(draft.path(PROBE), found)

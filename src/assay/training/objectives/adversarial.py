@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assay.files import Draft
+from assay.artifacts import Draft
 from assay.logits import margin
 from assay.study.objectives import AdversarialObjective
 from assay.training.draws import generator

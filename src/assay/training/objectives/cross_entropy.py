@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assay.files import Draft
+from assay.artifacts import Draft
 from assay.networks.validation import validate
 from assay.study.objectives import CrossEntropyObjective
 from assay.training.objective import Batch, History, Objective, Task

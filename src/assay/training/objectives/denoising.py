@@ -6,9 +6,9 @@ import math
 
 from torch import Tensor
 
+from assay.artifacts import Draft
 from assay.diffusion.denoiser import Denoiser
 from assay.diffusion.validation import validate
-from assay.files import Draft
 from assay.study.objectives import DenoisingObjective
 from assay.training.objective import Batch, History, Objective, Task
 

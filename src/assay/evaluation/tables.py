@@ -1,0 +1,42 @@
+"""The summarise stage: from the scores of all cells to the study's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.artifacts import Wanted
+from assay.evaluation.classes import accuracy_by_class, confusion
+from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.scores import read_slides
+from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.worst_case import worst_cases
+from assay.inputs import SELECTED, Inputs
+from assay.planning.cells import cells, rows
+from assay.program import provenance
+from assay.study.model import Study
+
+LIBRARIES = ("numpy", "pandas", "scipy")
+
+
+def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
+    """Write the tables of a study: one row a cell; who beats whom; the worst case; by class; what is taken for what.
+
+    Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
+    """
+    scores = inputs.folder("scores")
+    inputs = inputs.each("scores", [cell.path for cell in cells(study)])
+    wanted = Wanted(out, "tables", study.model_dump(mode="json"), code, inputs.manifests())
+    if wanted.is_there():
+        return
+    selected = inputs.sigma() if SELECTED in inputs else None
+    judged = judge(rows(study), scores, selected, read_slides(inputs.folder("images")))
+    tables = {
+        "summary": summarise(study.study, judged),
+        "comparisons": compare_cells(study.study, judged, study.seed),
+        "worst_case": worst_cases(study.study, judged),
+        "per_class": accuracy_by_class(study.study, judged),
+        "confusion": confusion(study.study, judged),
+    }
+    with wanted.write(provenance(LIBRARIES)) as draft:
+        for name, table in tables.items():
+            write_table(table, draft.path(f"{name}.csv"))
