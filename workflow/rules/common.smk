@@ -108,13 +108,15 @@ def inputs_of(stage):
     """The manifests that a job waits for.
 
     Of a job whose artifact is there as wanted, all of them are ancient: neither their age nor that they are made anew
-    is a reason to run it. Of any other job none is, and one more input is younger than all that it ever made.
+    is a reason to run it. Of any other job none is; one more input is younger than all that it ever made, and it waits
+    for what must be there before it, too.
     """
 
     def inputs(wildcards):
         job = job_of(stage, wildcards)
-        age = ancient if FRESHNESS and not FRESHNESS.reason(job) else str
-        one = {role: age(artifact.manifest) for role, artifact in {**job.after, **job.inputs}.items()}
+        is_there = FRESHNESS and not FRESHNESS.reason(job)
+        age, before = (ancient, {}) if is_there else (str, job.after)
+        one = {role: age(artifact.manifest) for role, artifact in {**before, **job.inputs}.items()}
         many = {role: [age(artifact.manifest) for artifact in some.values()] for role, some in job.each.items()}
         return one | many | {"wanted": age(NOW_WANTED)}
 
