@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assay.reporting.page import write_report
+from assay.reporting.page import render
 from study_tables import made_up, write_tables
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -57,7 +57,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     write_tables(folder, summary())
     study = made_up({"pgd": "transfer", "through": "adaptive"})
-    write_report(folder, study, folder / "report.html", {})
+    (folder / "report.html").write_text(render(folder, study, {}, {}), encoding="utf-8")
     return folder / "report.html"
 
 

@@ -13,7 +13,7 @@ from assay.data.prepare import prepare_images
 from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.stacks import pixel_hashes, read_stack
-from assay.study.images import ImagesSpec
+from assay.study.images import ImagesSpec, RolesSpec
 from fake_pcam import patches
 from stack_files import write_stack
 
@@ -28,8 +28,8 @@ def write(root: Path, split: str, images: np.ndarray, hashes: list[str] | None =
 
 
 def check(root: Path) -> dict:
-    check_images([root / split for split in SPLITS], root / "roles.json")
-    return json.loads((root / "roles.json").read_text())
+    check_images(RolesSpec(), "", Inputs({split: root / split for split in SPLITS}), root / "roles")
+    return json.loads((root / "roles/roles.json").read_text())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_an_image_in_two_splits_is_refused_with_its_id(root: Path, one: str, oth
     assert str(caught.value).startswith(
         f"{root}: 1 of {len(read_stack(root / one).ids)} {one} images stand in {other} too ({one}-000007); lower "
     )
-    assert not (root / "roles.json").exists()
+    assert not (root / "roles").exists()
 
 
 def test_a_few_of_many_ids_are_named(root: Path) -> None:

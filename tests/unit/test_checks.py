@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def write_study(
     clean = generator.integers(30, 200, (IMAGES, SIDE, SIDE, 3)).astype(np.uint8)
     own = pd.DataFrame({"id": IDS, "label": LABELS})
     write_images(results / "images/test", clean, own)
-    write_json(results / "images/roles.json", ROLES)
+    write_json(results / "images/roles/roles.json", ROLES)
     inputs = {"images": results / "images/test/manifest.json"}
     for attacked in attacked_stacks(study):
         attack = study.attacks[attacked.attack]
@@ -411,9 +412,9 @@ def test_an_image_that_is_tested_twice_or_was_trained_on_is_found(tmp_path, role
     study = Study.model_validate(STUDY)
     results = write_study(tmp_path / "checked", study)
     if roles is None:
-        (results / "images/roles.json").unlink()
+        (results / "images/roles/roles.json").unlink()
     else:
-        write_json(results / "images/roles.json", ROLES | roles)
+        write_json(results / "images/roles/roles.json", ROLES | roles)
     found = of(run_checks(read_evidence(study, results)), check).iloc[0]
     assert (found["status"], found["subject"]) == (status, "images/test")
 
@@ -614,10 +615,21 @@ def test_a_truncated_table_of_worst_cases_is_one_clear_line(tmp_path: Path, cut:
 def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Path) -> None:
     study = Study.model_validate(STUDY)
     results = write_study(tmp_path / "checked", study)
+    places = {"images": "images/test", "roles": "images/roles", "tables": "summary.manifest.json"}
+    for kind, name in (("roles", "roles.json"), ("tables", "worst_case.csv")):
+        place = results / places[kind]
+        content = ((place if kind == "roles" else results) / name).read_bytes()
+        with Wanted(place, kind, {}, "", {}).write({}) as draft:
+            draft.path(name).write_bytes(content)
+    places |= {"scores": "scores", "adversarial": "adversarial"}
+    inputs = {role: str(results / place) for role, place in places.items()}
     program = "runpy.run_path('workflow/stages/check.py', run_name='__main__')"
     code = f"import runpy, sys; {program}; assert 'torch' not in sys.modules"
-    for name in ("a.csv", "b.csv"):
-        command = [sys.executable, "-c", code, "--results", results, "--spec", study.model_dump_json(), "--out"]
-        subprocess.run([*command, tmp_path / name], check=True, cwd=ROOT)
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert set(pd.read_csv(tmp_path / "a.csv")["status"]) == {"PASS", "NOT RUN"}
+    command = [sys.executable, "-c", code, "--spec", study.model_dump_json(), "--inputs", json.dumps(inputs), "--out"]
+    written = []
+    for _ in range(2):
+        subprocess.run([*command, results / "checks.manifest.json"], check=True, cwd=ROOT)
+        written.append((results / "checks.csv").read_bytes())
+        (results / "checks.manifest.json").unlink()
+    assert written[0] == written[1]
+    assert set(pd.read_csv(results / "checks.csv")["status"]) == {"PASS", "NOT RUN"}

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -99,13 +98,13 @@ def noted(tmp_path: Path, monkeypatch) -> Path:
 @pytest.fixture
 def hashed(monkeypatch) -> list[str]:
     """The names of the files that were read whole."""
-    names, sha256 = [], files.sha256
+    names, sha256 = [], manifests.sha256
 
     def counted(path: Path) -> str:
         names.append(path.name)
         return sha256(path)
 
-    monkeypatch.setattr(files, "sha256", counted)
+    monkeypatch.setattr(manifests, "sha256", counted)
     return names
 
 
@@ -325,10 +324,9 @@ def test_stacks_of_wrong_shape_or_table_are_refused_when_written(tmp_path: Path)
 
 def test_a_table_without_labels_is_refused(tmp_path: Path) -> None:
     write_numbered_stack(tmp_path)
-    path = tmp_path / "table.csv"
-    path.write_text(path.read_text().replace("label", "lable"))
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    manifest["files"]["table.csv"] = {"sha256": files.sha256(path), "bytes": path.stat().st_size}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    images, table = ((tmp_path / name).read_bytes() for name in ("images.tif", "table.csv"))
+    with Wanted(tmp_path, "stack", {}, "", {}).write(PROVENANCE) as draft:
+        draft.path("images.tif").write_bytes(images)
+        draft.path("table.csv").write_bytes(table.replace(b"label", b"lable"))
     with pytest.raises(AssayError, match=r"table.csv: has no column label"):
         read_stack(tmp_path)

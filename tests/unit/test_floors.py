@@ -10,6 +10,8 @@ from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
     ("files", "verified", "noise", "progress", "device", "program", "modules", "words"),
+    ("manifests",),
+    ("artifacts",),
     ("stacks", "resume", "batches", "logits"),
     ("study",),
     ("planning", "inputs"),

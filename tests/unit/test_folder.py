@@ -19,7 +19,7 @@ from assay.files import AssayError, read_json
 from assay.inputs import Inputs
 from assay.manifests import read_manifest
 from assay.stacks import Stack, read_stack
-from assay.study.images import FolderImages, ImagesSpec, IndexSpec
+from assay.study.images import FolderImages, ImagesSpec, IndexSpec, RolesSpec
 from image_folder import CLASSES, as_tar, as_zip, save, write_images
 
 SIZE = 16
@@ -111,8 +111,8 @@ def test_splits_share_no_image_and_a_stack_s_bytes_do_not_depend_on_threads(tmp_
         for name, count in counts.items()
     }
     assert len({each for one in found.values() for each in one.table["pixels"]}) == 36
-    check_images([tmp_path / name for name in found], tmp_path / "roles.json")
-    assert read_json(tmp_path / "roles.json")["images"] == COUNTS | {"train": 23}
+    check_images(RolesSpec(), "", Inputs({name: tmp_path / name for name in found}), tmp_path / "roles")
+    assert read_json(tmp_path / "roles/roles.json")["images"] == COUNTS | {"train": 23}
     monkeypatch.setattr(reading, "READERS", 1)
     monkeypatch.setattr(reading, "CHUNK", 2)
     split(tmp_path, folder, "test", 6, "again")
@@ -128,7 +128,7 @@ def test_an_image_to_test_on_among_those_to_train_on_is_refused_without_decoding
     split(tmp_path, folder, "train", None)
     monkeypatch.setattr(ListedImages, "rows", None)
     with pytest.raises(AssayError, match=r"6 of 6 test images stand in train too \(adipose/"):
-        check_images([tmp_path / "test", tmp_path / "train"], tmp_path / "roles.json")
+        check_images(RolesSpec(), "", Inputs({name: tmp_path / name for name in ("test", "train")}), tmp_path / "roles")
 
 
 def test_parts_hold_the_images_of_their_splits(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from assay.evaluation.summary import measure
 from assay.files import AssayError
 from assay.reporting.choice import choices
 from assay.reporting.ladder import with_knowledge
-from assay.reporting.page import write_report
+from assay.reporting.page import render
 from assay.reporting.papers import FAILS, HOLDS, NOT_COMPARED, NOT_MEASURED, OPEN, Beside, Claim, beside, read_papers
 from assay.reporting.trust import Checked
 from assay.study.model import Study
@@ -209,12 +209,12 @@ def test_the_section_is_on_the_page(tmp_path: Path) -> None:
     write_tables(tmp_path, summary_of(tmp_path, PUBLISHED))
     (tmp_path / "selection").mkdir()
     sweep([0, 1, 1, 0]).to_csv(tmp_path / "selection/sweep.csv", index=False)
-    write_report(tmp_path, made(), tmp_path / "report.html", {})
+    (tmp_path / "report.html").write_text(render(tmp_path, made(), {}, {}), encoding="utf-8")
     page = (tmp_path / "report.html").read_text()
     assert "Ankile, Midgley and Weisshaar" in page
     assert page.count('class="wrong">does not hold') == 3
     assert "The choice of sigma" not in page, "a study that chooses no sigma shows no sweep"
-    write_report(tmp_path, made(selection=SELECTION), tmp_path / "report.html", {})
+    (tmp_path / "report.html").write_text(render(tmp_path, made(selection=SELECTION), {}, {}), encoding="utf-8")
     assert "The choice of sigma" in (tmp_path / "report.html").read_text()
 
 
@@ -225,5 +225,5 @@ def test_a_truncated_sweep_is_one_clear_line(tmp_path: Path) -> None:
     sweep([0, 1, 1, 0]).to_csv(path, index=False)
     path.write_bytes(path.read_bytes()[:-2])
     with pytest.raises(AssayError, match=r"sweep\.csv: ends too early \(truncated\?\); delete it and run again"):
-        write_report(tmp_path, made(selection=SELECTION), tmp_path / "report.html", {})
+        (tmp_path / "report.html").write_text(render(tmp_path, made(selection=SELECTION), {}, {}), encoding="utf-8")
     assert not (tmp_path / "report.html").exists()

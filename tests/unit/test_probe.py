@@ -348,9 +348,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     torch.manual_seed(0)
     model = build_classifier(TINY, 2).eval()
-    with Wanted(folder / "classifier", "classifier", {"classifier": TINY.model_dump(mode="json")}, "", {}, {}).write(
-        {}
-    ) as draft:
+    spec = {"classifier": TINY.model_dump(mode="json")}
+    with Wanted(folder / "classifier", "classifier", spec, "", {}).write({}) as draft:
         write_classifier(draft, model, TINY, CLASSES)
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
     with torch.inference_mode():

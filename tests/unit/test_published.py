@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from assay.planning.sources import source_input
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from assay.artifacts import changed_sources
 from assay.data.prepare import prepare_images
 from assay.diffusion.denoiser import load_denoiser
 from assay.diffusion.importing import import_diffusion
@@ -295,7 +295,7 @@ def test_a_softmax_a_guess_and_another_size_are_warned_of(
     assert is_softmax(logits.softmax(1))
     assert not is_softmax(logits)
     monkeypatch.setattr(importing, "logits_of", lambda *arguments: torch.randn(24, 2).softmax(1))
-    imported(validation, tmp_path / "out", published=str(tmp_path / "published"), layout="timm")
+    imported(validation, tmp_path / "again", published=str(tmp_path / "published"), layout="timm")
     assert "its outputs are probabilities, not logits" in capsys.readouterr().err
 
 
@@ -334,18 +334,18 @@ def test_without_a_network_the_hub_is_one_line(monkeypatch: pytest.MonkeyPatch, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_local_source_is_an_input_and_a_lost_one_only_of_what_it_has_made(validation: Path, tmp_path: Path) -> None:
+def test_the_files_that_it_was_made_of_are_noted_and_one_that_changes_is_told(tmp_path: Path, validation: Path) -> None:
     write_timm(tmp_path / "published")
-    place, out = str(tmp_path / "published"), tmp_path / "out"
-    spec = PublishedClassifierSpec(classifier={"published": place, "layout": "timm"}).model_dump_json()
-    assert source_input("hf-hub:a/b", out, spec, "code") == []
-    assert source_input(place, out, spec, "code") == [place]
-    imported(validation, out, published=place, layout="timm")
+    imported(validation, tmp_path / "out", published=str(tmp_path / "published"), layout="timm")
+    manifest = read_manifest(tmp_path / "out")
+    weights = tmp_path / "published/model.safetensors"
+    assert manifest["sources"][str(weights)] == sha256(weights)
+    assert changed_sources(manifest) == []
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # over the file, whose folder keeps its time
+    assert changed_sources(manifest) == [str(weights)]
     (tmp_path / "published").rename(tmp_path / "moved")
-    assert source_input(place, out, spec, "code") == [place]
-    assert source_input(place, out, spec, "other code") == []
-    assert source_input(place, out, spec.replace("timm", "tiatoolbox"), "code") == []
-    assert source_input(place, tmp_path / "nowhere", spec, "code") == []
+    assert changed_sources(manifest) == [], "what is gone cannot have changed"
 
 
 # diffusions

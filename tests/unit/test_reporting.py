@@ -26,14 +26,17 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
+from assay.manifests import read_manifest
 from assay.planning.cells import Cell, Defence, attacked_stacks, cells, rows
-from assay.reporting.page import write_report
+from assay.reporting.origin import read_origin
+from assay.reporting.page import render
 from assay.reporting.words import eps_label, percent, readable_config, with_interval
 from assay.study.model import Study
 from stack_files import write_stack
 from study_tables import finding, write_scores, write_tables
 
 ROOT = Path(__file__).parents[2]
+TABLES = ("summary.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv")
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
 
 
@@ -195,7 +198,7 @@ def page(study: tuple[Path, Study]) -> str:
 
 def report(results: Path, study: Study) -> str:
     out = results / "report.html"
-    write_report(results, study, out, {"pandas": pd.__version__})
+    out.write_text(render(results, study, {"pandas": pd.__version__}, {}), encoding="utf-8")
     return out.read_text(encoding="utf-8")
 
 
@@ -457,14 +460,30 @@ def test_program_writes_the_report_and_imports_no_network_library(study: tuple[P
         "heavy = {'torch', 'timm', 'diffusers', 'torchattacks'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    out = tmp_path / "report.html"
-    options = ["--results", str(study[0]), "--spec", study[1].model_dump_json(), "--out", str(out)]
-    subprocess.run([sys.executable, "-c", script, *options], check=True)
-    assert out.read_text().startswith("<!doctype html>")
+    folder = Path(shutil.copytree(study[0], tmp_path / "study"))
+    inputs = {}
+    for role, names in (("tables", TABLES), ("checks", ("checks.csv",))):
+        content = {name: (folder / name).read_bytes() for name in names}
+        inputs[role] = str(folder / f"{names[0].removesuffix('.csv')}.manifest.json")
+        with Wanted(Path(inputs[role]), role, {}, "", {}).write({}) as draft:
+            for name in names:
+                draft.path(name).write_bytes(content[name])
+    options = ["--inputs", json.dumps(inputs), "--spec", study[1].model_dump_json()]
+    command = [sys.executable, "-c", script, *options, "--out", str(folder / "report.manifest.json")]
+    subprocess.run(command, check=True)
+    page = folder / "report.html"
+    assert page.read_text().startswith("<!doctype html>")
+    assert read_origin(page)[1] == {role: read_manifest(Path(place))["seal"] for role, place in inputs.items()}
+    (folder / "report.manifest.json").unlink()
+    (folder / "summary.csv").write_text((folder / "summary.csv").read_text().replace("0.", "0.1", 1))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, "what is edited is not reported"
+    assert "summary.csv: " in done.stderr
 
 
 def test_program_fails_in_one_line(tmp_path: Path):
-    options = ["--results", str(tmp_path), "--spec", json.dumps(copy.deepcopy(demo())), "--out", str(tmp_path / "r")]
+    inputs = json.dumps({"tables": str(tmp_path / "summary.manifest.json")})
+    options = ["--inputs", inputs, "--spec", json.dumps(copy.deepcopy(demo())), "--out", str(tmp_path / "r")]
     command = [sys.executable, str(ROOT / "workflow" / "stages" / "report.py"), *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1

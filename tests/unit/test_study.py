@@ -227,7 +227,7 @@ def test_what_a_job_reads_follows_from_what_its_parts_need() -> None:
         "images": "results/demo/images/test",
         "diffusion": "results/demo/diffusions/unet",
     }
-    assert purify.inputs["diffusion"].stands == "results/demo/diffusions/unet/manifest.json"
+    assert purify.inputs["diffusion"].manifest == "results/demo/diffusions/unet/manifest.json"
     assert set(jobs.purify("", "clean", "noise", "0.1").inputs) == {"images"}
     bare, defended = (
         jobs.attack("", f"resnet/{place}")

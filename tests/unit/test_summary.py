@@ -36,8 +36,8 @@ def write_scores(folder, correct, labels=LABELS, ids=None, classes=2):
 
 def write_images(folder, **columns):
     """The table of the test images, as far as the summary reads it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame({"id": np.arange(4), "label": LABELS} | columns).to_csv(folder / "table.csv", index=False)
+    with Wanted(folder, "stack", {}, "", {}).write({}) as draft:
+        pd.DataFrame({"id": np.arange(4), "label": LABELS} | columns).to_csv(draft.path("table.csv"), index=False)
     return folder
 
 
@@ -372,7 +372,7 @@ def spec(tmp_path):
 def run_program(folder, spec):
     inputs = json.dumps({"scores": str(folder), "images": str(folder / "images")})
     command = [sys.executable, "workflow/stages/summarise.py", "--inputs", inputs, "--spec", spec, "--out"]
-    return subprocess.run([*command, folder / "summary.csv"], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([*command, folder / "summary.manifest.json"], cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_program_writes_the_summary_of_all_cells(tmp_path, spec):

@@ -13,7 +13,7 @@ from assay.files import AssayError
 from assay.planning.cells import Attacked, Cell, Defence
 from assay.reporting.beats import beats, rankings
 from assay.reporting.checks import families_of, totals
-from assay.reporting.page import write_report
+from assay.reporting.page import render
 from assay.reporting.read import read_checks, read_comparisons, read_summary, read_worst_cases
 from assay.reporting.trust import Checked, Judge, places_of
 from assay.reporting.worst import balls, worst
@@ -110,7 +110,7 @@ WORST_CASES = pd.DataFrame(
 def page(folder: Path, findings: list[dict] | None = None, summary: pd.DataFrame = SUMMARY, **tables: Any) -> str:
     """The report of the made-up study with these findings."""
     write_tables(folder, summary, findings, **tables)
-    write_report(folder, STUDY, folder / "report.html", {})
+    (folder / "report.html").write_text(render(folder, STUDY, {}, {}), encoding="utf-8")
     return (folder / "report.html").read_text()
 
 
@@ -366,7 +366,7 @@ def test_a_truncated_table_is_one_clear_line(tmp_path: Path, name: str, cut: int
     path = tmp_path / f"{name}.csv"
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(AssayError, match=rf"{name}\.csv: .*delete it and run again") as caught:
-        write_report(tmp_path, STUDY, tmp_path / "report.html", {})
+        (tmp_path / "report.html").write_text(render(tmp_path, STUDY, {}, {}), encoding="utf-8")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "report.html").exists()
 
@@ -376,7 +376,7 @@ def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
     whole_page(tmp_path, FINDINGS)
     (tmp_path / f"{name}.csv").unlink()
     with pytest.raises(AssayError, match=rf"{name}\.csv: not found"):
-        write_report(tmp_path, STUDY, tmp_path / "report.html", {})
+        (tmp_path / "report.html").write_text(render(tmp_path, STUDY, {}, {}), encoding="utf-8")
 
 
 def test_a_status_that_no_check_has_is_refused(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_two_attacks_of_one_method_and_threat_are_two_lines(tmp_path: Path) -> N
     again = SUMMARY[SUMMARY["attack"] == "pgd"].assign(attack="more")
     study = made_up({"pgd": "transfer", "more": "transfer", "through": "adaptive"})
     write_tables(tmp_path, pd.concat([SUMMARY, again], ignore_index=True))
-    write_report(tmp_path, study, tmp_path / "report.html", {})
+    (tmp_path / "report.html").write_text(render(tmp_path, study, {}, {}), encoding="utf-8")
     curves = section((tmp_path / "report.html").read_text(), "curves")
     panel = re.search(r"<h4>ddpm</h4>.*?</svg>", curves, re.S).group(0)
     lines_of_ddpm = re.findall(r'<path class="line" d="([^"]*)"', panel)

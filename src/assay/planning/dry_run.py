@@ -28,13 +28,13 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Planned:
-    """A job that Snakemake would run: its rule, threads, benchmark file if it has one, and wildcards; and why."""
+    """A job that Snakemake would run: its rule, why, its threads, its benchmark file if it has one, its wildcards."""
 
     rule: str
+    reason: str
     threads: int
     benchmark: Path | None
     wildcards: Mapping[str, str] = field(default_factory=dict)
-    reason: str = MISSING
 
     @property
     def stage(self) -> str:
@@ -64,7 +64,8 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
             if getattr(record, "event", None) == LogEvent.JOB_INFO:
                 if record.output:  # a rule without output only names targets
                     benchmark = Path(record.benchmark) if record.benchmark else None
-                    jobs.append(Planned(record.rule_name, record.threads, benchmark, dict(record.wildcards or {})))
+                    wildcards = dict(record.wildcards or {})
+                    jobs.append(Planned(record.rule_name, MISSING, record.threads, benchmark, wildcards))
             elif record.levelno >= logging.ERROR:
                 faults.append(record.getMessage())
 
