@@ -3,10 +3,10 @@
     python benchmarks/dag.py [--cells 100 1000 10000] [--where-of 1000] [--folder FOLDER]
 
 For each number of cells: a working folder of its own (the checkout's code by symbolic links, a grid of `noise` sigmas
-by pgd eps as its study), `snakemake -n` as a user calls it while nothing is made; then every output file is made up (a
-few bytes each; manifests of a real one's size) together with the records that Snakemake would have left of a run,
-written by Snakemake's own code; then `snakemake -n` again, which compares params, code, inputs and times with those
-records and must find nothing to do. CPU seconds are user and system of the whole call: a busy machine does not count.
+by pgd eps as its study), `snakemake -n` as a user calls it while nothing is made; then every artifact is made up (files
+of a few bytes, and manifests as the stages write them) together with the records that Snakemake would have left of a
+run, written by Snakemake's own code; then `snakemake -n` again, which holds every manifest against what the study wants
+and must find nothing to do. CPU seconds are user and system of the whole call: a busy machine does not count.
 
 Where the time goes is told by a sampling profiler: on every tick of CPU time, the innermost frame that belongs to one
 of the PARTS gets the tick (a library's function counts for who called it). `--where-of` names the study to sample.
@@ -30,10 +30,22 @@ from types import FrameType
 
 import yaml
 
+from assay.artifacts import Wanted
+from assay.planning.jobs import Jobs
+
 ROOT = Path(__file__).resolve().parents[1]
 TREE = ("Snakefile", "workflow", "src", "scripts", "config", "profiles", "pyproject.toml")
 CONFIG = "study.yaml"
-MANIFEST_BYTES = 1000
+FILES = {  # of an artifact of each kind, beside its manifest
+    "stack": ("images.tif", "table.csv"),
+    "scores": ("logits.npy", "table.csv"),
+    "classifier": ("model.safetensors", "history.csv"),
+    "roles": ("roles.json",),
+    "tables": ("summary.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv"),
+    "checks": ("checks.csv",),
+    "report": ("report.html",),
+}
+FACTS = {"padding": "." * 400}  # to the size of a real manifest
 TICK = 0.005
 
 # Parts of the work by where their code lies: the first that fits a function's file and name has it.
@@ -93,6 +105,9 @@ def make_up() -> int:
     from snakemake.cli import main
     from snakemake.workflow import DAG
 
+    from assay import artifacts
+
+    artifacts.flush = lambda path: None  # nobody needs these after a crash
     jobs = 0
     postprocess = DAG.postprocess
 
@@ -101,8 +116,7 @@ def make_up() -> int:
         await postprocess(dag, *arguments, **options)
         for level in dag.toposorted():
             for job in level:
-                for output in job.output:
-                    _write(Path(output))
+                _make_up(dag.workflow.globals["JOBS"], job.rule.name, dict(job.wildcards.items()))
                 dag.workflow.iocache.deactivate()
                 await dag.workflow.persistence.finished(job)
                 jobs += 1
@@ -116,10 +130,16 @@ def make_up() -> int:
     return jobs
 
 
-def _write(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"made": str(path), "padding": "." * MANIFEST_BYTES}) if path.suffix == ".json" else "made up"
-    path.write_text(text, encoding="utf-8")
+def _make_up(jobs: Jobs, stage: str, wildcards: dict[str, str]) -> None:
+    """Make up what a job makes."""
+    if stage == "all":
+        return
+    job = jobs.job(stage, **wildcards)
+    inputs = {role: Path(artifact.manifest) for role, artifact in job.all_inputs.items()}
+    with Wanted(Path(job.makes.folder), job.makes.kind, job.described, job.code, inputs).write({}) as draft:
+        draft.facts |= FACTS
+        for name in FILES[job.makes.kind]:
+            draft.path(name).write_text(f"made up: {job.makes.folder}", encoding="utf-8")
 
 
 # Times

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay.files import atomic
 from assay.program import run
-from assay.reporting.comparison import compare, read_side, render
+from assay.reporting.comparison import compare, other_makers, read_side, render
 
 
 def main() -> None:
@@ -18,6 +18,8 @@ def main() -> None:
     arguments = parser.parse_args()
     a, b = read_side(arguments.a), read_side(arguments.b)
     table = compare(a, b)
+    for line in other_makers(a, b):
+        print(line)
     if arguments.csv:
         with atomic(arguments.csv) as temporary:
             table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

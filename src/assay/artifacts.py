@@ -17,7 +17,7 @@ from typing import Any
 
 from assay import verified
 from assay.files import AssayError, canonical_json, digest, flush, naming_a_full_disk, remove, sha256
-from assay.manifests import Manifest, check, key_of, manifest_path, moving, read_manifest, seal_of
+from assay.manifests import Manifest, check, key_of, known_by, manifest_path, moving, read_manifest, seal_of
 
 STUDIES = Path("results")  # of the checkout that a stage runs in
 DRAFT = ".draft-"
@@ -53,12 +53,12 @@ class Wanted:
     @functools.cached_property
     def key(self) -> str:
         """What tells it from what other jobs make: see `assay.manifests`."""
-        return key_of(self.kind, self.spec, self.code, {role: found["key"] for role, found in self._read.items()})
+        return key_of(self.kind, self.spec, self.code, {role: known_by(found)[0] for role, found in self._read.items()})
 
     @functools.cached_property
     def seals(self) -> dict[str, str]:
         """The seals of the inputs by role."""
-        return {role: found["seal"] for role, found in self._read.items()}
+        return {role: known_by(found)[1] for role, found in self._read.items()}
 
     @functools.cached_property
     def work(self) -> str:

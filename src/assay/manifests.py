@@ -17,6 +17,8 @@ from assay.files import AssayError, digest, header_fault, sha256
 
 MANIFEST = "manifest.json"
 MOVING = ".moving-"  # before a manifest's name: a folder from which a new artifact is being moved to its place
+# Of a choice of sigma only the sigma counts: what rests on it is as it was where another sweep chose the same one.
+COUNTS = {"selection": "sigma.json"}
 KEY_DIGITS = 32
 SEAL_DIGITS = 64
 # What stands in every manifest; versions of libraries and the device come on top.
@@ -55,6 +57,14 @@ def key_of(kind: str, spec: Mapping[str, Any], code: str, inputs: Mapping[str, s
 def seal_of(manifest: Manifest) -> str:
     """The seal of a manifest: the hash of all else in it."""
     return digest({name: value for name, value in manifest.items() if name != "seal"}, SEAL_DIGITS)
+
+
+def known_by(manifest: Manifest) -> tuple[str, str]:
+    """Key and seal by which what is made of an artifact knows it. Of some only one file counts, not what made it."""
+    kind = manifest["kind"]
+    if kind not in COUNTS:
+        return manifest["key"], manifest["seal"]
+    return kind, manifest["files"][COUNTS[kind]]["sha256"]
 
 
 def read_manifest(place: Path, kind: str | None = None) -> Manifest:

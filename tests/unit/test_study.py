@@ -1,5 +1,6 @@
 """The config: models, messages, documentation, cells, specs and code fingerprints."""
 
+import ast
 import copy
 import json
 import subprocess
@@ -339,6 +340,21 @@ def test_the_reports_templates_and_claims_count_in_its_fingerprint_and_in_no_oth
 
     assert {"page.html.j2", "style.css", "page.js", "plot.svg.j2", "1-ankile.yaml"} <= loaded("report")
     assert not loaded("attack") | loaded("summarise") | loaded("check")
+
+
+def test_a_fingerprint_is_the_same_for_every_python(tmp_path: Path) -> None:
+    """Later Pythons add fields to the nodes, which are empty in code that has no use for them."""
+    tree = ast.parse("class A:\n    def f(self, x=None, *, y=u'1'):\n        return f'{x!r:>{y}}'\n")
+    before = fingerprint._text(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            node._fields = (*node._fields, "type_params")
+            node.type_params = []
+    assert fingerprint._text(tree) == before
+    path = tmp_path / "known.py"
+    path.write_text("def f(x: int = 1, *rest) -> None:\n    return None\n")
+    known = "Module(body=[FunctionDef(args=arguments(args=[arg(annotation=Name(ctx=Load(),id='int'),arg='x')]"
+    assert fingerprint._text(ast.parse(path.read_text())).startswith(known)
 
 
 def test_descriptions_of_keys_are_words_too(tmp_path: Path) -> None:

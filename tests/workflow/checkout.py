@@ -108,6 +108,13 @@ class Checkout:
             preexec_fn=preexec_fn,
         )
 
+    def tool(self, name: str, *arguments: str) -> str:
+        """What a program that people run by hand prints, where it ends well."""
+        command = [sys.executable, f"scripts/{name}.py", *arguments]
+        done = subprocess.run(command, cwd=self.root, env=self.environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def command(self, name: str) -> list[str]:
         return [sys.executable, f"workflow/stages/{name}.py"]
 

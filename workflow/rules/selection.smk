@@ -8,6 +8,7 @@ rule choose_sigma:
         unpack(inputs_of("choose_sigma")),
     output:
         manifest=manifest("selection/"),
+        sigma=update(f"{RESULTS}/selection/sigma.json"),
     log:
         f"{RESULTS}/logs/choose_sigma.log",
     benchmark:

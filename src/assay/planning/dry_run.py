@@ -13,8 +13,8 @@ from typing import Any
 
 from assay.files import AssayError
 from assay.planning import bring
-from assay.planning.freshness import FORCED, MISSING, Freshness
-from assay.planning.jobs import Jobs
+from assay.planning.freshness import ELSEWHERE, FORCED, MISSING, Freshness
+from assay.planning.jobs import Job, Jobs
 from assay.study.model import Study
 
 STAGES = (
@@ -90,9 +90,15 @@ def _with_reasons(jobs: Sequence[Planned], study: Study) -> list[Planned]:
     for planned in jobs:
         wildcards = {name: value for name, value in planned.wildcards.items() if name != "part"}
         job = known.job(planned.stage, **wildcards) if hasattr(Jobs, planned.stage) else None
-        reason = MISSING if job is None or job.makes is None else freshness.reason(job) or FORCED
-        found.append(replace(planned, reason=reason))
+        found.append(replace(planned, reason=_reason(job, freshness)))
     return found
+
+
+def _reason(job: Job | None, freshness: Freshness) -> str:
+    if job is None or job.makes is None:
+        return MISSING
+    source = freshness.source(job)
+    return f"{ELSEWHERE} {source.parts[1]}" if source and freshness.reason(job) else freshness.reason(job) or FORCED
 
 
 @contextlib.contextmanager

@@ -106,7 +106,18 @@ def _name(path: Path) -> str:
 
 @functools.cache
 def _tree_hash(path: Path) -> str:
-    return hashlib.sha256(ast.dump(_WithoutWords().visit(_tree(path))).encode()).hexdigest()
+    return hashlib.sha256(_text(_WithoutWords().visit(_tree(path))).encode()).hexdigest()
+
+
+def _text(part: object) -> str:
+    """A syntax tree as text that all Pythons write alike: later ones have more fields, which are empty where unused."""
+    if isinstance(part, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(part) if value not in (None, []) and name != "kind"]
+        told = ",".join(f"{name}={_text(value)}" for name, value in sorted(fields))
+        return f"{type(part).__name__}({told})"
+    if isinstance(part, list):
+        return f"[{','.join(map(_text, part))}]"
+    return repr(part)
 
 
 WORDS = ("description", "help", "clause", "meaning")  # keywords of calls: what people read of a key or a threat

@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from assay.artifacts import changed_sources
+from assay.artifacts import changed_sources, same_place
 from assay.files import AssayError
-from assay.manifests import Manifest, manifest_path, moving, read_manifest, remembered_fault
+from assay.manifests import Manifest, known_by, manifest_path, moving, read_manifest, remembered_fault
 from assay.planning.jobs import Artifact, Job, Jobs
 
 MISSING = "missing output"
@@ -25,6 +25,7 @@ SOURCES = "files of yours changed"
 DAMAGED = "damaged"
 UNFINISHED = "unfinished"
 BEFORE = "a stage before it runs"
+ELSEWHERE = "taken over from"
 
 
 class Freshness:
@@ -35,6 +36,7 @@ class Freshness:
         self.forced = forced
         self._reasons: dict[Artifact, str | None] = {}
         self._manifests: dict[Artifact, Manifest | None] = {}
+        self._sources: dict[Artifact, Path | None] = {}
 
     def reason(self, job: Job) -> str | None:
         """Why a job must run; None if what it makes is there as wanted."""
@@ -45,6 +47,35 @@ class Freshness:
             found = next(iter(reasons)) or (BEFORE if any(reasons) else None)
             self._reasons[job.makes] = found
         return self._reasons[job.makes]
+
+    def source(self, job: Job) -> Path | None:
+        """Where what a job makes lies already, here or in another study, so that it need not be computed."""
+        if job.makes is None:
+            return None
+        if job.makes not in self._sources:
+            own = Path(job.makes.folder)
+            elsewhere = (place for place in same_place(own) if self._would_do(job, place))
+            self._sources[job.makes] = own if self.reason(job) is None else next(elsewhere, None)
+        return self._sources[job.makes]
+
+    def _would_do(self, job: Job, place: Path) -> bool:
+        """Whether an artifact of another study is what a job would make, of inputs that lie there or here."""
+        try:
+            found = read_manifest(place)
+            if found["key"] != self.jobs.key(job.makes):
+                return False
+            sources = {role: self.source(self.jobs.maker(needed)) for role, needed in job.all_inputs.items()}
+            return all(sources.values()) and found["inputs"] == {
+                role: known_by(read_manifest(source))[1] for role, source in sources.items()
+            }
+        except (AssayError, OSError):
+            return False
+
+    def kept(self) -> list[Manifest]:
+        """The manifests of all artifacts below the report that are there as wanted."""
+        self.reason(self.jobs.report())
+        kept = [artifact for artifact, reason in self._reasons.items() if reason is None]
+        return [manifest for artifact in kept if (manifest := self._manifest(artifact))]
 
     def _own(self, job: Job) -> str | None:
         """What the artifact itself tells against it."""
@@ -78,7 +109,7 @@ class Freshness:
     def _seals(self, job: Job) -> dict[str, str]:
         """The seals that lie on disk now, of a job's inputs by role."""
         found = {role: self._manifest(artifact) for role, artifact in job.all_inputs.items()}
-        return {role: manifest["seal"] for role, manifest in found.items() if manifest}
+        return {role: known_by(manifest)[1] for role, manifest in found.items() if manifest}
 
 
 def _fault_of_files(path: Path, manifest: Manifest) -> str | None:

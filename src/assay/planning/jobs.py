@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.files import canonical_json, digest, sha256
-from assay.manifests import MANIFEST, key_of, manifest_path
+from assay.manifests import COUNTS, MANIFEST, key_of, manifest_path
 from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
@@ -148,7 +148,9 @@ class Jobs:
         """The key that an artifact of the study must have (see `assay.manifests`)."""
         if artifact not in self._keys:
             job = self.maker(artifact)
-            inputs = {role: self.key(found) for role, found in job.all_inputs.items()}
+            inputs = {
+                role: found.kind if found.kind in COUNTS else self.key(found) for role, found in job.all_inputs.items()
+            }
             self._keys[artifact] = key_of(artifact.kind, job.described, job.code, inputs)
         return self._keys[artifact]
 

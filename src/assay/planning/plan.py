@@ -11,9 +11,11 @@ from statistics import mean
 
 from assay.planning.costs import RATES, Cost, Sizes, cost, sizes_of_study
 from assay.planning.dry_run import Planned
+from assay.planning.freshness import ELSEWHERE, Freshness
 from assay.planning.jobs import Jobs
 from assay.planning.networks import SIZES, NetworkSizes
 from assay.planning.past import BENCHMARKS, CPU, START_UP, Past, Times, read_times
+from assay.planning.versions import other_versions
 from assay.study.model import Study
 from assay.words import count, duration, hours, size
 
@@ -75,7 +77,11 @@ def estimates(jobs: Sequence[Planned], study: Study | None) -> tuple[list[Estima
     measured.measure(described for known in (sizes, *past.sizes.values()) for described in known.described.values())
     faults = {name: fault for name, described in sizes.described.items() if (fault := measured.fault(described))}
     known = Jobs(study)
-    return [_estimate(job, _cost(job, known, sizes), past) for job in jobs], faults
+    taken = Estimate(Times(START_UP, START_UP), CPU, 0)
+    found = [
+        taken if job.reason.startswith(ELSEWHERE) else _estimate(job, _cost(job, known, sizes), past) for job in jobs
+    ]
+    return found, faults
 
 
 def past_times(job: Planned) -> Times | None:
@@ -120,8 +126,9 @@ def _cost(job: Planned, jobs: Jobs, sizes: Sizes) -> Cost | None:
 
 def render(jobs: Sequence[Planned], cores: int, study: Study | None = None) -> str:
     """A table with one line a stage; the time that all of it would take on so many cores; compute and disk in all."""
+    made = other_versions(Freshness(Jobs(study)).kept()) if study else []
     if not jobs:
-        return "Nothing to do: everything is there and up to date."
+        return "\n".join(["Nothing to do: everything is there and up to date.", *made])
     found, unmeasured = estimates(jobs, study)
     pairs = list(zip(jobs, found, strict=True))
     lines = []
@@ -134,7 +141,7 @@ def render(jobs: Sequence[Planned], cores: int, study: Study | None = None) -> s
         "  ".join([text[0].ljust(widths[0]), *map(str.rjust, text[1:6], widths[1:]), text[6]])  # the last one as it is
         for text in texts
     ]
-    return "\n".join([*table, _closing(pairs, cores), *(_totals(lines, unmeasured) if study else [])])
+    return "\n".join([*table, _closing(pairs, cores), *(_totals(lines, unmeasured) if study else []), *made])
 
 
 def _closing(pairs: Sequence[tuple[Planned, Estimate]], cores: int) -> str:

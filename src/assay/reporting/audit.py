@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from assay.files import AssayError
-from assay.manifests import MANIFEST, MOVING, Manifest, faults, manifest_path, read_manifest
+from assay.manifests import MANIFEST, MOVING, Manifest, faults, known_by, manifest_path, read_manifest
 from assay.planning.jobs import Artifact, Jobs
 from assay.progress import track
 from assay.reporting.origin import read_origin
@@ -118,7 +118,7 @@ def _follow(study: Path, looked_at: dict[Path, None], found: Audit) -> None:
             found.faults.append(f"{path}: is not what the study's tables were made from (swapped?); run again")
         for role, needed in job.all_inputs.items():
             lies_there = known.manifests[needed]
-            if lies_there and manifest["inputs"].get(role) != lies_there["seal"]:
+            if lies_there and manifest["inputs"].get(role) != known_by(lies_there)[1]:
                 found.faults.append(
                     f"{path}: was not made of what lies at {known.path(needed).parent} now, as '{role}' "
                     "(replaced or swapped); run the workflow again"

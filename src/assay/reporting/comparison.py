@@ -13,7 +13,8 @@ from assay.evaluation.scores import Scores, read_scores
 from assay.evaluation.statistics.paired import paired_difference, unpaired_difference
 from assay.evaluation.summary import KEYS, MEASURES
 from assay.manifests import MANIFEST
-from assay.reporting.read import read_summary
+from assay.reporting.read import read_artifacts, read_summary
+from assay.reporting.stages import makers
 from assay.reporting.words import defence_label, eps_label, number, points
 
 COLUMNS = [
@@ -25,17 +26,32 @@ INTERVAL = ["accuracy", "ci_low", "ci_high"]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its summary by cell, and the folder of its scores, which need not be there."""
+    """One of the two: its summary by cell, the folder of its scores, which need not be there, and what made it: the
+    versions of libraries, and the devices."""
 
     cells: dict[tuple[str, ...], pd.Series]
     scores: Path
+    made_by: dict[str, set[str]]
 
 
 def read_side(path: Path) -> Side:
     """A study's folder, or its summary.csv with or without the scores beside it."""
     summary = path / "summary.csv" if path.is_dir() else path
     cells = {_key(row): row for _, row in read_summary(summary).iterrows()}
-    return Side(cells, summary.parent / "scores")
+    made_by: dict[str, set[str]] = {}
+    for what, value, _ in makers(read_artifacts(summary.parent)):
+        made_by.setdefault(what, set()).add(value)
+    return Side(cells, summary.parent / "scores", made_by)
+
+
+def other_makers(a: Side, b: Side) -> list[str]:
+    """A line for each library and for the device where the two sides were not made by the same."""
+    names = sorted(a.made_by.keys() & b.made_by.keys())
+    return [
+        f"{name}: A by {', '.join(sorted(a.made_by[name]))}; B by {', '.join(sorted(b.made_by[name]))}"
+        for name in names
+        if a.made_by[name] != b.made_by[name]
+    ]
 
 
 def compare(a: Side, b: Side, seed: int = 0) -> pd.DataFrame:
