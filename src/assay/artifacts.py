@@ -21,6 +21,7 @@ from assay.manifests import Manifest, check, key_of, known_by, manifest_path, mo
 
 STUDIES = Path("results")  # of the checkout that a stage runs in
 DRAFT = ".draft-"
+WORK = ".resume-"
 
 
 @dataclass
@@ -78,6 +79,8 @@ class Wanted:
         elif place:
             _adopt(place, self.place)
             print(f"{self.place}: taken over from {place}, which is the same", file=sys.stderr)
+        if place:
+            forget_work(self.place)
         return place is not None
 
     @contextlib.contextmanager
@@ -147,6 +150,17 @@ def same_place(place: Path) -> list[Path]:
     names = [*map(glob.escape, rest[:-1]), "*" if len(rest) == 2 else glob.escape(rest[-1])]
     found = [path for path in sorted(STUDIES.glob("/".join(["*", *names]))) if path != Path(place)]
     return [path for path in found if manifest_path(path).is_file()]
+
+
+def work_folder(place: Path, key: str) -> Path:
+    """Where unfinished work on an artifact is kept, by what it depends on: beside its place."""
+    return place.parent / f".{place.name}{WORK}{key}"
+
+
+def forget_work(place: Path) -> None:
+    """Forget all unfinished work on an artifact, that of an older spec or code too: it is there."""
+    for folder in place.parent.glob(f".{glob.escape(place.name)}{WORK}*"):
+        remove(folder)
 
 
 def finish_moving(place: Path) -> None:

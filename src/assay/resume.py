@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from assay import files
+from assay.artifacts import forget_work, work_folder
 from assay.progress import track
 
 Arrays = dict[str, np.ndarray]
@@ -23,7 +24,7 @@ class Resume:
 
     def __init__(self, artifact: Path, key: str) -> None:
         self.artifact = artifact
-        self.folder = artifact.parent / f".{artifact.name}.resume-{key}"
+        self.folder = work_folder(artifact, key)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
@@ -31,8 +32,7 @@ class Resume:
 
     def clear(self) -> None:
         """Forget the work, and any that an older spec or code left: the artifact is whole."""
-        for folder in self.artifact.parent.glob(f".{self.artifact.name}.resume-*"):
-            files.remove(folder)
+        forget_work(self.artifact)
 
     def batches(self, batches: range, compute: Callable[[int], Arrays], label: str) -> Iterator[Arrays]:
         """The results of the batches in order; finished ones are read back, others computed and kept."""

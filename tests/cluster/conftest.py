@@ -121,7 +121,7 @@ class Checkout:
         return {
             name.as_posix(): path.read_bytes()
             for name, path in found.items()
-            if name.parts[0] not in ("logs", "benchmarks", "report.html", "sizes.json")
+            if name.parts[0] not in ("logs", "benchmarks", "report.html", "report.manifest.json", "sizes.json")
             and not any(part.startswith(".") for part in name.parts)
         }
 

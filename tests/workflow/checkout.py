@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 TREE = ("Snakefile", "workflow", "src", "scripts", "config", "profiles", "slurm", "pyproject.toml")
 CONFIG = "config/tiny.yaml"
 RESULTS = "results/tiny"
+OF_A_RUN = ("logs", "benchmarks", "sizes.json", "report.html", "report.manifest.json")
 JOB = re.compile(r"^rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"^ {4}wildcards: (.*)$", re.MULTILINE)
 
@@ -141,12 +142,12 @@ class Checkout:
         return Checkout(target)
 
     def contents(self) -> dict[str, bytes]:
-        """The bytes of every artifact: not logs, benchmarks and sizes, which tell of costs; not the page of them."""
+        """The bytes of every artifact: not what tells of a run, and of what it cost."""
         return {
             path.relative_to(self.results).as_posix(): path.read_bytes()
             for path in self.results.rglob("*")
             if path.is_file()
-            and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks", "report.html", "sizes.json")
+            and path.relative_to(self.results).parts[0] not in OF_A_RUN
             and not any(part.startswith(".") for part in path.relative_to(self.results).parts)
         }
 

@@ -19,7 +19,7 @@ from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patch
 from image_folder import CLASSES, write_images
 from stack_files import write_stack
 
-ROLES = "results/tiny/images/roles.json"
+ROLES = "results/tiny/images/roles/manifest.json"
 TRAINED = "results/tiny/classifiers/resnet/manifest.json"
 SPLITS = ("train", "validation", "test")
 PREPARED = {f"prepare_images {split}" for split in SPLITS}
@@ -64,7 +64,7 @@ def test_a_study_on_pcam_s_files(fresh: Checkout, mirror) -> None:
     assert hashes(folder) == wanted
     stacks = {split: read_stack(fresh.results / "images" / split) for split in SPLITS}
     assert {split: len(stack.ids) for split, stack in stacks.items()} == {"train": 80, "validation": 14, "test": 8}
-    found = read_json(fresh.root / ROLES)
+    found = read_json((fresh.root / ROLES).with_name("roles.json"))
     assert found["images"] == {"train": 80, "validation": 14, "test": 8}
     assert found["overlaps"] == 0
     assert fresh.litter() == []
@@ -116,7 +116,8 @@ def plant(study: Checkout, image: np.ndarray) -> None:
     images = np.array(stack.images)
     images[0] = image
     table = pd.DataFrame(stack.table).assign(pixels=pixel_hashes(images))
-    with Wanted(folder, "stack", stack.manifest["spec"], "", {}).write({}) as draft:
+    inputs = {"index": folder.parent / "index/manifest.json"}
+    with Wanted(folder, "stack", stack.manifest["spec"], stack.manifest["code"], inputs).write({}) as draft:
         draft.facts |= stack.manifest["facts"]
         write_stack(draft, images, table)
 
@@ -134,7 +135,11 @@ def test_a_study_on_a_folder_of_image_files(fresh: Checkout, monkeypatch) -> Non
     train, test = (open_images(fresh.results / "images" / split) for split in ("train", "test"))
     assert train.classes == test.classes == list(CLASSES)
     assert train.rows(range(len(train))).shape == (60 - 14 - 8, SIZE, SIZE, 3)
-    assert read_json(fresh.root / ROLES)["images"] == {"train": 38, "validation": 14, "test": 8}
+    assert read_json((fresh.root / ROLES).with_name("roles.json"))["images"] == {
+        "train": 38,
+        "validation": 14,
+        "test": 8,
+    }
     assert fresh.plan(TRAINED) == set()
     assert fresh.litter() == []
     fresh.edit("src/assay/data/decode.py", "Resampling.BICUBIC", "Resampling.BILINEAR")
