@@ -1,5 +1,6 @@
 """What takes hours, and CI leaves out: `make soak`. Its figures stand in benchmarks/RESULTS.md."""
 
+import json
 import os
 import random
 import signal
@@ -7,31 +8,106 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
-from checkout import ROOT, differences
+import torch
+from checkout import ROOT, Checkout, differences
+from edits import EDITS, apply, jobs_that_changed
+from safetensors.torch import save_file
+
+from assay.networks.libraries import import_library
+from fake_pcam import write_kaggle
 
 pytestmark = pytest.mark.soak
 
-KILLS = int(os.environ.get("ASSAY_SOAK_KILLS", "30"))
-LONGEST = float(os.environ.get("ASSAY_SOAK_SECONDS", "120"))  # into a run of the tests' study, that a kill may come
+KILLS = int(os.environ.get("ASSAY_SOAK_KILLS", "100"))
+KILLS_OF_A_STUDY = 5
+LONGEST = float(os.environ.get("ASSAY_SOAK_SECONDS", "40"))  # into a run of the study, that a kill may come
+SIDE = 16
+TIMM = {
+    "architecture": "resnet18",
+    "num_classes": 2,
+    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
+    "pretrained_cfg": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "input_size": [3, SIDE, SIDE]},
+}
 
 
-@pytest.mark.parametrize("seed", range(KILLS))
-def test_a_study_killed_at_a_random_moment_ends_with_the_same_bytes(seed, pristine, finished, tmp_path):
-    study = pristine.copy(tmp_path / "study")
-    moment = random.Random(seed).uniform(0, LONGEST)
-    process = study.start("--cores", "2", ASSAY_TEST_FAST_CLOCK="1")
-    start = time.monotonic()
-    while process.poll() is None and time.monotonic() - start < moment:
-        time.sleep(0.05)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def with_everything(study: Checkout) -> None:
+    """Have the tests' study have a selection, probes, files in Kaggle's format and an imported classifier."""
+    images = np.random.default_rng(0).integers(0, 256, (120, SIDE, SIDE, 3)).astype(np.uint8)
+    write_kaggle(study.root / "data/kaggle", images, np.arange(120) % 2)
+    weights = study.root / "weights/timm"
+    weights.mkdir(parents=True)
+    torch.manual_seed(0)
+    network = import_library("timm").create_model("resnet18", num_classes=2, **TIMM["model_args"])
+    save_file(network.state_dict(), weights / "model.safetensors")
+    (weights / "config.json").write_text(json.dumps(TIMM))
+    config = study.config()
+    config["images"] = {"source": "kaggle", "size": SIDE, "train": 48, "validation": 16, "folder": "data/kaggle"}
+    config["classifiers"]["published"] = {"published": "weights/timm", "layout": "timm"}
+    config["purifiers"]["oneshot"]["sigmas"] = [0.1, "selected"]
+    config["selection"] = {
+        "images": 6,
+        "purifier": "oneshot",
+        "classifier": "resnet",
+        "attack": "pgd",
+        "eps": "4/255",
+        "sigmas": [0.05, 0.1],
+        "draws": 2,
+    }
+    config["checks"] = {"gradients": True, "convergence": True, "active": True, "images": 4}
+    config["cross"] = [
+        {"classifiers": ["resnet"], "attacks": ["pgd", "adaptive"], "purifiers": ["oneshot"]},
+        {"classifiers": ["published"], "attacks": ["pgd"], "purifiers": ["noise"]},
+        {"classifiers": ["resnet"], "attacks": [], "purifiers": ["ddpm"]},
+    ]
+    study.set_config(config)
+
+
+@pytest.fixture(scope="module")
+def everything(pristine: Checkout, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, Checkout]:
+    """A checkout with that study, before and after an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("everything")
+    before = pristine.copy(folder / "before")
+    with_everything(before)
+    after = before.copy(folder / "after")
+    after.complete()
+    return before, after
+
+
+@pytest.mark.parametrize("seed", range(-(-KILLS // KILLS_OF_A_STUDY)))
+def test_a_study_killed_at_random_moments_ends_with_the_same_bytes(seed, everything, tmp_path):
+    before, after = everything
+    study = before.copy(tmp_path / "study")
+    chance = random.Random(seed)
+    for _ in range(KILLS_OF_A_STUDY):
+        moment = chance.uniform(0, LONGEST)
+        process = study.start("--cores", "2", ASSAY_TEST_FAST_CLOCK="1")
+        start = time.monotonic()
+        while process.poll() is None and time.monotonic() - start < moment:
+            time.sleep(0.02)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
     study.complete()
-    assert differences(study.contents(), finished.contents()) == []
+    assert differences(study.contents(), after.contents()) == []
     assert study.plan() == set()
     assert study.litter() == []
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=[edit.name for edit in EDITS])
+def test_what_is_planned_is_what_changes(edit, finished, pristine, tmp_path):
+    """With and without Snakemake's records: the oracle is the same edit on a study that is made from nothing."""
+    planned = finished.copy(tmp_path / "planned")
+    apply(edit, planned)
+    found = planned.plan()
+    subprocess.run(["rm", "-r", planned.root / ".snakemake"], check=True)
+    assert planned.plan() == found
+    anew = pristine.copy(tmp_path / "anew")
+    apply(edit, anew)
+    anew.complete()
+    assert jobs_that_changed(anew, finished) == found
 
 
 @pytest.mark.parametrize("config", ["config/config.yaml", "config/phantom.yaml"])
