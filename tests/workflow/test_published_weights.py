@@ -9,6 +9,7 @@ import torch
 from checkout import Checkout
 from safetensors.torch import save_file
 from torch import nn
+from weights import SIDE, TIMM
 
 from assay.evaluation.scores import read_scores
 from assay.networks.libraries import import_library
@@ -16,13 +17,6 @@ from assay.networks.unet import build_network
 from assay.stacks import read_stack
 from assay.study.diffusions import Diffusion
 
-SIDE = 16
-TIMM = {
-    "architecture": "resnet18",
-    "num_classes": 2,
-    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
-    "pretrained_cfg": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "input_size": [3, SIDE, SIDE]},
-}
 UNET = {"channels": [8, 8], "layers_per_block": 1, "norm_groups": 4, "middle_attention": False, "steps": 1}
 SCHEDULER = {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02, "num_train_timesteps": 1000}
 STUDY = {

@@ -15,6 +15,7 @@ import torch
 from checkout import ROOT, Checkout, differences
 from edits import EDITS, apply, jobs_that_changed
 from safetensors.torch import save_file
+from weights import SIDE, TIMM
 
 from assay.networks.libraries import import_library
 from fake_pcam import write_kaggle
@@ -24,13 +25,6 @@ pytestmark = pytest.mark.soak
 KILLS = int(os.environ.get("ASSAY_SOAK_KILLS", "100"))
 KILLS_OF_A_STUDY = 5
 LONGEST = float(os.environ.get("ASSAY_SOAK_SECONDS", "40"))  # into a run of the study, that a kill may come
-SIDE = 16
-TIMM = {
-    "architecture": "resnet18",
-    "num_classes": 2,
-    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
-    "pretrained_cfg": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "input_size": [3, SIDE, SIDE]},
-}
 
 
 def with_everything(study: Checkout) -> None:

@@ -210,4 +210,3 @@ TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "che
 def source_option():
     """The option that names the folder of the data set's files to a stage, if it has files."""
     return f"--folder {shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
-

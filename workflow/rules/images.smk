@@ -2,6 +2,7 @@
 # to validate on, to choose sigma on and to test on (or, to train on, a list of the data set's files); and
 # images/roles, once no image stands in two of them.
 
+
 rule prepare_images:
     """Make one split of the study's images."""
     input:
