@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from assay import verified
-from assay.files import AssayError, canonical_json, digest, flush, naming_a_full_disk, remove, sha256
-from assay.manifests import Manifest, check, key_of, known_by, manifest_path, moving, read_manifest, seal_of
+from assay.files import AssayError, digest, flush, naming_a_full_disk, remove, sha256
+from assay.manifests import Manifest, check, key_of, known_by, manifest_path, moving, read_manifest, sealed
 
 STUDIES = Path("results")  # of the checkout that a stage runs in
 DRAFT = ".draft-"
@@ -104,8 +104,7 @@ class Wanted:
                 "facts": draft.facts,
                 "files": _listed(draft.folder),
             }
-            as_read = json.loads(canonical_json(manifest))
-            _put(draft, {**as_read, "seal": seal_of(as_read)}, self.place)
+            _put(draft, sealed(manifest), self.place)
 
     @functools.cached_property
     def _read(self) -> dict[str, Manifest]:
@@ -203,13 +202,13 @@ def _drafting(place: Path) -> Iterator[Draft]:
         yield Draft(Path(name))
 
 
-def _put(draft: Draft, manifest: Manifest, place: Path) -> None:
+def _put(draft: Draft, manifest: bytes, place: Path) -> None:
     """Put a whole draft in its place; from here on a kill leaves what `finish_moving` mends."""
     path = manifest_path(place)
-    text = json.dumps(manifest, sort_keys=True, indent=2, allow_nan=False) + "\n"
-    draft.path(path.name).write_text(text, encoding="utf-8")
-    for file in [*(draft.folder / name for name in manifest["files"]), draft.folder / path.name]:
-        flush(file)
+    draft.path(path.name).write_bytes(manifest)
+    for file in draft.folder.rglob("*"):
+        if file.is_file():
+            flush(file)
     finish_moving(place)
     draft.folder.rename(moving(place))
     finish_moving(place)
@@ -225,7 +224,7 @@ def _adopt(other: Path, place: Path) -> None:
                 os.link(source, target)
             except OSError:
                 shutil.copy2(source, target)
-        _put(draft, manifest, place)
+        _put(draft, manifest_path(other).read_bytes(), place)
 
 
 def _listed(folder: Path) -> dict[str, dict[str, Any]]:

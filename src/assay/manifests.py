@@ -1,13 +1,15 @@
 """Manifests: what an artifact is, what it was made of, and the hash of each of its files, under one seal.
 
 Two hashes tell artifacts apart. The `key` says what was wanted: the kind, the spec, the code, and the keys of the
-inputs; it is known before anything is made. The `seal` says what came out: it is the hash of all else in the manifest,
-the hashes of the files and the seals of the inputs among it.
+inputs; it is known before anything is made. The `seal` says what came out: it is the hash of all other bytes of the
+manifest, the hashes of the files and the seals of the inputs among them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ MOVING = ".moving-"  # before a manifest's name: a folder from which a new artif
 # Of a choice of sigma only the sigma counts: what rests on it is as it was where another sweep chose the same one.
 COUNTS = {"selection": "sigma.json"}
 KEY_DIGITS = 32
-SEAL_DIGITS = 64
+# The line of the seal; deeper ones are indented by more.
+SEAL = re.compile(r'(\n  "seal": ")([0-9a-f]{64})"')
+UNSEALED = 64 * "0"
 # What stands in every manifest; versions of libraries and the device come on top.
 FIELDS: dict[str, type] = {
     "kind": str,
@@ -54,9 +58,19 @@ def key_of(kind: str, spec: Mapping[str, Any], code: str, inputs: Mapping[str, s
     return digest([kind, spec, code, inputs], KEY_DIGITS)
 
 
-def seal_of(manifest: Manifest) -> str:
-    """The seal of a manifest: the hash of all else in it."""
-    return digest({name: value for name, value in manifest.items() if name != "seal"}, SEAL_DIGITS)
+def sealed(manifest: Manifest) -> bytes:
+    """A manifest as it is written, under its seal."""
+    text = json.dumps({**manifest, "seal": UNSEALED}, sort_keys=True, indent=2, allow_nan=False) + "\n"
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    return SEAL.sub(f'\\g<1>{seal}"', text).encode()
+
+
+def _is_sealed(content: bytes) -> bool:
+    """Whether the seal is that of all other bytes of a manifest."""
+    text = content.decode()
+    found = SEAL.search(text)
+    unsealed = SEAL.sub(f'\\g<1>{UNSEALED}"', text, count=1)
+    return bool(found) and hashlib.sha256(unsealed.encode()).hexdigest() == found[2]
 
 
 def known_by(manifest: Manifest) -> tuple[str, str]:
@@ -71,12 +85,14 @@ def read_manifest(place: Path, kind: str | None = None) -> Manifest:
     """The manifest of an artifact, of the given kind if one is named; a damaged one is an `AssayError`."""
     path = manifest_path(place)
     try:
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        manifest = json.loads(content)
+        fault = _form_fault(manifest) or (None if _is_sealed(content) else "its seal is broken (edited or corrupt)")
     except (FileNotFoundError, NotADirectoryError):
         raise AssayError(f"{path}: not found; run the stage that makes it") from None
     except (ValueError, RecursionError) as error:  # a text that is no JSON, or no text
         raise AssayError(f"{path}: not valid JSON ({error}); delete it and run again") from None
-    if fault := _form_fault(manifest):
+    if fault:
         raise AssayError(f"{path}: {fault}; delete it and run again")
     if kind is not None and manifest["kind"] != kind:
         raise AssayError(f"{path}: is a {manifest['kind']}, expected a {kind}; check the paths given")
@@ -84,17 +100,11 @@ def read_manifest(place: Path, kind: str | None = None) -> Manifest:
 
 
 def _form_fault(manifest: Any) -> str | None:
-    """What tells a manifest to be none, or not to be as it was written."""
+    """What tells a manifest to be none."""
     if not isinstance(manifest, dict) or "files" not in manifest:
         return "not an artifact's manifest"
     if "seal" not in manifest:
         return "has no seal (made by an earlier version of Assay?)"
-    try:
-        whole = manifest["seal"] == seal_of(manifest)
-    except ValueError:  # a number that is not finite
-        whole = False
-    if not whole:
-        return "its seal is broken (edited or corrupt)"
     wrong = [name for name, form in FIELDS.items() if not isinstance(manifest.get(name), form)]
     return f"has no valid {wrong[0]}" if wrong else None
 

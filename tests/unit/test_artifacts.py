@@ -11,7 +11,7 @@ from assay import artifacts
 from assay.artifacts import Wanted, finish_moving
 from assay.files import AssayError
 from assay.inputs import parse_inputs
-from assay.manifests import check, faults, read_manifest, seal_of
+from assay.manifests import check, faults, read_manifest, sealed
 
 BY = {"versions": {"python": "3"}, "device": "cpu"}
 
@@ -59,7 +59,7 @@ def test_a_manifest_that_was_sealed_anew_must_have_its_form(tmp_path: Path, name
     make(tmp_path / "a")
     path = tmp_path / "a/manifest.json"
     manifest = {**json.loads(path.read_text()), name: 1}
-    path.write_text(json.dumps({**manifest, "seal": seal_of(manifest)}))
+    path.write_bytes(sealed(manifest))
     with pytest.raises(AssayError, match=f"has no valid {name}"):
         read_manifest(tmp_path / "a")
 

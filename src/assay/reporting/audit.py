@@ -60,7 +60,8 @@ def audit(paths: Sequence[Path]) -> Audit:
             raise AssayError(f"{path}: no such folder; name a study's folder, an artifact's or a report")
         manifests |= dict.fromkeys(each for each in sorted(path.rglob(f"*{MANIFEST}")) if not _hidden(each))
         for pattern, meaning in LEFTOVERS.items():
-            found.notes += [f"{each}: {meaning}" for each in sorted(path.rglob(pattern)) if not _hidden(each.parent)]
+            lying = [each for each in sorted(path.rglob(pattern)) if not _hidden(each.parents[pattern.count("/")])]
+            found.notes += [f"{each}: {meaning}" for each in lying]
     if not manifests and not any(_study_of(path / MANIFEST) for path in paths):
         raise AssayError(f"{', '.join(map(str, paths))}: no artifact there (no {MANIFEST}); run the workflow first")
     read: dict[Path, Manifest] = {}
