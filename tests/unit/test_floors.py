@@ -10,7 +10,7 @@ from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
     ("files", "verified", "noise", "progress", "device", "program", "modules", "words"),
-    ("stacks", "resume", "batches", "logits"),
+    ("stacks", "kept", "resume", "batches", "logits"),
     ("study",),
     ("planning", "inputs"),
     ("data",),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from assay import modules
 from assay.files import AssayError, Draft, check
+from assay.networks.divergence import require_weights
 from assay.networks.libraries import import_library
 from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
@@ -77,6 +78,7 @@ def write_classifier(draft: Draft, model: nn.Module, described: AnyNetwork, clas
 
 def load_classifier(folder: Path, device: torch.device) -> nn.Module:
     """The classifier of a folder, trained or published, frozen and in evaluation mode."""
+    require_weights(folder)
     facts = check(folder, "classifier")["facts"]
     kind = PythonNetwork if "module" in facts["network"] else Network
     model = build_classifier(kind.model_validate(facts["network"]), len(facts["classes"]))
