@@ -10,11 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-import trainings
 from pydantic import ValidationError
 from torch import nn
-from trainings import STEPS, Saves, Stopped, contents, save_always
 
+import trainings
 from assay.diffusion.denoiser import load_denoiser
 from assay.files import AssayError, read_manifest
 from assay.networks.classifier import load_classifier
@@ -23,6 +22,7 @@ from assay.reporting.training import trainings as shown_trainings
 from assay.study.training import Recipe
 from assay.training.divergence import Diverged, Watch, largest
 from assay.training.running_mean import RunningMean
+from trainings import STEPS, Saves, Stopped, contents, save_always
 
 CPU = torch.device("cpu")
 KINDS = ["classifier", "diffusion"]
@@ -117,7 +117,9 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(kind: str, prepared:
 
 def test_weights_that_break_in_the_last_step_are_not_kept(prepared: Path, tmp_path: Path, saves: Saves) -> None:
     message = failure("classifier", prepared, tmp_path / "out", **faulty(prepared, at=STEPS))
-    assert message.startswith(f"train classifier: a weight or its running mean is nan at step {STEPS} of {STEPS}; lower")
+    assert message.startswith(
+        f"train classifier: a weight or its running mean is nan at step {STEPS} of {STEPS}; lower"
+    )
     assert saves == [1, 2, 3, 4]
     assert not (tmp_path / "out").exists()
 

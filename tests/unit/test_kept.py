@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trainings
-from trainings import STEPS, Saves, Stopped, contents, save_always
 
+import trainings
 from assay import kept
 from assay.resume import Resume
 from assay.training.checkpoints import Checkpoints
+from trainings import STEPS, Saves, Stopped, contents, save_always
 
 DAMAGED = "damaged, computed anew"
 
