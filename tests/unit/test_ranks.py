@@ -21,7 +21,9 @@ from assay.study.images import ImagesSpec
 from assay.study.training import Recipe
 from assay.training import ranks as module
 from assay.training.batch_norm import SynchronisedBatchNorm, synchronise
+from assay.training.checkpoints import Checkpoints
 from assay.training.diffusion import train_diffusion
+from assay.training.fit import _last_state
 from assay.training.launch import on_nodes, torchrun
 from assay.training.ranks import Ranks, join_ranks, run_on_ranks
 from trainings import Stopped, save_always
@@ -130,6 +132,48 @@ def test_ranks_resume_from_one_checkpoint_or_all_begin_anew(
     for run in runs:
         found = weights(Path(run["out"]))
         assert all(torch.allclose(found[name], value, rtol=1e-3, atol=2e-5) for name, value in one.items())
+
+
+TWO_RANKS = """
+import os, sys, torch, torch.distributed as distributed
+from assay.training.ranks import Ranks
+rank = 0 if os.fork() else 1
+distributed.init_process_group("gloo", store=distributed.FileStore(sys.argv[1], 2), rank=rank, world_size=2)
+ranks, device = Ranks(rank, 2), torch.device("cpu")
+assert ranks.same(3, device)
+assert not ranks.same(3 + rank, device)
+assert not ranks.same(3 - rank, device)
+distributed.destroy_process_group()
+if rank == 0:
+    sys.exit(os.wait()[1] != 0)
+"""
+
+
+def test_ranks_know_whether_a_number_is_the_same_on_all(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", TWO_RANKS, tmp_path / "store"], check=True)
+    assert Ranks().same(3, CPU)
+
+
+def test_a_rank_that_reads_another_checkpoint_stops_the_training(tmp_path: Path) -> None:
+    class Second(Ranks):
+        """A rank whose first rank has read a whole checkpoint, of a step that nobody else reads."""
+
+        first = False
+
+        def agree(self, decision: bool, device: torch.device) -> bool:
+            return True
+
+        def same(self, number: float, device: torch.device) -> bool:
+            return number == 7
+
+    checkpoints = Checkpoints(tmp_path / "checkpoint.pt")
+    for step in (None, 6):
+        if step:
+            checkpoints.save({"step": step})
+        with pytest.raises(AssayError, match=r"checkpoint.pt: not every rank reads the same checkpoint; run again"):
+            _last_state(checkpoints, Second(), CPU)
+    checkpoints.save({"step": 7})
+    assert _last_state(checkpoints, Second(), CPU) == {"step": 7}
 
 
 @pytest.fixture
