@@ -42,7 +42,7 @@ class Resume:
             yield self.batch(index, compute)
 
     def batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:
-        """The results of one batch: read back if they were kept, else computed and kept."""
+        """The results of one batch: read back if they were kept and are whole, else computed and kept."""
         path = self.path(f"batch-{index:06d}.npz")
         result = kept.read(path, _arrays, "computed anew")
         if result is None:

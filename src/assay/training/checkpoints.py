@@ -1,4 +1,4 @@
-"""Atomic checkpoints of a training, and when to save them.
+"""Checkpoints of a training, and when to save them.
 
 What is random in a training is a function of (seed, step), and a checkpoint holds everything else: a training that was
 stopped and resumed gives the bytes of one that was not.
@@ -27,7 +27,7 @@ SECONDS_TO_STOP_IN = 60.0
 
 
 class Checkpoints:
-    """Periodic atomic checkpoints in one file: every 15 s, less often if saving would take over 2 % of the time."""
+    """Periodic checkpoints in one kept file: every 15 s, less often if saving would take over 2 % of the time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
