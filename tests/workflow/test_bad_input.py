@@ -256,7 +256,9 @@ def test_a_training_that_diverges_is_one_line_and_writes_nothing(study, kind):
     spec = json.loads((study.results / STAGES[stage][0] / "manifest.json").read_text())["spec"]
     spec[kind] |= {"learning_rate": 1e30, "learning_rate_schedule": "constant"}
     message = refusal(study, stage, spec=spec)
-    assert re.match(rf"train {kind}: the loss is (nan|inf) at step \d of 6; lower learning_rate \(1e\+30\) or ", message)
+    assert re.match(
+        rf"train {kind}: the loss is (nan|inf) at step \d of 6; lower learning_rate \(1e\+30\) or ", message
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from assay import device as devices
 from assay.files import AssayError
@@ -83,14 +83,10 @@ def fit(
             done += 1
             losses = [losses[0] + loss, losses[1] + 1]
             if done % every == 0 or done == steps:
-                watch.check("weights", ranks.mean(largest(objective, mean)), done)
-                with mean.shown():
-                    judged = objective.judge()
-                watch.check("validation_loss", ranks.mean(_number(judged["validation_loss"], device)), done)
+                judged = _judge(objective, mean, watch, ranks, device, done)
                 row = {unit: done // length, "train_loss": losses[0] / losses[1], **judged, "learning_rate": rate}
                 history.append(row)
                 losses = [0.0, 0]
-                objective.train()
                 if ranks.agree(objective.ended(), device):
                     break
             if ranks.agree(checkpoints.due(), device) and math.isfinite(ranks.mean(largest(objective, mean))):
@@ -121,10 +117,6 @@ def _last_state(checkpoints: Checkpoints, ranks: Ranks, device: torch.device) ->
     return state
 
 
-def _number(value: float, device: torch.device) -> Tensor:
-    return torch.as_tensor(value, dtype=torch.float64, device=device)
-
-
 def _gradients(
     parallel: nn.Module, batches: Batches, share: Loaded, step: int, ranks: Ranks, device: torch.device
 ) -> float:
@@ -152,6 +144,19 @@ def _gradients(
             (weight * loss).backward()
         total += weight * loss.detach()
     return ranks.mean(total)
+
+
+def _judge(
+    objective: Objective, mean: RunningMean, watch: Watch, ranks: Ranks, device: torch.device, step: int
+) -> dict[str, float]:
+    """What the objective judges after so many steps, of finite weights and with a finite validation loss."""
+    watch.check("weights", ranks.mean(largest(objective, mean)), step)
+    with mean.shown():
+        judged = objective.judge()
+    objective.train()
+    loss = torch.as_tensor(judged["validation_loss"], dtype=torch.float64, device=device)
+    watch.check("validation_loss", ranks.mean(loss), step)
+    return judged
 
 
 def _state(
