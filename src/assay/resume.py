@@ -6,13 +6,12 @@ Snakemake deletes the declared outputs of a failed job, so nothing that must out
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from assay import files
+from assay import kept
 from assay.artifacts import forget_work, work_folder
 from assay.progress import track
 
@@ -36,23 +35,22 @@ class Resume:
 
     def batches(self, batches: range, compute: Callable[[int], Arrays], label: str) -> Iterator[Arrays]:
         """The results of the batches in order; finished ones are read back, others computed and kept."""
-        kept = sum(self.path(f"batch-{index:06d}.npz").is_file() for index in batches)
-        if kept:
-            print(f"{label}: resumed, {kept} of {len(batches)} batches were done", file=sys.stderr)
+        done = sum(self.path(f"batch-{index:06d}.npz").is_file() for index in batches)
+        if done:
+            print(f"{label}: resumed, {done} of {len(batches)} batches were done", file=sys.stderr)
         for index in track(batches, label, len(batches), unit="batches"):
             yield self.batch(index, compute)
 
     def batch(self, index: int, compute: Callable[[int], Arrays]) -> Arrays:
-        """The results of one batch: read back if they were kept, else computed and kept."""
+        """The results of one batch: read back if they were kept and are whole, else computed and kept."""
         path = self.path(f"batch-{index:06d}.npz")
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(stored)
-        except FileNotFoundError:
-            pass
-        except (ValueError, OSError, zipfile.BadZipFile):
-            print(f"{path}: unreadable, computed anew", file=sys.stderr)
-        result = compute(index)
-        with files.atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **result)
+        result = kept.read(path, _arrays, "computed anew")
+        if result is None:
+            result = compute(index)
+            kept.write(path, lambda file: np.savez(file, **result))
         return result
+
+
+def _arrays(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)

@@ -10,7 +10,7 @@ from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
     ("files", "verified", "noise", "progress", "device", "program", "modules", "words"),
-    ("manifests",),
+    ("manifests", "kept"),
     ("artifacts",),
     ("stacks", "resume", "batches", "logits"),
     ("study",),

@@ -16,12 +16,17 @@ from assay.data.prepare import prepare_images
 from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.networks.libraries import import_library
+from assay.study.diffusions import DiffusionSpec
 from assay.study.images import ImagesSpec
 from assay.study.training import Recipe
 from assay.training import ranks as module
 from assay.training.batch_norm import SynchronisedBatchNorm, synchronise
+from assay.training.checkpoints import Checkpoints
+from assay.training.diffusion import train_diffusion
+from assay.training.fit import _last_state
 from assay.training.launch import on_nodes, torchrun
 from assay.training.ranks import Ranks, join_ranks, run_on_ranks
+from trainings import Stopped, save_always
 
 CPU = torch.device("cpu")
 SIZES = (1, 2, 4)
@@ -102,6 +107,73 @@ def test_a_stage_starts_its_ranks_by_torchrun(trained: Path, tmp_path: Path) -> 
     one = weights(trained / "denoising" / "1")
     found = weights(tmp_path / "out")
     assert all(torch.allclose(found[name], value, rtol=1e-3, atol=2e-5) for name, value in one.items())
+
+
+def test_ranks_resume_from_one_checkpoint_or_all_begin_anew(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training is stopped on one rank and goes on on two; of another one the checkpoint is damaged in between."""
+    inputs = {split: trained / split for split in ("train", "validation")}
+    spec = {"diffusion": DIFFUSION, "seed": 0}
+    saves = save_always(monkeypatch)
+    for name in ("whole", "damaged"):
+        saves.stop_after = len(saves) + 2
+        with pytest.raises(Stopped):
+            train_diffusion(DiffusionSpec(**spec), "code", Inputs(inputs), tmp_path / name, 1)
+    (checkpoint,) = tmp_path.glob(".damaged.resume-*/*")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    run = {"ranks": 2, "stage": "diffusion", "spec": spec, "inputs": {role: str(at) for role, at in inputs.items()}}
+    runs = [run | {"out": str(tmp_path / name)} for name in ("whole", "damaged")]
+    program = [sys.executable, Path(__file__).parents[1] / "on_ranks.py", json.dumps(runs)]
+    done = subprocess.run(program, check=True, stderr=subprocess.PIPE, text=True)
+    assert done.stderr.count("resumed after step 2") == 1
+    assert done.stderr.count(f"{checkpoint}: damaged, training begins anew") == 1
+    one = weights(trained / "denoising" / "1")
+    for run in runs:
+        found = weights(Path(run["out"]))
+        assert all(torch.allclose(found[name], value, rtol=1e-3, atol=2e-5) for name, value in one.items())
+
+
+TWO_RANKS = """
+import os, sys, torch, torch.distributed as distributed
+from assay.training.ranks import Ranks
+rank = 0 if os.fork() else 1
+distributed.init_process_group("gloo", store=distributed.FileStore(sys.argv[1], 2), rank=rank, world_size=2)
+ranks, device = Ranks(rank, 2), torch.device("cpu")
+assert ranks.same(3, device)
+assert not ranks.same(3 + rank, device)
+assert not ranks.same(3 - rank, device)
+distributed.destroy_process_group()
+if rank == 0:
+    sys.exit(os.wait()[1] != 0)
+"""
+
+
+def test_ranks_know_whether_a_number_is_the_same_on_all(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", TWO_RANKS, tmp_path / "store"], check=True)
+    assert Ranks().same(3, CPU)
+
+
+def test_a_rank_that_reads_another_checkpoint_stops_the_training(tmp_path: Path) -> None:
+    class Second(Ranks):
+        """A rank whose first rank has read a whole checkpoint, of a step that nobody else reads."""
+
+        first = False
+
+        def agree(self, decision: bool, device: torch.device) -> bool:
+            return True
+
+        def same(self, number: float, device: torch.device) -> bool:
+            return number == 7
+
+    checkpoints = Checkpoints(tmp_path / "checkpoint.pt")
+    for step in (None, 6):
+        if step:
+            checkpoints.save({"step": step})
+        with pytest.raises(AssayError, match=r"checkpoint.pt: not every rank reads the same checkpoint; run again"):
+            _last_state(checkpoints, Second(), CPU)
+    checkpoints.save({"step": 7})
+    assert _last_state(checkpoints, Second(), CPU) == {"step": 7}
 
 
 @pytest.fixture

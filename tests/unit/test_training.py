@@ -280,25 +280,6 @@ def test_a_loss_that_is_not_finite_ends_the_training(images: Path, tmp_path: Pat
     assert not (tmp_path / "a").exists()
 
 
-def test_a_corrupt_checkpoint_is_reported_and_training_begins_anew(
-    tmp_path: Path, capfd: pytest.CaptureFixture
-) -> None:
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(b"no checkpoint")
-    assert Checkpoints(path).load() is None
-    assert "unreadable checkpoint" in capfd.readouterr().err
-
-
-def test_nothing_is_unpickled_from_a_checkpoint(tmp_path: Path) -> None:
-    class Harmful:
-        def __reduce__(self) -> tuple:
-            return (Path.touch, (tmp_path / "harm",))
-
-    torch.save({"step": Harmful()}, tmp_path / "checkpoint.pt")
-    assert Checkpoints(tmp_path / "checkpoint.pt").load() is None
-    assert not (tmp_path / "harm").exists()
-
-
 def test_a_classifier_reads_back_and_gives_plain_logits(images: Path, tmp_path: Path) -> None:
     folder = train("classifier", images, tmp_path / "a")
     model = load_classifier(folder, torch.device("cpu"))

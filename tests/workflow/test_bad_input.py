@@ -1,6 +1,7 @@
 """Bad input: one line that names the file or key, what is wrong and what to do; nothing half-written, nothing lost."""
 
 import json
+import re
 import resource
 import shutil
 
@@ -247,6 +248,17 @@ def test_a_network_that_does_not_take_the_images_is_refused_before_training(stud
     message = refusal(study, "train_classifier", spec={"classifier": classifier, "seed": 0})
     assert message.startswith("classifiers: network timm/vit_tiny_patch16_224 does not take images of 16 pixels (")
     assert message.endswith("); choose another network or set its arguments")
+
+
+@pytest.mark.parametrize("kind", ["classifier", "diffusion"])
+def test_a_training_that_diverges_is_one_line_and_writes_nothing(study, kind):
+    stage = f"train_{kind}"
+    spec = json.loads((study.results / STAGES[stage][0] / "manifest.json").read_text())["spec"]
+    spec[kind] |= {"learning_rate": 1e30, "learning_rate_schedule": "constant"}
+    message = refusal(study, stage, spec=spec)
+    assert re.match(
+        rf"train {kind}: the loss is (nan|inf) at step \d of 6; lower learning_rate \(1e\+30\) or ", message
+    )
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_a_broken_checkpoint_is_told_and_training_begins_anew(kind, finished, tm
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     reference = train(kind, finished, out)
     assert saves[2:] == list(range(1, STEPS + 1))
-    assert f"{checkpoint}: unreadable checkpoint" in capfd.readouterr().err
+    assert f"{checkpoint}: damaged, training begins anew" in capfd.readouterr().err
     assert differences(bytes_of(out), bytes_of(reference)) == []
 
 
@@ -110,7 +110,7 @@ def test_a_checkpoint_of_another_spec_is_not_used(kind, finished, tmp_path, save
     assert differences(bytes_of(out), bytes_of(reference)) == []
 
 
-def test_finished_batches_are_read_back_and_unreadable_ones_computed_anew(tmp_path, capfd):
+def test_finished_batches_are_read_back_and_damaged_ones_computed_anew(tmp_path, capfd):
     computed = []
 
     def compute(index):
@@ -127,7 +127,7 @@ def test_finished_batches_are_read_back_and_unreadable_ones_computed_anew(tmp_pa
     results = list(Resume(tmp_path / "out", "key").batches(range(4), compute, "work"))
     assert computed == [0, 1, 2, 0, 2, 3]
     assert [result["images"].tolist() for result in results] == [[k] * 3 for k in range(4)]
-    assert "batch-000000.npz: unreadable, computed anew" in capfd.readouterr().err
+    assert "batch-000000.npz: damaged, computed anew" in capfd.readouterr().err
 
 
 def test_work_under_another_key_is_not_used_and_forgotten_at_the_end(tmp_path):

@@ -16,6 +16,7 @@ from assay.diffusion.resize import Sides, resize, resize_norm
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError
 from assay.manifests import check
+from assay.networks.divergence import require_weights
 from assay.networks.unet import halvings, load_network
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def write_diffusion(draft: Draft, denoiser: Denoiser) -> None:
 
 def load_denoiser(folder: Path, device: torch.device) -> Denoiser:
     """The denoiser of a diffusion's folder, trained or published, frozen and in evaluation mode."""
+    require_weights(folder)
     facts = check(folder, "diffusion")["facts"]
     schedule = Schedule(facts["schedule"], facts["time_steps"], tuple(facts["data_range"]))
     network = load_network(folder).to(device, memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ from assay import modules
 from assay.artifacts import Draft
 from assay.files import AssayError
 from assay.manifests import check
+from assay.networks.divergence import require_weights
 from assay.networks.libraries import import_library
 from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
@@ -79,6 +80,7 @@ def write_classifier(draft: Draft, model: nn.Module, described: AnyNetwork, clas
 
 def load_classifier(folder: Path, device: torch.device) -> nn.Module:
     """The classifier of a folder, trained or published, frozen and in evaluation mode."""
+    require_weights(folder)
     facts = check(folder, "classifier")["facts"]
     kind = PythonNetwork if "module" in facts["network"] else Network
     model = build_classifier(kind.model_validate(facts["network"]), len(facts["classes"]))

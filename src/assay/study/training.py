@@ -93,6 +93,11 @@ EMA_DECAY = (
     "Highest decay of a running mean of the weights, which is then what is validated and kept; the weights themselves "
     "if absent."
 )
+ON_DIVERGENCE = (
+    "What happens when the loss, the validation loss or a weight is no longer finite: `fail` (the training stops with "
+    "an error that names the step) or `record` (the network's manifest names the step; it has no weights, and what "
+    "would load them stops with an error)."
+)
 
 
 class Ranks(Model):
@@ -130,6 +135,7 @@ class Recipe(Model):
     gradient_clip: float | None = Field(None, gt=0, description="Largest norm of a step's gradient; any if absent.")
     ema_decay: float | None = Field(None, ge=0, lt=1, description=EMA_DECAY)
     validate_every: PositiveInt | None = Field(None, description="Steps between two validations; an epoch if absent.")
+    on_divergence: Literal["fail", "record"] = Field("fail", description=ON_DIVERGENCE)
     augment: list[Augmentation] = Field(
         [FlipLeftRight(method="flip_lr"), FlipUpDown(method="flip_ud")],
         description="Random changes of the training images, in this order: `flip_lr`, `flip_ud`, `{crop: PADDING}`, "

@@ -1,4 +1,4 @@
-"""Atomic checkpoints of a training, and when to save them.
+"""Checkpoints of a training, and when to save them.
 
 What is random in a training is a function of (seed, step), and a checkpoint holds everything else: a training that was
 stopped and resumed gives the bytes of one that was not.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from assay.files import AssayError, atomic
+from assay import kept
+from assay.files import AssayError
 
 LEAST_SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LARGEST_SHARE_OF_TIME = 0.02
@@ -28,24 +27,16 @@ SECONDS_TO_STOP_IN = 60.0
 
 
 class Checkpoints:
-    """Periodic atomic checkpoints in one file: every 15 s, less often if saving would take over 2 % of the time."""
+    """Periodic checkpoints in one kept file: every 15 s, less often if saving would take over 2 % of the time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._saved = time.monotonic()
         self._cost = 0.0
 
-    def load(self) -> dict[str, Any] | None:
-        """The state that was saved last, or None; an unreadable file is reported and counts as none."""
-        if not self.path.is_file():
-            return None
-        try:
-            state = torch.load(self.path, weights_only=True, map_location="cpu")
-        except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-            print(f"{self.path}: unreadable checkpoint ({error}); training begins anew", file=sys.stderr)
-            return None
-        print(f"{self.path}: resumed after step {state['step']}", file=sys.stderr)
-        return state
+    def load(self, instead: str = "training begins anew") -> dict[str, Any] | None:
+        """The state that was saved last, or None; a damaged file is reported, with what is done `instead`."""
+        return kept.read(self.path, _load, instead)
 
     def due(self) -> bool:
         """Whether it is time to save."""
@@ -59,8 +50,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any]) -> None:
         """Save a state."""
         start = time.monotonic()
-        with atomic(self.path) as temporary, open(temporary, "wb") as file:
-            torch.save(state, file)
+        kept.write(self.path, lambda file: torch.save(state, file))
         self._saved = time.monotonic()
         self._cost = self._saved - start
 
@@ -69,6 +59,10 @@ class Checkpoints:
         return AssayError(
             f"{self.path}: the job's time limit is near; stopped with this checkpoint, run again to go on"
         )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def _end_of_job() -> float:

@@ -12,6 +12,7 @@ from assay import modules
 from assay.artifacts import Wanted
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, WEIGHTS, build_classifier, name_of, write_classifier
+from assay.networks.divergence import require_weights
 from assay.networks.start import start_from
 from assay.networks.validation import check_logits
 from assay.noise import derive_seed
@@ -25,7 +26,10 @@ from assay.training.ranks import join_ranks
 
 
 def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
-    """Train the classifier of a spec on the input `train`; weights, history and manifest go to `out`."""
+    """Train the classifier of a spec on the input `train`; weights, history and manifest go to `out`.
+
+    A training that diverged, where its config asks for a record of that, leaves no weights there.
+    """
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     described = spec.classifier
@@ -39,6 +43,7 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
     torch.manual_seed(seed >> 1)
     network = build_classifier(described, len(training.classes))
     if described.start:
+        require_weights(inputs.folder("start"))
         state = load_file(inputs.folder("start") / WEIGHTS)
         start_from(network, state, f"start: {described.start}", name_of(described), other_head=True)
     network = network.to(device)
@@ -46,13 +51,16 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
     objective = modules.build(described.objective, Task(network, described, held_out, inputs, seed, device))
     resume = Resume(out, wanted.work)
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
-    history = fit(objective, training, described, seed, checkpoints, ranks, device, "train classifier")
+    trained = fit(objective, training, described, seed, checkpoints, ranks, device, "train classifier")
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
     with wanted.write(made_by) as draft:
-        write_classifier(draft, network, described, training.classes)
-        objective.write(draft, history)
-        write_history(draft, history)
+        write_history(draft, trained.history)
+        if trained.diverged:
+            draft.facts["diverged"] = trained.diverged
+        else:
+            write_classifier(draft, network, described, training.classes)
+            objective.write(draft, trained.history)
     resume.clear()

@@ -13,6 +13,7 @@ from assay.artifacts import Wanted
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.diffusion.validation import write_sheet
 from assay.inputs import Inputs
+from assay.networks.divergence import require_weights
 from assay.networks.start import start_from
 from assay.networks.unet import LIBRARIES, build_network, load_network
 from assay.noise import derive_seed
@@ -26,7 +27,10 @@ from assay.training.ranks import join_ranks
 
 
 def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
-    """Train the diffusion of a spec on the input `train`; `UNet2DModel.from_pretrained(out)` loads the result."""
+    """Train the diffusion of a spec on the input `train`; `UNet2DModel.from_pretrained(out)` loads the result.
+
+    A training that diverged, where its config asks for a record of that, leaves no weights there.
+    """
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     described = spec.diffusion
@@ -40,21 +44,25 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
     torch.manual_seed(seed >> 1)
     network = build_network(described, held_out.side)
     if described.start:
+        require_weights(inputs.folder("start"))
         state = load_network(inputs.folder("start")).state_dict()
         start_from(network, state, f"start: {described.start}", "this U-Net", other_head=False)
     denoiser = denoiser_of(network.to(device), described)
     objective = modules.build(described.objective, Task(denoiser, described, held_out, inputs, seed, device))
     resume = Resume(out, wanted.work)
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
-    history = fit(objective, training, described, seed, checkpoints, ranks, device, "train diffusion")
+    trained = fit(objective, training, described, seed, checkpoints, ranks, device, "train diffusion")
     ranks.close()
     if not ranks.first:
         return
     made_by = provenance(LIBRARIES, devices.name(device))
     with wanted.write(made_by) as draft:
-        write_diffusion(draft, denoiser)
-        objective.write(draft, history)
-        write_history(draft, history)
-        top = min(described.max_sigma or math.inf, denoiser.schedule.highest)
-        write_sheet(draft.path("samples.png"), denoiser.eval(), held_out, top, seed)
+        write_history(draft, trained.history)
+        if trained.diverged:
+            draft.facts["diverged"] = trained.diverged
+        else:
+            write_diffusion(draft, denoiser)
+            objective.write(draft, trained.history)
+            top = min(described.max_sigma or math.inf, denoiser.schedule.highest)
+            write_sheet(draft.path("samples.png"), denoiser.eval(), held_out, top, seed)
     resume.clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +17,21 @@ from assay.progress import track
 from assay.stacks import Images
 from assay.study.training import Recipe
 from assay.training.checkpoints import Checkpoints
+from assay.training.divergence import Diverged, Watch, largest
 from assay.training.draws import seed_all
 from assay.training.loading import Batches, Loaded
 from assay.training.objective import Batch, History, Objective
 from assay.training.ranks import Ranks
 from assay.training.rates import build_optimiser, learning_rate
 from assay.training.running_mean import RunningMean
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a training: its history, a row for each validation, and if it diverged, where, as JSON."""
+
+    history: History
+    diverged: dict[str, Any] | None = None
 
 
 def fit(
@@ -33,62 +44,77 @@ def fit(
     device: torch.device,
     label: str,
     workers: int | None = None,
-) -> History:
+) -> Trained:
     """Minimise an objective on training images; its networks end with the weights that are kept.
 
     The history has a row for each validation: the pass or step, the mean training loss since the last row, what the
-    objective judges, and the learning rate. `label` is said in messages; `workers` load images, as many as are useful
-    if it is None.
+    objective judges, and the learning rate. A training that diverges raises `Diverged`, unless its recipe asks for a
+    record. `label` is said in messages; `workers` load images, as many as are useful if it is None.
     """
     parallel = ranks.parallel(objective)
     optimiser = build_optimiser(objective, recipe)
     mean = RunningMean(objective, recipe.ema_decay)
     history: History = []
-    first, losses = 0, [0.0, 0]
-    if state := checkpoints.load():
+    done, losses = 0, [0.0, 0]
+    if state := _last_state(checkpoints, ranks, device):
         objective.load_state_dict(state["networks"])
         optimiser.load_state_dict(state["optimiser"])
         mean.restore(state["mean"])
         objective.restore(state["objective"])
-        history, first, losses = state["history"], state["step"], state["losses"]
+        history, done, losses = state["history"], state["step"], state["losses"]
     batches = Batches(images, recipe, seed, ranks)
     steps, every = recipe.total_steps(len(batches.labels)), recipe.validate_every or batches.per_epoch
     unit, length = ("step", 1) if recipe.validate_every or recipe.steps else ("epoch", batches.per_epoch)
+    watch = Watch(label, recipe, steps)
     objective.train()
-    loaded = batches.load(first, steps, device, workers)
-    for step, share in enumerate(track(loaded, label, steps, done=first), start=first):
-        rate = learning_rate(recipe, step, steps)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.zero_grad(set_to_none=True)
-        loss = _gradients(parallel, batches, share, step, ranks, device)
-        if not math.isfinite(loss):
-            raise AssayError(
-                f"{label}: the loss is {loss} at step {step + 1} of {steps}; lower learning_rate "
-                f"({recipe.learning_rate:g}) or gradient_clip"
-            )
-        if recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(objective.parameters(), recipe.gradient_clip)
-        optimiser.step()
-        mean.update()
-        losses = [losses[0] + loss, losses[1] + 1]
-        if (step + 1) % every == 0 or step + 1 == steps:
-            with mean.shown():
-                judged = objective.judge()
-            row = {unit: (step + 1) // length, "train_loss": losses[0] / losses[1], **judged, "learning_rate": rate}
-            history.append(row)
-            losses = [0.0, 0]
-            objective.train()
-            if ranks.agree(objective.ended(), device):
-                break
-        if ranks.agree(checkpoints.due(), device):
-            if ranks.first:
-                checkpoints.save(_state(objective, optimiser, mean, history, losses, step + 1))
-            if ranks.agree(checkpoints.last_call(), device):
-                raise checkpoints.out_of_time()
-    mean.put()
-    objective.finish()
-    return history
+    loaded = batches.load(done, steps, device, workers)
+    try:
+        for share in track(loaded, label, steps, done):
+            rate = learning_rate(recipe, done, steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.zero_grad(set_to_none=True)
+            loss = _gradients(parallel, batches, share, done, ranks, device)
+            watch.check("loss", loss, done + 1)
+            if recipe.gradient_clip:
+                nn.utils.clip_grad_norm_(objective.parameters(), recipe.gradient_clip)
+            optimiser.step()
+            mean.update()
+            done += 1
+            losses = [losses[0] + loss, losses[1] + 1]
+            if done % every == 0 or done == steps:
+                judged = _judge(objective, mean, watch, ranks, device, done)
+                row = {unit: done // length, "train_loss": losses[0] / losses[1], **judged, "learning_rate": rate}
+                history.append(row)
+                losses = [0.0, 0]
+                if ranks.agree(objective.ended(), device):
+                    break
+            if ranks.agree(checkpoints.due(), device) and math.isfinite(ranks.mean(largest(objective, mean))):
+                if ranks.first:
+                    checkpoints.save(_state(objective, optimiser, mean, history, losses, done))
+                if ranks.agree(checkpoints.last_call(), device):
+                    raise checkpoints.out_of_time()
+        mean.put()
+        objective.finish()
+        watch.check("weights", ranks.mean(largest(objective, mean)), done)
+    except Diverged as diverged:
+        if recipe.on_divergence == "fail":
+            raise
+        return Trained(history, diverged.facts)
+    return Trained(history)
+
+
+def _last_state(checkpoints: Checkpoints, ranks: Ranks, device: torch.device) -> dict[str, Any] | None:
+    """The state that was saved last, or None: every rank reads it, if the first one finds it whole."""
+    state = checkpoints.load() if ranks.first else None
+    if not ranks.agree(state is not None, device):
+        return None
+    state = state or checkpoints.load("though the first rank read it whole")
+    if not ranks.same(state["step"] if state else -1, device):
+        raise AssayError(f"{checkpoints.path}: not every rank reads the same checkpoint; run again, on other nodes")
+    if ranks.first:
+        print(f"{checkpoints.path}: resumed after step {state['step']}", file=sys.stderr)
+    return state
 
 
 def _gradients(
@@ -118,6 +144,19 @@ def _gradients(
             (weight * loss).backward()
         total += weight * loss.detach()
     return ranks.mean(total)
+
+
+def _judge(
+    objective: Objective, mean: RunningMean, watch: Watch, ranks: Ranks, device: torch.device, step: int
+) -> dict[str, float]:
+    """What the objective judges after so many steps, of finite weights and with a finite validation loss."""
+    watch.check("weights", ranks.mean(largest(objective, mean)), step)
+    with mean.shown():
+        judged = objective.judge()
+    objective.train()
+    loss = torch.as_tensor(judged["validation_loss"], dtype=torch.float64, device=device)
+    watch.check("validation_loss", ranks.mean(loss), step)
+    return judged
 
 
 def _state(

@@ -16,6 +16,7 @@ from assay.study.training import Recipe
 from assay.training.draws import normal, uniform
 
 History = list[dict[str, float]]
+NO_HISTORY = ["step", "train_loss", "validation_loss", "learning_rate"]  # columns where there is not one validation
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Objective(nn.Module):
     def judge(self) -> dict[str, float]:
         """The networks on the validation images: columns of the history, with at least `validation_loss`.
 
-        Every rank computes it. The networks have the weights that would be kept, and are in training mode.
+        Every rank computes it. The networks have the weights that would be kept, and are in training mode. A
+        `validation_loss` that is not finite means that the training diverged.
         """
         raise NotImplementedError
 
@@ -88,5 +90,5 @@ class Objective(nn.Module):
 
 def write_history(draft: Draft, history: History) -> None:
     """Write a training's history into its artifact, a row for each validation."""
-    table = pd.DataFrame(history)
+    table = pd.DataFrame(history, columns=None if history else NO_HISTORY)
     table.to_csv(draft.path("history.csv"), index=False, lineterminator="\n", float_format=FLOAT_FORMAT)

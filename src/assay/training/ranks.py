@@ -65,6 +65,14 @@ class Ranks:
         distributed.broadcast(shared, src=0)
         return bool(shared.item())
 
+    def same(self, number: float, device: torch.device) -> bool:
+        """Whether a number is the same on all ranks."""
+        if self.size == 1:
+            return True
+        extremes = torch.tensor([number, -number], dtype=torch.float64, device=device)
+        distributed.all_reduce(extremes, distributed.ReduceOp.MAX)
+        return extremes.sum().item() == 0
+
     def close(self) -> None:
         """Part from the other ranks."""
         if self.size > 1:
