@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
-from assay.reporting.read import read_per_class, read_summary
+from assay.reporting.read import read_per_class, read_summary, read_untrained
 from assay.reporting.text import text_classes, text_grid
+from assay.words import count
 
 
 def main() -> None:
@@ -17,6 +18,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.classes:
         print(text_grid(read_summary(arguments.study / "summary.csv")))
+        for why, cells in read_untrained(arguments.study / "untrained.csv"):
+            print(f"\n{count(cells, 'cell')} not measured: {why}")
         return
     print(text_classes(read_per_class(arguments.study / "per_class.csv")))
 

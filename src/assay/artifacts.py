@@ -20,6 +20,9 @@ from assay.files import AssayError, digest, flush, naming_a_full_disk, remove, s
 from assay.manifests import Manifest, check, key_of, known_by, manifest_path, moving, read_manifest, sealed
 
 STUDIES = Path("results")  # of the checkout that a stage runs in
+# The fact that says why an artifact is empty; and the kinds of those that are, where a network has no weights.
+UNMADE = "unmade"
+EMPTY_WITHOUT_WEIGHTS = ("stack", "scores", "probe")
 DRAFT = ".draft-"
 WORK = ".resume-"
 
@@ -74,6 +77,11 @@ class Wanted:
         """Whether it need not be made: it lies in its place, or was taken over from another study just now."""
         finish_moving(self.place)
         place = self.found()
+        if place is None and (why := self.unmade()):
+            with self.write({}) as draft:
+                draft.facts[UNMADE] = why
+            print(f"{self.place}: empty, for {why}", file=sys.stderr)
+            return True
         if place == self.place:
             print(f"{self.place}: is there already, as wanted; kept", file=sys.stderr)
         elif place:
@@ -82,6 +90,18 @@ class Wanted:
         if place:
             forget_work(self.place)
         return place is not None
+
+    def unmade(self) -> str | None:
+        """Why it cannot be made, where a network that it needs was to be recorded though its training diverged."""
+        if self.kind not in EMPTY_WITHOUT_WEIGHTS:
+            return None
+        for role, found in self._read.items():
+            facts = found["facts"]
+            if "diverged" in facts:
+                return f"its {role} could not be trained: diverged at step {facts['diverged']['step']}"
+            if UNMADE in facts:
+                return facts[UNMADE]
+        return None
 
     @contextlib.contextmanager
     def write(self, provenance: Mapping[str, Any]) -> Iterator[Draft]:

@@ -92,8 +92,10 @@ def history_of(kind):
 
 
 def samples_of(kind):
-    """What a diffusion makes of images, as output."""
-    return _of_network(kind, "samples.png", "samples")
+    """What a diffusion makes of images, as output; a study that may record a diffusion without weights declares none."""
+    if any(getattr(diffusion, "on_divergence", "fail") == "record" for diffusion in STUDY.diffusions.values()):
+        return {}
+    return {"samples": _of_network(kind, "samples.png", "samples")}
 
 
 # What the rules ask of a job: each of these gives a function of the wildcards.
@@ -201,7 +203,7 @@ def result(table, what):
     return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
-TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "checks")
+TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "untrained", "checks")
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.

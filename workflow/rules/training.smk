@@ -33,9 +33,9 @@ use rule train_classifier as train_diffusion with:
     input:
         unpack(inputs_of("train_diffusion")),
     output:
+        **samples_of("diffusion"),
         manifest=manifest("diffusions/{diffusion}/"),
         history=history_of("diffusion"),
-        samples=samples_of("diffusion"),
     log:
         f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
     benchmark:
@@ -95,8 +95,8 @@ use rule import_classifier as import_diffusion with:
     input:
         unpack(inputs_of("import_diffusion")),
     output:
+        **samples_of("diffusion"),
         manifest=manifest("diffusions/{diffusion}/"),
-        samples=samples_of("diffusion"),
     log:
         f"{RESULTS}/logs/import_diffusion/{{diffusion}}.log",
     benchmark:

@@ -50,7 +50,7 @@ def attack_stack(
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     """
     wanted = Wanted(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests())
-    if wanted.found() if part else wanted.is_there():
+    if wanted.found() or wanted.unmade() if part else wanted.is_there():
         return
     device = devices.prepare(threads)
     inputs = inputs.on(device)

@@ -12,7 +12,8 @@ from assay.evaluation.scores import Scores, clusters_of, read_scores, read_slide
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.statistics.paired import paired_difference
 from assay.evaluation.summary import write_table
-from assay.files import write_json
+from assay.evaluation.untrained import why_unmade
+from assay.files import AssayError, write_json
 from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.program import provenance
@@ -31,6 +32,9 @@ def choose_sigma(spec: ChooseSpec, code: str, inputs: Inputs, out: Path) -> None
     wanted = Wanted(out, "selection", spec.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return
+    for place in (*spec.clean, *spec.attacked):
+        if why := why_unmade(scores / place):
+            raise AssayError(f"{scores / place}: {why}; no sigma can be chosen; choose with another network")
     clean = [read_scores(scores / place) for place in spec.clean]
     attacked = [read_scores(scores / place) for place in spec.attacked]
     for cell in [*clean, *attacked]:

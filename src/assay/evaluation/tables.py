@@ -9,7 +9,9 @@ from assay.evaluation.classes import accuracy_by_class, confusion
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_slides
 from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
+from assay.files import AssayError
 from assay.inputs import SELECTED, Inputs
 from assay.planning.cells import cells, rows
 from assay.program import provenance
@@ -19,7 +21,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write the tables of a study: one row a cell; who beats whom; the worst case; by class; what is taken for what.
+    """Write the tables of a study: one row a cell; who beats whom; the worst case; by class; what is taken for what; what
+    could not be measured.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """
@@ -29,13 +32,17 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     if wanted.is_there():
         return
     selected = inputs.sigma() if SELECTED in inputs else None
-    judged = judge(rows(study), scores, selected, read_slides(inputs.folder("images")))
+    every = rows(study)
+    judged = judge(measured(every, scores), scores, selected, read_slides(inputs.folder("images")))
+    if not judged:
+        raise AssayError(f"{scores}: no cell could be measured: {untrained(study.study, every, scores)['why'].iloc[0]}")
     tables = {
         "summary": summarise(study.study, judged),
         "comparisons": compare_cells(study.study, judged, study.seed),
         "worst_case": worst_cases(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
+        "untrained": untrained(study.study, every, scores),
     }
     with wanted.write(provenance(LIBRARIES)) as draft:
         for name, table in tables.items():

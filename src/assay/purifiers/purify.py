@@ -36,7 +36,7 @@ def purify_stack(
     they are kept for the job that puts the stack together.
     """
     wanted = Wanted(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests())
-    if wanted.found() if part else wanted.is_there():
+    if wanted.found() or wanted.unmade() if part else wanted.is_there():
         return
     device = devices.prepare(threads)
     inputs = inputs.on(device)

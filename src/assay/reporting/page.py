@@ -96,6 +96,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         parts={part: name for part, name in PARTS.items() if part != "classes" or any(by_class)},
         answers=answers,
         totals=totals(checks),
+        untrained=read.read_untrained(results / "untrained.csv"),
         heat_maps=heat_maps(summary, checked),
         columns=[column for column in read.OPTIONAL if summary[column].notna().any()],
         cells=list(summary.itertuples()),

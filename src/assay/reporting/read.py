@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ def read_confusion(path: Path) -> pd.DataFrame:
     """The shares of the answers by cell and true class."""
     table = read_whole(path, CONFUSION)
     return _require(table, table[CONFUSION].notna().all(axis=1), path)
+
+
+def read_untrained(path: Path) -> list[tuple[str, int]]:
+    """Why cells could not be measured, and how many for each reason; none where there is no such table."""
+    if not path.is_file():
+        return []
+    return list(Counter(read_whole(path, ("why",))["why"]).items())
 
 
 def _require(table: pd.DataFrame, whole: pd.Series, path: Path) -> pd.DataFrame:

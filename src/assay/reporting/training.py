@@ -51,6 +51,8 @@ def _training(folder: Path, artifact: Artifact) -> Training:
 def _facts(artifact: Artifact) -> str:
     facts = artifact.manifest.get("facts", {})
     told = []
+    if "diverged" in facts:
+        told.append(f"could not be trained: diverged at step {facts['diverged']['step']}")
     if "parameters" in facts:
         told.append(f"{facts['parameters'] / 1e6:.2f} million parameters")
     if "validation_accuracy" in facts:

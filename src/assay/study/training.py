@@ -95,8 +95,8 @@ EMA_DECAY = (
 )
 ON_DIVERGENCE = (
     "What happens when the loss, the validation loss or a weight is no longer finite: `fail` (the training stops with "
-    "an error that names the step) or `record` (the network's manifest names the step; it has no weights, and what "
-    "would load them stops with an error)."
+    "an error that names the step) or `record` (the network has no weights, its manifest names the step, and the cells "
+    "that need it are shown as not to be measured)."
 )
 
 

@@ -14,10 +14,11 @@ import pandas as pd
 from assay.evaluation.scores import clusters_of, read_scores, read_slides
 from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.summary import Judged, judge_cell, read_whole
+from assay.evaluation.untrained import why_unmade
 from assay.evaluation.worst_case import GROUP
 from assay.files import read_json
 from assay.manifests import MANIFEST, check
-from assay.planning.cells import Attacked, Cell, attacked_stacks, cells, rows
+from assay.planning.cells import Attacked, Cell, cells, rows
 from assay.stacks import Stack, read_stack
 from assay.study.attacks import Attack
 from assay.study.model import Study
@@ -101,7 +102,7 @@ class Evidence:
 
     @property
     def attacked(self) -> list[Attacked]:
-        return attacked_stacks(self.study)
+        return list(dict.fromkeys(found.cell.attacked for found in self.measured if found.cell.attacked))
 
     def stack(self, attacked: Attacked) -> Stack:
         """An adversarial stack."""
@@ -137,6 +138,8 @@ def read_evidence(study: Study, results: Path, selected: float | None = None) ->
     slides = read_slides(results / "images/test")
     measured = []
     for cell, row in zip(cells(study), rows(study), strict=True):
+        if why_unmade(results / "scores" / cell.path):
+            continue
         scores = read_scores(results / "scores" / cell.path)
         judged = judge_cell(row, scores, selected, clusters_of(scores.ids, slides))
         attack = study.attacks[cell.attacked.attack] if cell.attacked else None
