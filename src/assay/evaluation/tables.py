@@ -21,8 +21,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write the tables of a study: its cells; who beats whom; the worst case; by class; what is taken for what; and what
-    could not be measured.
+    """Write a study's tables: its cells; who beats whom; the worst case; by class; what is taken for what; what could not
+    be measured.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """
