@@ -36,7 +36,7 @@ CONFIGS = {
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),
     "wrong type": (
         ("epochs: 2", "epochs: two"),
-        "classifiers.resnet.epochs: input should be a valid integer, unable to parse string as an integer, found 'two'",
+        "classifiers.resnet.epochs: must be a whole number, found 'two'",
     ),
     "eps outside": (
         ("eps: [4/255]", "eps: [4]"),
@@ -44,7 +44,7 @@ CONFIGS = {
     ),
     "eps in words": (
         ("eps: [4/255]", "eps: [two/255]"),
-        "attacks.pgd.eps.0: 'two/255' is no number; write 0.01 or 2/255",
+        "attacks.pgd.eps.0: 'two/255' is not a number; write 0.01 or 2/255",
     ),
     "unknown purifier": (
         ("method: ddpm", "method: ddpn"),
@@ -70,11 +70,11 @@ CONFIGS = {
     ),
     "name with a slash": (
         ("study: tiny", "study: ti/ny"),
-        "study: 'ti/ny' is no name; use letters, digits, - and _, and begin with a letter or digit",
+        "study: 'ti/ny' is not a valid name; use letters, digits, - and _, and begin with a letter or digit",
     ),
     "purifier with a slash": (
         ("  noise: {method", "  no/ise: {method"),
-        "purifiers.no/ise: 'no/ise' is no name; use letters, digits, - and _, and begin with a letter or digit",
+        "purifiers.no/ise: 'no/ise' is not a valid name; use letters, digits, - and _, and begin with a letter or digit",
     ),
 }
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from assay.files import AssayError, sha256
-from assay.planning.sources import HUB
+from assay.study.fields import HUB
 
 NAMED_KEYS = 3
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from assay.files import AssayError, read_manifest
-
-HUB = "hf-hub:"
+from assay.study.fields import HUB
 
 
 def source_input(published: str, folder: Path, spec: str, code: str) -> list[str]:
