@@ -9,12 +9,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from assay.planning.bring import plan_study
+from assay.planning.configs import check_configs
 from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
 from assay.planning.fingerprint import fingerprint
 from assay.planning.interpreter import provide_python
 from assay.planning.jobs import CLASSIFIER_FILES, DIFFUSION_FILES, Jobs, split_of
 from assay.planning.locks import clear_stale_locks
+from assay.planning.outside import check_outside
 from assay.planning.requests import Requests
 from assay.planning.site import GPU_STAGES
 from assay.planning.sources import source_input
@@ -22,23 +24,31 @@ from assay.study.training import Ranks
 from assay.study.evaluation import LOGITS, SCORED
 from assay.study.images import STACK_FILES
 
-if not workflow.overwrite_configfiles:
-
-    configfile: Path(workflow.basedir) / "config" / "config.yaml"
-
-
+DEMO = Path(workflow.basedir) / "config" / "config.yaml"
 IN_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 try:
-    STUDY = plan_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
-    clear_stale_locks(Path(".snakemake"))
-    if IN_CONTAINERS:
-        require_images()
+    check_configs(workflow.configfiles or [DEMO])
 except AssayError as error:
     raise WorkflowError(str(error))
 
+if not workflow.overwrite_configfiles:
+
+    configfile: DEMO
+
+
+try:
+    CONFIGS = ", ".join(map(str, workflow.configfiles)) or "--config"
+    STUDY = plan_study(config, CONFIGS)
+    JOBS = Jobs(STUDY)
+    check_outside(JOBS, CONFIGS)
+    clear_stale_locks(Path(".snakemake"))
+    if IN_CONTAINERS:
+        require_images()
+except (AssayError, OSError) as error:
+    raise WorkflowError(str(error))
+
 provide_python(in_containers=IN_CONTAINERS)
-JOBS = Jobs(STUDY)
 REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
 # Relative where it can be: Snakemake looks an image up in the working directory.

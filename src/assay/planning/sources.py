@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from assay.files import AssayError, read_manifest
@@ -17,12 +18,13 @@ def source_input(published: str, folder: Path, spec: str, code: str) -> list[str
     """
     if published.startswith(HUB):
         return []
-    return [published] if Path(published).exists() or _is_made(folder, spec, code) else []
+    return [published] if os.path.exists(published) or is_made(folder, spec, code) else []
 
 
-def _is_made(folder: Path, spec: str, code: str) -> bool:
+def is_made(folder: Path, spec: str, code: str) -> bool:
+    """Whether an artifact is what this spec and code would make."""
     try:
         manifest = read_manifest(folder)
-    except AssayError:
+    except (AssayError, OSError):
         return False
     return manifest.get("spec") == json.loads(spec) and manifest.get("code") == code

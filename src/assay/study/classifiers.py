@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange
 from assay.study.needs import Need, Needs
-from assay.study.networks import Colours, Deviations, Network, NetworkName, PythonNetwork
+from assay.study.networks import Colours, Network, NetworkName, PublishedDeviations, PythonNetwork
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
 
@@ -89,7 +89,7 @@ class PublishedClassifier(Model):
     mean: Colours | None = Field(
         None, description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`."
     )
-    std: Deviations | None = Field(
+    std: PublishedDeviations | None = Field(
         None, description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`."
     )
     data_range: UnitRange = Field(

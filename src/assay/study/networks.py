@@ -13,9 +13,11 @@ PATTERNS[NETWORK_PATTERN] = "does not name a network; write timm/NAME or torchvi
 
 NetworkName = Annotated[str, StringConstraints(pattern=NETWORK_PATTERN, max_length=200)]
 Colour = Annotated[float, Field(ge=-1000, le=1000)]
-Deviation = Annotated[float, Field(ge=1e-6, le=1000)]
+Deviation = Annotated[float, Field(ge=1e-9, le=1000)]
+PublishedDeviation = Annotated[float, Field(ge=1e-6, le=1000)]  # it is halved where data_range is twice as wide
 Colours = tuple[Colour, Colour, Colour]
 Deviations = tuple[Deviation, Deviation, Deviation]
+PublishedDeviations = tuple[PublishedDeviation, PublishedDeviation, PublishedDeviation]
 
 
 class Network(Model):

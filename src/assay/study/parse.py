@@ -12,7 +12,6 @@ from assay.files import AssayError
 from assay.study.fields import LEVELS, PATTERNS, TAGS, Model
 from assay.study.model import Study, suggest
 
-
 # What pydantic's kinds of faults are called here; what stands in braces is in a fault's context.
 WORDS = {
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),

@@ -1,0 +1,102 @@
+"""What a study needs that the workflow does not make: a user's files and folders, and networks by their names.
+
+It is looked at when the study is planned. What is made already needs its source no more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from assay.files import AssayError
+from assay.planning.jobs import Job, Jobs
+from assay.planning.library_names import name_fault
+from assay.planning.process import is_a_job
+from assay.planning.published import check_head, check_local_files
+from assay.planning.sources import is_made
+from assay.study.classifiers import PublishedClassifier
+from assay.study.images import Images
+from assay.study.networks import Network
+from assay.study.parse import one_line
+
+ARCHIVES = (".zip", ".tar")
+
+
+def check_outside(jobs: Jobs, source: str) -> None:
+    """Refuse a study that lacks something which only its user can bring; each fault is a line.
+
+    `source` names the config. A job of a run that has begun is not kept from going on.
+    """
+    if is_a_job():
+        return
+    faults = []
+    for key, check in _checks(jobs):
+        try:
+            check()
+        except AssayError as error:
+            faults.append(one_line(f"{source}: {key}{error}"))
+        except OSError as error:
+            faults.append(one_line(f"{source}: {key}{error.filename or ''}: {error.strerror}"))
+    if faults:
+        raise AssayError("\n".join(faults))
+
+
+def _checks(jobs: Jobs) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What is to be checked, each with the key that its message begins with."""
+    study = jobs.study
+    yield "study: ", lambda: _check_results(Path(jobs.results))
+    yield "images.folder: ", lambda: _check_images(study.images, jobs)
+    for section, kind in (("classifiers", "classifier"), ("diffusions", "diffusion")):
+        for name, network in getattr(study, section).items():
+            if network.kind == "published":
+                job = jobs.job(f"import_{kind}", **{kind: name})
+                classes = study.images.classes and len(study.images.classes)
+                yield (
+                    f"{section}.{name}.published: ",
+                    _unless_made(
+                        f"{jobs.results}/{section}/{name}",
+                        job,
+                        lambda network=network, n=classes: check_local_files(network, n),
+                    ),
+                )
+            if isinstance(network, Network | PublishedClassifier) and network.network:
+                yield f"{section}.{name}.network: ", lambda network=network: _check_network(network)
+
+
+def _unless_made(folder: str, job: Job, check: Callable[[], None]) -> Callable[[], None]:
+    """A check of what a job reads, but where its artifact is what the job would make."""
+    return lambda: None if is_made(Path(folder), job.text, job.code) else check()
+
+
+def _check_network(network: Network | PublishedClassifier) -> None:
+    if fault := name_fault(network.network):
+        raise AssayError(fault)
+    if isinstance(network, PublishedClassifier):
+        check_head(network)
+
+
+def _check_results(results: Path) -> None:
+    for place in (results.parent, results):
+        if os.path.lexists(place) and not place.is_dir():
+            raise AssayError(f"{place} is no folder, and what the study makes lies in one; move it away")
+
+
+def _check_images(images: Images, jobs: Jobs) -> None:
+    """The data set's files; those that are fetched need no more than a place."""
+    folder = images.folder
+    if folder is None or images.source == "python":
+        return
+    place = Path(folder)
+    if images.files:
+        if os.path.lexists(place) and not place.is_dir():
+            raise AssayError(f"{folder} is no folder; name one that the files can be fetched to")
+        return
+    index, job = jobs.index(), jobs.job("index_images")
+    if is_made(Path(index.folder), job.text, job.code):
+        return
+    if not os.path.exists(place):
+        raise AssayError(f"{folder} not found; put the data set there, or correct images.folder")
+    archives = ARCHIVES if images.source == "folder" else ()
+    if not place.is_dir() and place.suffix not in archives:
+        raise AssayError(f"{folder} is not {' or '.join(['a folder', *archives])}; unpack it")
