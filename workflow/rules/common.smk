@@ -51,7 +51,8 @@ except (AssayError, OSError) as error:
 provide_python(in_containers=IN_CONTAINERS)
 REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
-# Relative where it can be: Snakemake looks an image up in the working directory.
+# Relative, because Snakemake looks an image up in the working directory; which may be another than the Snakefile's.
+STAGES = os.path.relpath(Path(workflow.basedir) / "workflow" / "stages")
 IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 
@@ -252,8 +253,8 @@ ROLES = ancient(f"{RESULTS}/images/roles.json")
 
 
 def source_option():
-    """The option that names the folder of the data set's files to a stage, if it has files."""
-    return f"--folder {shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
+    """The option that names the folder of the data set's files to a stage, if it has files; as a shell reads it."""
+    return f"--folder={shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
 
 
 def source_files(kind, name):

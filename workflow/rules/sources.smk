@@ -18,8 +18,8 @@ rule fetch_images:
     params:
         spec=params_of("fetch_images")["spec"],
     shell:
-        "python workflow/stages/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
-        " --out $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python {STAGES:q}/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
+        ' --out "$(dirname -- {output:q})" 2>&1 | tee {log:q}'
 
 
 rule index_images:
@@ -41,5 +41,5 @@ rule index_images:
     params:
         **params_of("index_images"),
     shell:
-        "python workflow/stages/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
+        "python {STAGES:q}/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"

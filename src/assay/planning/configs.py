@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from assay.files import AssayError
 from assay.study.parse import one_line
 
+KEY_AND_VALUE = re.compile(r"[A-Za-z_][\w-]*\w=")
 FOR_SNAKEMAKE = ("pathvars", "__use_yte__")  # keys that Snakemake takes out of a config, and acts on
 
 
@@ -29,15 +31,19 @@ def check_configs(paths: Iterable[Path]) -> None:
 
 
 def check_arguments() -> None:
-    """The same for the config files that Snakemake's command line names: one line, and the end.
+    """The same for the config files and single keys that Snakemake's command line names: one line, and the end.
 
-    The default profile calls this, because Snakemake reads config files before the Snakefile.
+    The default profile calls this, because Snakemake reads them before the Snakefile.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[])
+    parser.add_argument("--config", "-C", nargs="*", default=[])
     named, _ = parser.parse_known_args()
     try:
         check_configs(named.configfile)
+        for entry in named.config:
+            if not KEY_AND_VALUE.match(entry):
+                raise AssayError(f"--config: {entry!r} is not KEY=VALUE; write --config seed=1")
     except AssayError as error:
         sys.exit(f"error: {error}")
 

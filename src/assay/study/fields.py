@@ -94,7 +94,7 @@ def told_by(key: str, present: str, absent: str) -> Callable[[Any], str]:
 
 MOST = 10**9  # of anything that is counted: what is more is a slip of the keyboard
 LARGEST_SEED = 2**63 - 1
-LONGEST_NAME = 64  # characters: file names are made of several names, and have 255 at most
+LONGEST_NAME = 64  # characters: what they are joined to is a file's name, which has 255 at most
 LONGEST_PATH = 4096
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SNAKEMAKE_NAME = re.compile(r"\{[^{}]*\w[^{}]*\}|<[a-z][a-z0-9_]*>")

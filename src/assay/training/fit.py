@@ -14,6 +14,7 @@ from assay.noise import derive_seed
 from assay.progress import track
 from assay.stacks import Images
 from assay.study.training import Recipe
+from assay.training.batch_norm import require_several
 from assay.training.checkpoints import Checkpoints
 from assay.training.draws import seed_all
 from assay.training.loading import Batches, Loaded
@@ -55,6 +56,7 @@ def fit(
     steps, every = recipe.total_steps(len(batches.labels)), recipe.validate_every or batches.per_epoch
     unit, length = ("step", 1) if recipe.validate_every or recipe.steps else ("epoch", batches.per_epoch)
     objective.train()
+    require_several(objective, batches.size // recipe.accumulate)
     loaded = batches.load(first, steps, device, workers)
     for step, share in enumerate(track(loaded, label, steps, done=first), start=first):
         rate = learning_rate(recipe, step, steps)
