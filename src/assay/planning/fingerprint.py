@@ -139,4 +139,9 @@ class _WithoutWords(ast.NodeTransformer):
 
 
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise AssayError(
+            f"module: {path} cannot be read as Python ({' '.join(str(error).split())}); correct it"
+        ) from None
