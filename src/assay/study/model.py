@@ -102,9 +102,9 @@ class Study(Model):
         for index, block in enumerate(self.cross):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
-                    _require(f"cross.{index}.{key}", name, getattr(self, key))
+                    _require(f"cross.{index}.{key}", name, key, getattr(self, key))
             for name in block.sources or []:
-                _require(f"cross.{index}.sources", name, self.classifiers)
+                _require(f"cross.{index}.sources", name, "classifiers", self.classifiers)
             for name in (self.attacks if block.attacks is None else block.attacks) if block.sources else []:
                 if not self.attacks[name].threat.shared:
                     raise ValueError(
@@ -131,7 +131,7 @@ class Study(Model):
                             f"{section}.{name}.uses.{role}: a {need.kind} is nothing to name; "
                             "write [classifier, NAME] or [diffusion, NAME]"
                         )
-                    _require(f"{section}.{name}.{role}", need.name, known[need.kind])
+                    _require(f"{section}.{name}.{role}", need.name, f"{need.kind}s", known[need.kind])
                 graph[section.removesuffix("s"), name] = [tuple(need) for need in part.needs.values()]
         self._require_one_meaning_per_role()
         try:
@@ -179,7 +179,7 @@ class Study(Model):
 
     def _check_selection(self, selection: Selection) -> None:
         for key in ("purifier", "classifier", "attack"):
-            _require(f"selection.{key}", getattr(selection, key), getattr(self, f"{key}s"))
+            _require(f"selection.{key}", getattr(selection, key), f"{key}s", getattr(self, f"{key}s"))
         self._require_fewer_steps("selection.purifier", selection.attack, [selection.purifier])
         _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
         _require_distinct("selection.sigmas", selection.sigmas)
@@ -201,9 +201,12 @@ def _diffusion_of(purifier: AnyPurifier) -> str | None:
     return need.name if need and need.kind == "diffusion" else None
 
 
-def _require(key: str, name: str, known: dict[str, Any]) -> None:
+def _require(key: str, name: str, section: str, known: dict[str, Any]) -> None:
     if name not in known:
-        raise ValueError(f"{key}: '{name}' is not among {sorted(known)}{suggest(name, known)}")
+        listed = (
+            f"is not among {sorted(known)}{suggest(name, known)}" if known else f"is not there; add it to {section}"
+        )
+        raise ValueError(f"{key}: '{name}' {listed}")
 
 
 def _require_known(key: str, wanted: list[Level] | None, known: set[Level]) -> None:

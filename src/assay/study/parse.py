@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterable
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -39,7 +40,7 @@ def parse_study(config: dict[str, Any], source: str) -> Study:
     try:
         return Study.model_validate(config)
     except ValidationError as error:
-        faults = dict(reversed([_describe(fault) for fault in error.errors()]))  # the first one of each key
+        faults = dict(reversed([_describe(fault) for fault in error.errors()]))  # the first one of each key or list
         raise AssayError("\n".join(one_line(f"{source}: {line}") for line in reversed(faults.values()))) from None
 
 
@@ -49,7 +50,10 @@ def one_line(text: str) -> str:
 
 
 def _describe(fault: dict[str, Any]) -> tuple[str, str]:
-    """One pydantic error as a key and one line: the key as it stands in the file, what is wrong and what to do."""
+    """One pydantic error as one line (the key as it stands in the file, what is wrong, what to do), and of what.
+
+    The entries of a list count as one.
+    """
     location, models = _resolve(part for part in fault["loc"] if part not in ("[key]", *LEVELS))
     key = ".".join(str(part) for part in location)
     message = _message(fault, location, models)
@@ -58,7 +62,7 @@ def _describe(fault: dict[str, Any]) -> tuple[str, str]:
         key, message = f"{key}.{inside}".removeprefix("."), rest
     elif fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
         key = f"{key}.{fault['ctx']['discriminator']}".replace("'", "")
-    return key, f"{key}: {message}"
+    return re.sub(r"(\.\d+)+$", "", key), f"{key}: {message}"
 
 
 def _message(fault: dict[str, Any], location: list[Any], models: list[type[Model]]) -> str:
