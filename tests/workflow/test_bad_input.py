@@ -74,7 +74,8 @@ CONFIGS = {
     ),
     "purifier with a slash": (
         ("  noise: {method", "  no/ise: {method"),
-        "purifiers.no/ise: 'no/ise' is not a valid name; use letters, digits, - and _, and begin with a letter or digit",
+        "purifiers.no/ise: 'no/ise' is not a valid name; use letters, digits, - and _, "
+        "and begin with a letter or digit",
     ),
 }
 

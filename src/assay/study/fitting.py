@@ -48,7 +48,7 @@ def _check_counts(images: Images, counts: Mapping[Split, int | None]) -> None:
         splits = [split for split in counts if PCAM_PARTS[split] == part]
         wanted = sum(counts[split] or 0 for split in splits)
         if wanted > there:
-            key = "evaluation.images" if part == "test" else f"images.{splits[0]}"
+            key = {"test": "evaluation.images", "valid": "images.validation", "train": "images.train"}[part]
             raise ValueError(
                 f"{key}: {wanted} images ({' and '.join(splits)}) are more than the {there} of PCam's {part} file; "
                 "write fewer"

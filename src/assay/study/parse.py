@@ -20,10 +20,10 @@ WORDS = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(("string_type", "string_unicode"), "must be a text"),
     "finite_number": "must be a finite number",
-    "greater_than": "must be greater than {gt:.10g}",
-    "greater_than_equal": "must be at least {ge:.10g}",
-    "less_than": "must be less than {lt:.10g}",
-    "less_than_equal": "must be at most {le:.10g}",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
@@ -70,8 +70,8 @@ def _message(fault: dict[str, Any], location: list[Any], models: list[type[Model
     match fault["type"]:
         case "extra_forbidden":
             known = sorted({name for model in models for name in [*model.model_fields, *_telling(model)]})
-            hint = suggest(str(location[-1]), known)
-            return f"unknown key{hint or '; known are ' + ', '.join(known)}"
+            hint = suggest(str(location[-1]), known) or ("; known are " + ", ".join(known) if known else "; remove it")
+            return f"unknown key{hint}"
         case "missing" | "union_tag_not_found":
             return "missing; add it (see config/README.md)"
         case "union_tag_invalid":
@@ -92,9 +92,16 @@ def _message(fault: dict[str, Any], location: list[Any], models: list[type[Model
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
         case kind if kind in WORDS:
-            return f"{WORDS[kind].format(**context)}, found {_shown(given)}"
+            return (
+                f"{WORDS[kind].format(**{key: _whole(value) for key, value in context.items()})}, found {_shown(given)}"
+            )
         case _:
             return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, found {_shown(given)}"
+
+
+def _whole(value: Any) -> Any:
+    """A bound without a point where it is whole."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _shown(value: Any) -> str:
