@@ -257,6 +257,10 @@ def source_option():
     return f"--folder={shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
 
 
+# Where files are fetched to. A folder of other data may have a name that Snakemake takes for a pattern.
+FETCHED = STUDY.images.folder if STUDY.images.files else f"{RESULTS}/images/fetched"
+
+
 def source_files(kind, name):
     """The local files that a published network is imported from."""
     job, folder = JOBS.job(f"import_{kind}", **{kind: name}), f"{RESULTS}/{kind}s/{name}"

@@ -5,7 +5,7 @@
 rule fetch_images:
     """Fetch one file of the data set; one that is there already is only verified."""
     output:
-        update(f"{STUDY.images.folder}/{{file}}"),
+        update(f"{FETCHED}/{{file}}"),
     log:
         f"{RESULTS}/logs/fetch_images/{{file}}.log",
     benchmark:
