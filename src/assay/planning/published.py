@@ -112,9 +112,14 @@ class SchedulerConfig(_Told):
 Told = TypeVar("Told", bound=_Told)
 
 
+def timm_config(place: Path) -> TimmConfig:
+    """What a config.json of timm's says."""
+    return _read(TimmConfig, place, "a timm network's config", "layout")
+
+
 def read_timm_config(place: Path, published: PublishedClassifier) -> TimmConfig:
-    """timm's config.json, which must be of the network that the config names, if it names one."""
-    told = _read(TimmConfig, place, "a timm network's config", "layout")
+    """timm's config.json, which must be of the network that the config names, if it names one, and lack nothing."""
+    told = timm_config(place)
     if told.classes is None:
         raise AssayError(f"{place}: not a timm network's config ('num_classes' is missing); check layout")
     for key in ("mean", "std"):
