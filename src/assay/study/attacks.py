@@ -13,6 +13,7 @@ from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
 HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
+LARGEST_STEP = 2000
 
 # What an attack asks of its victim; the threats that suit it, and how a message describes it.
 Follows = Literal["gradients", "answers", "nothing"]
@@ -187,7 +188,9 @@ class PgdAttack(SteppedAttack):
 
     norm: ClassVar[Norm] = "Linf"
     method: Literal["pgd"] = Field(description="Steps along the gradient's sign, projected into the ball.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 
@@ -196,7 +199,9 @@ class PgdL2Attack(SteppedAttack):
 
     norm: ClassVar[Norm] = "L2"
     method: Literal["pgdl2"] = Field(description="Steps along the normalised gradient, projected into the L2 ball.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 

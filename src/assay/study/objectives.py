@@ -41,7 +41,9 @@ class AdversarialObjective(Objective):
     method: Literal["adversarial"] = Field(description="Adversarial training of a classifier, by PGD.")
     eps: Number = Field(gt=0, le=1, description="Radius of the L-infinity ball, in pixel units: `2/255` or a number.")
     steps: PositiveInt = Field(10, description="PGD steps against each batch.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=1, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     clean_share: float = Field(0.5, ge=0, lt=1, description="Share of each batch that is left clean.")
     warmup_epochs: Count = Field(0, description="Epochs over which eps rises to its full size.")
     patience: PositiveInt | None = Field(
