@@ -41,7 +41,7 @@ lock:  ## requirements/lock.txt, from requirements.in
 	requirements/make_lock.sh
 
 clean:  ## everything that can be made again, but for results
-	rm -rf .venv .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 .venv/installed: requirements/lock.txt requirements/torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
