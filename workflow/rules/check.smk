@@ -21,7 +21,7 @@ rule probe:
     params:
         **params_of("probe"),
     shell:
-        "python {STAGES:q}/probe.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/probe.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
@@ -46,5 +46,5 @@ rule check:
     params:
         **params_of("check"),
     shell:
-        "python {STAGES:q}/check.py --results $(dirname {output}) --inputs {params.inputs:q}"
+        "python {resources.stages:q}/check.py --results $(dirname {output}) --inputs {params.inputs:q}"
         " --spec {params.spec:q} --out {output} 2>&1 | tee {log}"

@@ -149,12 +149,13 @@ def params_of(stage):
 
 
 def resources_of(stage, **more):
-    """What a job asks a cluster for; each attempt after the first asks for twice."""
+    """What a job asks a cluster for, each attempt after the first for twice; and where its stage's program lies."""
 
     def ask(what):
         return lambda wildcards, attempt: getattr(REQUESTS.of(stage, attempt, **dict(wildcards.items())), what)
 
-    return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {}) | more
+    asked = {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {})
+    return {"stages": STAGES} | asked | more
 
 
 # Where a training runs is no param: it changes no artifact.

@@ -26,7 +26,7 @@ rule prepare_images:
     params:
         **params_of("prepare_images"),
     shell:
-        "python {STAGES:q}/prepare_images.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/prepare_images.py --inputs {params.inputs:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
 
 
@@ -55,4 +55,4 @@ rule check_images:
     params:
         code=fingerprint("workflow/stages/check_images.py"),
     shell:
-        "python {STAGES:q}/check_images.py --images $(dirname {input.images}) --out {output} 2>&1 | tee {log}"
+        "python {resources.stages:q}/check_images.py --images $(dirname {input.images}) --out {output} 2>&1 | tee {log}"

@@ -18,5 +18,5 @@ rule report:
     params:
         **params_of("report"),
     shell:
-        "python {STAGES:q}/report.py --results $(dirname {output}) --spec {params.spec:q}"
+        "python {resources.stages:q}/report.py --results $(dirname {output}) --spec {params.spec:q}"
         " --out {output} 2>&1 | tee {log}"

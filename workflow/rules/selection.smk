@@ -22,5 +22,5 @@ rule choose_sigma:
     params:
         **params_of("choose_sigma"),
     shell:
-        "python {STAGES:q}/choose_sigma.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/choose_sigma.py --inputs {params.inputs:q} --spec {params.spec:q}"
         " --out $(dirname {output.sigma}) 2>&1 | tee {log}"

@@ -14,11 +14,12 @@ rule fetch_images:
     container:
         IMAGES["data"]
     resources:
+        stages=STAGES,
         mirrors=" ".join(getattr(STUDY.images, "mirrors", [])),
     params:
         spec=params_of("fetch_images")["spec"],
     shell:
-        "python {STAGES:q}/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
         ' --out "$(dirname -- {output:q})" 2>&1 | tee {log:q}'
 
 
@@ -41,5 +42,5 @@ rule index_images:
     params:
         **params_of("index_images"),
     shell:
-        "python {STAGES:q}/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"

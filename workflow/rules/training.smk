@@ -25,8 +25,8 @@ rule train_classifier:
         **params_of("train_classifier"),
         stage="train_classifier",
     shell:
-        "ASSAY_MINUTES={resources.runtime} {resources.launch} {STAGES:q}/{params.stage}.py --inputs {params.inputs:q}"
-        " --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
+        "ASSAY_MINUTES={resources.runtime} {resources.launch} {resources.stages:q}/{params.stage}.py"
+        " --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
@@ -90,8 +90,8 @@ rule import_classifier:
         **params_of("import_classifier"),
         stage="import_classifier",
     shell:
-        "python {STAGES:q}/{params.stage}.py --inputs {params.inputs:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/{params.stage}.py --inputs {params.inputs:q} --spec {params.spec:q}"
+        " --code {params.code} --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
 use rule import_classifier as import_diffusion with:
