@@ -219,6 +219,11 @@ def test_a_published_file_that_is_a_text_is_known_when_planning(tmp_path: Path) 
     ("name", "content", "message"),
     [
         ("config.json", UNET_CONFIG | {"in_channels": 4}, "takes 4 and gives 3 channels"),
+        (
+            "config.json",
+            UNET_CONFIG | {"block_out_channels": [8] * 6},
+            "takes images whose sides are multiples of 32, and",
+        ),
         ("config.json", UNET_CONFIG | {"in_channels": "x"}, "not a U-Net's config (in_channels: Input should be"),
         ("config.json", UNET_CONFIG | {"_class_name": ["x"]}, "not a U-Net's config (_class_name: Input should be"),
         ("scheduler/scheduler_config.json", {"prediction_type": ["x"]}, "not a scheduler's config (prediction_type: "),
@@ -254,8 +259,8 @@ def test_a_network_that_a_library_has_is_found_in_its_files(name: str) -> None:
 
 FILES: dict[str, tuple[bytes, str | None]] = {
     "empty": (b"", "is empty; write the keys of a study (see config/README.md)"),
-    "a list": (b"- a\n", "holds no keys; write the keys of a study at its top level (see config/README.md)"),
-    "a word": (b"study", "holds no keys; write the keys of a study at its top level (see config/README.md)"),
+    "a list": (b"- a\n", "holds no keys; write those of a study at its top level (see config/README.md)"),
+    "a word": (b"study", "holds no keys; write those of a study at its top level (see config/README.md)"),
     "Latin-1": (b"study: d\xe9mo\n", "is not UTF-8 text (byte 8); save it as UTF-8"),
     "UTF-16": ("study: demo\n".encode("utf-16"), "is not UTF-8 text (byte 0); save it as UTF-8"),
     "UTF-8 with a mark": ("\ufeffstudy: demo\n".encode(), None),

@@ -20,14 +20,32 @@ FOR_SNAKEMAKE = ("pathvars", "__use_yte__")  # keys that Snakemake takes out of 
 
 
 def check_configs(paths: Iterable[Path]) -> None:
-    """Refuse a config file that is not there, is no UTF-8 text or no YAML (or JSON), or has a key twice."""
-    for path in paths:
-        if Path(path).is_fifo():
+    """Refuse a config file that is not there, is no UTF-8 text or no YAML (or JSON), has a key twice, or none."""
+    for path in map(Path, paths):
+        if path.is_fifo():
             continue  # it can be read once, by Snakemake
+        config = read_strictly(path)
+        if config is None:
+            raise AssayError(f"{path}: is empty; write the keys of a study (see config/README.md)")
+        if not isinstance(config, dict):
+            raise AssayError(f"{path}: holds no keys; write those of a study at its top level (see config/README.md)")
+        for key in FOR_SNAKEMAKE:
+            if key in config:
+                raise AssayError(f"{path}: {key}: means something to Snakemake, and nothing to a study; remove it")
+
+
+def read_strictly(path: Path) -> Any:
+    """What a YAML or JSON file holds, no key of which stands there twice; None if it is empty."""
+    try:
+        text = _read(path)
         try:
-            _check(Path(path))
-        except AssayError as error:
-            raise AssayError(one_line(f"{path}: {error}")) from None
+            return json.loads(text, object_pairs_hook=_distinct)
+        except ValueError:
+            return _read_yaml(text)
+    except RecursionError:
+        raise AssayError(f"{path}: is nested too deeply; write it flatter") from None
+    except AssayError as error:
+        raise AssayError(one_line(f"{path}: {error}")) from None
 
 
 def check_arguments() -> None:
@@ -48,23 +66,6 @@ def check_arguments() -> None:
         sys.exit(f"error: {error}")
 
 
-def _check(path: Path) -> None:
-    text = _read(path)
-    try:
-        config = json.loads(text, object_pairs_hook=_distinct)
-    except ValueError:
-        config = _check_yaml(text)
-    except RecursionError:
-        raise AssayError("is nested too deeply; write it flatter") from None
-    if config is None:
-        raise AssayError("is empty; write the keys of a study (see config/README.md)")
-    if not isinstance(config, dict):
-        raise AssayError("holds no keys; write the keys of a study at its top level (see config/README.md)")
-    for key in FOR_SNAKEMAKE:
-        if key in config:
-            raise AssayError(f"{key}: means something to Snakemake, and nothing to a study; remove it")
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -78,15 +79,13 @@ def _read(path: Path) -> str:
         raise AssayError(f"is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
 
 
-def _check_yaml(text: str) -> Any:
+def _read_yaml(text: str) -> Any:
     """What a YAML text holds, once no key stands there twice."""
     try:
         loader = yaml.FullLoader(text)
         node = loader.get_single_node()
         _check_node(node, "", set(), ())
         return loader.construct_document(node) if node else None
-    except RecursionError:
-        raise AssayError("is nested too deeply; write it flatter") from None
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise AssayError(f"is not valid YAML ({where}{error.problem or error.context}); correct it") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from assay.files import AssayError
@@ -45,28 +46,23 @@ def check_outside(jobs: Jobs, source: str) -> None:
 def _checks(jobs: Jobs) -> Iterator[tuple[str, Callable[[], None]]]:
     """What is to be checked, each with the key that its message begins with."""
     study = jobs.study
-    yield "study: ", lambda: _check_results(Path(jobs.results))
-    yield "images.folder: ", lambda: _check_images(study.images, jobs)
+    images, classes = study.images, study.images.classes and len(study.images.classes)
+    yield "study: ", partial(_check_results, Path(jobs.results))
+    yield "images.folder: ", partial(_check_images, images, jobs)
     for section, kind in (("classifiers", "classifier"), ("diffusions", "diffusion")):
         for name, network in getattr(study, section).items():
+            key = f"{section}.{name}"
             if network.kind == "published":
                 job = jobs.job(f"import_{kind}", **{kind: name})
-                classes = study.images.classes and len(study.images.classes)
-                yield (
-                    f"{section}.{name}.published: ",
-                    _unless_made(
-                        f"{jobs.results}/{section}/{name}",
-                        job,
-                        lambda network=network, n=classes: check_local_files(network, n),
-                    ),
-                )
+                check = partial(check_local_files, network, images.size, classes)
+                yield f"{key}.published: ", _unless_made(Path(jobs.results) / section / name, job, check)
             if isinstance(network, Network | PublishedClassifier) and network.network:
-                yield f"{section}.{name}.network: ", lambda network=network: _check_network(network)
+                yield f"{key}.network: ", partial(_check_network, network)
 
 
-def _unless_made(folder: str, job: Job, check: Callable[[], None]) -> Callable[[], None]:
+def _unless_made(folder: Path, job: Job, check: Callable[[], None]) -> Callable[[], None]:
     """A check of what a job reads, but where its artifact is what the job would make."""
-    return lambda: None if is_made(Path(folder), job.text, job.code) else check()
+    return lambda: None if is_made(folder, job.text, job.code) else check()
 
 
 def _check_network(network: Network | PublishedClassifier) -> None:

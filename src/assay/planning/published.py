@@ -82,6 +82,7 @@ class UnetConfig(_Told):
     in_channels: PositiveInt = COLOURS
     out_channels: PositiveInt = COLOURS
     sample_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    block_out_channels: tuple[PositiveInt, ...] = (224, 448, 672, 896)  # diffusers' default
     class_embed_type: Any = None
     num_class_embeds: Any = None
 
@@ -180,10 +181,10 @@ def check_head(published: PublishedClassifier) -> None:
         )
 
 
-def check_local_files(network: AnyPublished, classes: int | None) -> None:
+def check_local_files(network: AnyPublished, size: int, classes: int | None) -> None:
     """Refuse a published network whose local files are not there, or are not what its keys say, as far as is known.
 
-    `classes` is the number of the images' classes, if that is known. What is on the hub is looked at by the import.
+    The images have `size` pixels and so many `classes`, if that is known. What is on the hub the import looks at.
     """
     if network.published.startswith(HUB):
         return
@@ -193,7 +194,9 @@ def check_local_files(network: AnyPublished, classes: int | None) -> None:
     folder, file = (place, None) if place.is_dir() else (place.parent, place)
     if isinstance(network, PublishedDiffusion):
         within = "unet/" if (folder / "unet" / CONFIG).is_file() else ""
-        read_unet_config(_require(place, folder, within + CONFIG))
+        config = _require(place, folder, within + CONFIG)
+        read_unet_config(config)
+        _check_size(config, size)
         if (folder / SCHEDULER).is_file():
             read_scheduler(folder / SCHEDULER, network)
         weights = _require(place, folder, *(within + name for name in UNET_WEIGHTS))
@@ -226,6 +229,17 @@ def _require(place: Path, folder: Path, *names: str) -> Path:
     if found is None:
         raise AssayError(f"{place}: has no {' or '.join(names)}; check published and, of a classifier, layout")
     return found
+
+
+def _check_size(place: Path, size: int) -> None:
+    """Refuse a U-Net that has no image size of its own, and cannot halve images of this one."""
+    told = _read(UnetConfig, place, "a U-Net's config", "published")
+    multiple = 2 ** (len(told.block_out_channels) - 1)
+    if told.sample_size is None and size % multiple:
+        raise AssayError(
+            f"{place}: takes images whose sides are multiples of {multiple}, and images.size is {size}; name another "
+            "diffusion, or change images.size"
+        )
 
 
 def _check_header(path: Path) -> None:
