@@ -22,8 +22,8 @@ test: .venv/installed  ## all tests; those of single modules run beside those of
 	$(BIN)/python -m pytest tests/workflow; workflow=$$?; \
 	wait $$unit; unit=$$?; cat $$log; exit $$((unit || workflow))
 
-soak: .venv/installed  ## what takes hours: kills at random moments, whole studies, ten thousand cells
-	$(BIN)/python -m pytest -s -m soak tests/workflow
+soak: .venv/installed  ## what takes hours: kills at random moments, whole studies, ten thousand cells, odd configs
+	$(BIN)/python -m pytest -s -m soak tests/unit tests/workflow
 
 cluster-test: .venv/installed  ## the slurm profile on a real Slurm, with real containers (see containers/README.md)
 	$(BIN)/python -m pytest -s -rs tests/cluster
@@ -41,7 +41,7 @@ lock:  ## requirements/lock.txt, from requirements.in
 	requirements/make_lock.sh
 
 clean:  ## everything that can be made again, but for results
-	rm -rf .venv .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 .venv/installed: requirements/lock.txt requirements/torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -33,8 +33,7 @@ def main() -> None:
         write_tiff(stack, shown, arguments.tiff)
         print(f"{len(shown)} images: {arguments.tiff}")
     if arguments.png or not arguments.tiff:
-        default = stack.place.study / "view" / f"{stack.place.kind}-{stack.place.path.replace('/', '-')}.png"
-        png = arguments.png or default
+        png = arguments.png or stack.place.picture
         write_png(stack, shown, passing, png)
         print(f"{len(shown)} images: {png}")
 

@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ def load(implementation: str) -> ModuleType:
     if not implementation.endswith(".py"):
         return importlib.import_module(implementation)
     path = Path(implementation)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise AssayError(f"module: {implementation} not found; give its path from the folder that the study runs in")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
@@ -36,7 +37,7 @@ def load(implementation: str) -> ModuleType:
     sys.modules[spec.name] = module  # where pydantic looks up the names in a model's annotations
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = " ".join(str(error).split())
         raise AssayError(f"{implementation}: cannot be imported ({type(error).__name__}: {message})") from error
     return module

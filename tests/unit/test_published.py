@@ -189,6 +189,9 @@ def test_another_state_dict_is_no_tiatoolbox_file(validation: Path, tmp_path: Pa
     keys = {"published": str(tmp_path / "net.pth"), "layout": "tiatoolbox", "network": "torchvision/resnet18"}
     with pytest.raises(AssayError, match=r"net.pth: no TIAToolbox CNNModel"):
         imported(validation, tmp_path / "out", **keys)
+    torch.save({"feat_extract.0.weight": torch.zeros(2), "classifier.weight": torch.zeros(())}, tmp_path / "net.pth")
+    with pytest.raises(AssayError, match=r"net.pth: no TIAToolbox CNNModel"):
+        imported(validation, tmp_path / "out", **keys)
     with pytest.raises(AssayError, match=r"layout tiatoolbox is of one file; name it, such as resnet18-pcam.pth"):
         imported(validation, tmp_path / "out", **keys | {"published": str(tmp_path)})
 
@@ -263,6 +266,15 @@ def test_a_place_without_files_is_one_line(tmp_path: Path) -> None:
         Source(str(tmp_path / "nowhere")).require("config.json")
     with pytest.raises(AssayError, match=r"has no config.json; check published and, of a classifier, layout"):
         Source(str(tmp_path)).require("config.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"a text", b"12 numbers", b"\x80\x02text", b"PK\x03\x04text", b"\0" * 99])
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
+def test_a_file_that_holds_no_weights_is_one_line(content: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AssayError, match=f"{name}: not a readable file of plain tensors") as caught:
+        read_weights(tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:

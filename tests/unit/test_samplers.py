@@ -106,6 +106,7 @@ def test_ladder_descends_from_sigma_to_zero_through_the_schedule() -> None:
     assert few[-1] == 0.0
     assert all(a > b for a, b in pairwise(few))
     assert schedule.ladder(0.1, 1) == [0.1, 0.0]
+    assert schedule.ladder(1e-4, 4) == schedule.ladder(1e-4, None) == [1e-4, 0.0], "below the first step"
     assert schedule.ladder(0.0, 5) == [0.0]
 
 

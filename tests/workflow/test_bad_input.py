@@ -4,6 +4,8 @@ import json
 import re
 import resource
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -37,7 +39,7 @@ CONFIGS = {
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),
     "wrong type": (
         ("epochs: 2", "epochs: two"),
-        "classifiers.resnet.epochs: input should be a valid integer, unable to parse string as an integer, found 'two'",
+        "classifiers.resnet.epochs: must be a whole number, found 'two'",
     ),
     "eps outside": (
         ("eps: [4/255]", "eps: [4]"),
@@ -45,7 +47,7 @@ CONFIGS = {
     ),
     "eps in words": (
         ("eps: [4/255]", "eps: [two/255]"),
-        "attacks.pgd.eps.0: 'two/255' is no number; write 0.01 or 2/255",
+        "attacks.pgd.eps.0: 'two/255' is not a number; write 0.01 or 2/255",
     ),
     "unknown purifier": (
         ("method: ddpm", "method: ddpn"),
@@ -71,11 +73,12 @@ CONFIGS = {
     ),
     "name with a slash": (
         ("study: tiny", "study: ti/ny"),
-        "study: 'ti/ny' is no name; use letters, digits, - and _, and begin with a letter or digit",
+        "study: 'ti/ny' is not a valid name; use letters, digits, - and _, and begin with a letter or digit",
     ),
     "purifier with a slash": (
         ("  noise: {method", "  no/ise: {method"),
-        "purifiers.no/ise: 'no/ise' is no name; use letters, digits, - and _, and begin with a letter or digit",
+        "purifiers.no/ise: 'no/ise' is not a valid name; use letters, digits, - and _, "
+        "and begin with a letter or digit",
     ),
 }
 
@@ -103,18 +106,61 @@ def test_snakemake_tells_all_faults_of_a_config_and_touches_nothing(study):
     assert study.contents() == before
 
 
-def test_a_config_that_is_not_there_is_named(study):
-    (study.root / CONFIG).unlink()
-    status, output = study.snakemake("--cores", "1")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "not found; correct --configfile"),
+        (
+            b"study: [tiny\n",
+            "is not valid YAML (line 2: expected ',' or ']', but got '<stream end>'); correct it",
+        ),
+        ("study: tiny\n".encode("utf-16"), "is not UTF-8 text (byte 0); save it as UTF-8"),
+        (b"study: a\nseed: 1\nstudy: b\n", "study: stands there twice (lines 1 and 3); remove one"),
+    ],
+)
+def test_a_config_file_that_cannot_be_read_is_named(content, message, fresh):
+    """Snakemake reads it before the Snakefile: the default profile looks at it before."""
+    path = fresh.root / CONFIG
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    status, output = fresh.snakemake("--cores", "1")
     assert status == 1
-    assert "No such file or directory: 'config/tiny.yaml'" in output
+    assert f"error: {CONFIG}: {message}" in output.splitlines()
+    assert "Traceback" not in output
 
 
-def test_a_config_that_is_no_yaml_is_refused(study):
-    (study.root / CONFIG).write_text("study: [tiny\n")
-    status, output = study.snakemake("--cores", "1")
+def test_a_key_that_stands_twice_is_refused_without_the_profile_too(fresh):
+    fresh.append(CONFIG, "seed: 1\n")
+    status, output = fresh.snakemake("--cores", "1", "--workflow-profile", "none")
     assert status == 1
-    assert "Config file is not valid JSON or YAML" in output
+    lines = fresh.root / CONFIG
+    assert any(line.startswith(f"{lines}: seed: stands there twice (lines 3 and ") for line in output.splitlines())
+    assert "Traceback" not in output
+
+
+def test_the_tool_for_plans_names_a_config_that_is_not_there(fresh):
+    command = [sys.executable, "scripts/plan.py", "--configfile", "config/none.yaml"]
+    done = subprocess.run(command, cwd=fresh.root, env=fresh.environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: config/none.yaml: not found; correct --configfile"
+
+
+def test_a_file_where_a_folder_is_needed_is_named(fresh):
+    (fresh.root / "results").write_text("a file")
+    status, output = fresh.snakemake("--cores", "1")
+    assert status == 1
+    assert "study: results is no folder, and what the study makes lies in one; move it away" in output
+    assert "Traceback" not in output
+
+
+def test_batch_normalisation_of_one_image_is_refused_before_training(study):
+    spec = json.loads((study.results / "classifiers/resnet/manifest.json").read_text())["spec"]
+    spec["classifier"] |= {"batch_size": 1}
+    assert refusal(study, "train_classifier", spec=spec) == (
+        "batch_size: network.network.bn1 is a batch normalisation, and is trained on one image at a time; raise "
+        "batch_size (and images.train, if there are fewer images), or lower accumulate"
+    )
 
 
 # stages

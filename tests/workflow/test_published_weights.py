@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkout import Checkout
+from checkout import CONFIG, Checkout
 from safetensors.torch import save_file
 from torch import nn
 from weights import SIDE, TIMM
@@ -111,6 +111,8 @@ def test_a_source_that_is_not_there_is_named(elsewhere: Checkout, tmp_path) -> N
     study.set_config(config)
     status, output = study.snakemake("--cores", "1", "results/tiny/classifiers/timm/manifest.json")
     assert status == 1
-    line = "error: weights/nowhere: not found; published must name a folder, a file or hf-hub:OWNER/NAME"
-    assert line in output.splitlines()
+    assert (
+        f"{study.root / CONFIG}: classifiers.timm.published: weights/nowhere: not found; published must name a folder, "
+        "a file or hf-hub:OWNER/NAME"
+    ) in output.splitlines()
     assert "Traceback" not in output

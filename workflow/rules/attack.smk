@@ -22,7 +22,7 @@ rule attack:
         out=f"{RESULTS}/{{role}}adversarial/{{attacked_path}}",
         part="",
     shell:
-        "python workflow/stages/attack.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/attack.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
 
 

@@ -20,7 +20,7 @@ rule probe:
     params:
         **params_of("probe"),
     shell:
-        "python workflow/stages/probe.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/probe.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
@@ -42,5 +42,5 @@ rule check:
     params:
         **params_of("check"),
     shell:
-        "python workflow/stages/check.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/check.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"

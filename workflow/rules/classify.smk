@@ -18,7 +18,7 @@ rule classify:
     params:
         **params_of("classify"),
     shell:
-        "python workflow/stages/classify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/classify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 
@@ -45,5 +45,5 @@ rule summarise:
     params:
         **params_of("summarise"),
     shell:
-        "python workflow/stages/summarise.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/summarise.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"

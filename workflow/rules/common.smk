@@ -9,39 +9,50 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from assay.planning.bring import plan_study
+from assay.planning.configs import check_configs
 from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
 from assay.planning.freshness import Freshness, now_wanted
 from assay.planning.interpreter import provide_python
 from assay.planning.jobs import Jobs, split_of
 from assay.planning.locks import clear_stale_locks
+from assay.planning.outside import check_outside
 from assay.planning.requests import Requests
 from assay.planning.site import GPU_STAGES
 from assay.study.training import Ranks
 
-if not workflow.overwrite_configfiles:
-
-    configfile: Path(workflow.basedir) / "config" / "config.yaml"
-
-
+DEMO = Path(workflow.basedir) / "config" / "config.yaml"
 IN_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 try:
-    STUDY = plan_study(config, ", ".join(map(str, workflow.configfiles)) or "--config")
-    clear_stale_locks(Path(".snakemake"))
-    if IN_CONTAINERS:
-        require_images()
+    check_configs(workflow.configfiles or [DEMO])
 except AssayError as error:
     raise WorkflowError(str(error))
 
+if not workflow.overwrite_configfiles:
+
+    configfile: DEMO
+
+
+try:
+    CONFIGS = ", ".join(map(str, workflow.configfiles)) or "--config"
+    STUDY = plan_study(config, CONFIGS)
+    JOBS = Jobs(STUDY)
+    check_outside(JOBS, CONFIGS)
+    clear_stale_locks(Path(".snakemake"))
+    if IN_CONTAINERS:
+        require_images()
+except (AssayError, OSError) as error:
+    raise WorkflowError(str(error))
+
 provide_python(in_containers=IN_CONTAINERS)
-JOBS = Jobs(STUDY)
 # What is there is looked at once, by the run that plans; jobs that it starts on a cluster do not look again.
 FRESHNESS = Freshness(JOBS, lambda: workflow.dag_settings.forcerun) if workflow.is_main_process else None
 NOW_WANTED = now_wanted(Path(".snakemake"), touch=workflow.is_main_process)
 REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
-# Relative where it can be: Snakemake looks an image up in the working directory.
+# Relative, because Snakemake looks an image up in the working directory; which may be another than the Snakefile's.
+STAGES = os.path.relpath(Path(workflow.basedir) / "workflow" / "stages")
 IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 
@@ -136,12 +147,13 @@ def params_of(stage):
 
 
 def resources_of(stage, **more):
-    """What a job asks a cluster for; each attempt after the first asks for twice."""
+    """What a job asks a cluster for, each attempt after the first for twice; and where its stage's program lies."""
 
     def ask(what):
         return lambda wildcards, attempt: getattr(REQUESTS.of(stage, attempt, **dict(wildcards.items())), what)
 
-    return {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {}) | more
+    asked = {what: ask(what) for what in ("mem_mb", "runtime")} | ({"gpu": 1} if stage in GPU_STAGES else {})
+    return {"stages": STAGES} | asked | more
 
 
 # Where a training runs is no param: it changes no artifact.
@@ -210,5 +222,9 @@ TABLES = ("summary", "per_class", "confusion", "comparisons", "worst_case", "unt
 
 
 def source_option():
-    """The option that names the folder of the data set's files to a stage, if it has files."""
-    return f"--folder {shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
+    """The option that names the folder of the data set's files to a stage, if it has files; as a shell reads it."""
+    return f"--folder={shlex.quote(STUDY.images.folder)}" if STUDY.images.folder else ""
+
+
+# Where files are fetched to. A folder of other data may have a name that Snakemake takes for a pattern.
+FETCHED = STUDY.images.folder if STUDY.images.files else f"{RESULTS}/images/fetched"

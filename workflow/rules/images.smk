@@ -22,7 +22,7 @@ rule prepare_images:
     params:
         **params_of("prepare_images"),
     shell:
-        "python workflow/stages/prepare_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/prepare_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
 
 
@@ -43,5 +43,5 @@ rule check_images:
     params:
         **params_of("check_images"),
     shell:
-        "python workflow/stages/check_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/check_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"

@@ -21,7 +21,7 @@ rule purify:
         out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
         part="",
     shell:
-        "python workflow/stages/purify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/purify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
 
 

@@ -20,5 +20,5 @@ rule choose_sigma:
     params:
         **params_of("choose_sigma"),
     shell:
-        "python workflow/stages/choose_sigma.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
+        "python {resources.stages:q}/choose_sigma.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
         " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"

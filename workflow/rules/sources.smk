@@ -5,7 +5,7 @@
 rule fetch_images:
     """Fetch one file of the data set; one that is there already is only verified."""
     output:
-        update(f"{STUDY.images.folder}/{{file}}"),
+        update(f"{FETCHED}/{{file}}"),
     log:
         f"{RESULTS}/logs/fetch_images/{{file}}.log",
     benchmark:
@@ -14,12 +14,13 @@ rule fetch_images:
     container:
         IMAGES["data"]
     resources:
+        stages=STAGES,
         mirrors=" ".join(getattr(STUDY.images, "mirrors", [])),
     params:
         spec=params_of("fetch_images")["spec"],
     shell:
-        "python workflow/stages/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
-        " --out $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python {resources.stages:q}/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
+        ' --out "$(dirname -- {output:q})" 2>&1 | tee {log:q}'
 
 
 rule index_images:
@@ -41,5 +42,5 @@ rule index_images:
     params:
         **params_of("index_images"),
     shell:
-        "python workflow/stages/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"

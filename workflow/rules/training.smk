@@ -24,7 +24,7 @@ rule train_classifier:
         **params_of("train_classifier"),
         stage="train_classifier",
     shell:
-        "ASSAY_MINUTES={resources.runtime} {resources.launch} workflow/stages/{params.stage}.py --inputs {params.inputs:q}"
+        "ASSAY_MINUTES={resources.runtime} {resources.launch} {resources.stages:q}/{params.stage}.py --inputs {params.inputs:q}"
         " --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
         " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
@@ -87,7 +87,7 @@ rule import_classifier:
         **params_of("import_classifier"),
         stage="import_classifier",
     shell:
-        "python workflow/stages/{params.stage}.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
+        "python {resources.stages:q}/{params.stage}.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
         " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
 
 

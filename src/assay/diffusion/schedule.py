@@ -47,10 +47,15 @@ class Schedule:
         return min(math.ceil(self.time_of(sigma) - 1e-9), len(self.sigmas) - 1)
 
     def ladder(self, sigma: float, steps: int | None) -> list[float]:
-        """The sigmas of a sampler, from sigma down to 0: every time step on the way, or `steps` even steps of time."""
+        """The sigmas of a sampler, from sigma down to 0: every time step on the way, or `steps` even steps of time.
+
+        Below the schedule's first step there is one step only.
+        """
         if sigma == 0:
             return [0.0]
         time = self.time_of(sigma)
+        if time == 0:
+            return [sigma, 0.0]
         if steps is None:
             times = np.arange(math.ceil(time - 1e-9) - 1, -1, -1)
             return [sigma, *self.sigmas[times].tolist(), 0.0]

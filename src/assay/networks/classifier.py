@@ -45,7 +45,7 @@ def build(described: Network, classes: int) -> Normalised:
             network = import_library("torchvision").models.get_model(
                 name, weights=None, num_classes=classes, **described.arguments
             )
-    except (RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever a constructor does with arguments that mean nothing to it
         raise AssayError(
             f"classifiers: network {described.network} cannot be built ({' '.join(str(error).split())}); "
             f"check its name and arguments"

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from assay import device as devices
 from assay.artifacts import Wanted
-from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, Normalised, build_classifier, name_of, write_classifier
 from assay.networks.published import Source, load_state, note
 from assay.networks.published_classifier import Published, read_published
 from assay.networks.validation import check_logits, logits_of
+from assay.planning.published import check_classes
 from assay.program import provenance
 from assay.stacks import Stack
 from assay.study.classifiers import PublishedClassifierSpec
@@ -31,11 +31,7 @@ def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, 
     source = Source(spec.classifier.published, spec.classifier.revision)
     published = read_published(spec.classifier, source)
     classes = held_out.classes
-    if published.classes not in (None, len(classes)):
-        raise AssayError(
-            f"{source.published}: tells {published.classes} classes apart, the images have {len(classes)}; "
-            "choose another"
-        )
+    check_classes(source.published, published.classes, len(classes))
     model, name = build_classifier(published.network, len(classes)), name_of(published.network)
     bare = model.network if isinstance(model, Normalised) else model
     load_state(bare, published.state, source.published, name)

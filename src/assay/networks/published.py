@@ -5,19 +5,17 @@ Nothing is unpickled: safetensors, or PyTorch files of plain tensors.
 
 from __future__ import annotations
 
-import pickle
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from assay.files import AssayError, sha256
+from assay.study.fields import HUB
 
-HUB = "hf-hub:"
 NAMED_KEYS = 3
 
 State = dict[str, Tensor]
@@ -109,11 +107,13 @@ def read_weights(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # whatever the readers do with bytes that are no weights
         raise AssayError(
             f"{path}: not a readable file of plain tensors ({_first_line(error)}); publish it as safetensors"
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise AssayError(f"{path}: holds no state dict of plain tensors; name the file of a state dict")
     return state
 

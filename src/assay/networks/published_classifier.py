@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from assay.files import AssayError, read_json
-from assay.networks.classifier import WEIGHTS, build_classifier
+from assay.files import AssayError
+from assay.networks.classifier import build_classifier
 from assay.networks.published import Source, State, read_pinned
+from assay.planning.published import CLASSIFIER_WEIGHTS, CONFIG, check_head, one_file, read_timm_config
 from assay.study.classifiers import PublishedClassifier, PythonClassifier
 from assay.study.networks import AnyNetwork, Colours, Network
 
-CONFIG = "config.json"
+LINEAR = 2  # dimensions of a linear layer's weight
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-
-# TIAToolbox's CNNModel is torchvision's network with its head cut off, pooling, and one linear layer. These are the
-# networks whose own head is just that; the others' heads differ (DenseNet has a ReLU before it), so that the same
-# weights in torchvision's network would give other logits.
-SAME_HEAD = re.compile(r"(resnet|resnext|wide_resnet)\w+|googlenet|mobilenet_v2")
 
 
 @dataclass(frozen=True)
@@ -38,47 +33,36 @@ class Published:
 def read_published(published: PublishedClassifier | PythonClassifier, source: Source) -> Published:
     """The published classifier of a config's keys."""
     if isinstance(published, PythonClassifier):
-        state, found = read_pinned(source, published.sha256, source.named_file or WEIGHTS)
+        state, found = read_pinned(source, published.sha256, source.named_file or CLASSIFIER_WEIGHTS)
         return Published(published, None, state, found, None)
     return {"timm": _read_timm, "tiatoolbox": _read_tiatoolbox}[published.layout](published, source)
 
 
 def _read_timm(published: PublishedClassifier, source: Source) -> Published:
     """timm's layout for the hub: the state dict of its network beside what it was built from."""
-    place = source.require(CONFIG)
-    config = read_json(place)
-    try:
-        network, told = f"timm/{config['architecture']}", config.get("pretrained_cfg", {})
-        classes = config.get("num_classes") or told["num_classes"]
-        colours = {key: getattr(published, key) or told[key] for key in ("mean", "std")}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise AssayError(f"{place}: not a timm network's config ({error} is missing); check layout") from None
-    if published.network not in (None, network):
-        raise AssayError(f"{place}: is of {network}, the config's network is {published.network}; remove network")
-    state, found = read_pinned(source, published.sha256, source.named_file or WEIGHTS)
-    described = _network(published, network, config.get("model_args") or {}, colours)
-    return Published(described, classes, state, found, (told.get("input_size") or [None])[-1])
+    told = read_timm_config(source.require(CONFIG), published)
+    colours = {key: getattr(published, key) or getattr(told.pretrained_cfg, key) for key in ("mean", "std")}
+    state, found = read_pinned(source, published.sha256, source.named_file or CLASSIFIER_WEIGHTS)
+    described = _network(published, told.network, told.model_args or {}, colours)
+    return Published(described, told.classes, state, found, told.pretrained_cfg.side)
 
 
 def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Published:
     """The state dict of TIAToolbox's CNNModel."""
-    backbone = published.network.removeprefix("torchvision/")
-    if not SAME_HEAD.fullmatch(backbone):
-        raise AssayError(
-            f"network: layout tiatoolbox of torchvision/{backbone} is not read, since TIAToolbox's head is not "
-            f"torchvision's there; choose a ResNet, ResNeXt, GoogLeNet or MobileNetV2"
-        )
+    check_head(published)
     if source.named_file is None:
-        raise AssayError(f"{source.published}: layout tiatoolbox is of one file; name it, such as {backbone}-pcam.pth")
+        raise AssayError(
+            f"{source.published}: layout tiatoolbox is of one file; name it, such as {one_file(published)}"
+        )
     state, found = read_pinned(source, published.sha256, source.named_file)
-    if "classifier.weight" not in state or not any(name.startswith("feat_extract.") for name in state):
+    head = state.get("classifier.weight")
+    if head is None or head.ndim != LINEAR or not any(name.startswith("feat_extract.") for name in state):
         raise AssayError(
             f"{source.published}: no TIAToolbox CNNModel (it has feat_extract.*, classifier.*); check layout"
         )
     colours = {key: getattr(published, key) or PLAIN[key] for key in PLAIN}
     network = _network(published, published.network, published.arguments, colours)
-    classes = len(state["classifier.weight"])
-    return Published(network, classes, from_tiatoolbox(state, network), found, None)
+    return Published(network, len(head), from_tiatoolbox(state, network), found, None)
 
 
 def from_tiatoolbox(state: State, network: Network) -> State:

@@ -18,9 +18,10 @@ def check_logits(model: nn.Module, stack: Stack, classes: int, name: str, device
     with torch.inference_mode():
         try:
             output = model(torch.from_numpy(stack.pixels(0, 2)).to(device))
-        except (RuntimeError, AssertionError) as error:
+        except Exception as error:  # whatever a network does with images of another size
+            fault = " ".join(str(error).split())
             raise AssayError(
-                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({error}); "
+                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({fault}); "
                 f"choose another network or set its arguments"
             ) from None
     shape = (min(2, len(stack.table)), classes)

@@ -8,9 +8,10 @@ from typing import Any
 
 from assay.files import AssayError
 from assay.modules import load, own_model
+from assay.planning.fingerprint import fingerprint
 from assay.study.fields import Brought, Model
 from assay.study.model import Study
-from assay.study.parse import parse_study
+from assay.study.parse import one_line, parse_study
 
 Place = tuple[str | int, ...]
 
@@ -37,10 +38,16 @@ def _completed(part: Brought, place: str) -> dict[str, Any]:
         own = own_model(part.for_module())
         if not hasattr(load(part.implementation), part.entry):
             raise AssayError(f"module: {part.module} has no {part.entry}; see README.md")
+        fingerprint(part.implementation)  # fails where a neighbour that it imports is no Python
         needs = {role: list(need) for role, need in own.needs.items()}
         return part.model_dump(mode="json") | own.model_dump(mode="json") | {"uses": needs}
     except AssayError as error:
-        raise AssayError(f"{place}.{error}") from None
+        raise AssayError(one_line(f"{place}.{error}")) from None
+    except Exception as error:  # whatever a user's own model does
+        fault = f"{type(error).__name__}: {error}"
+        raise AssayError(
+            one_line(f"{place}.module: {part.module} fails when it is planned ({fault}); correct it")
+        ) from None
 
 
 def _brought(value: Any, place: Place) -> Iterator[tuple[Place, Brought]]:

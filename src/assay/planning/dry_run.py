@@ -74,6 +74,8 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
         try:
             snakemake.cli.main([*arguments, "--dry-run", "--logger", "plan"])
         except SystemExit as end:
+            if isinstance(end.code, str):  # a profile's own words
+                raise AssayError(end.code.removeprefix("error: ")) from None
             if end.code:
                 lines = [line.strip() for fault in faults for line in fault.splitlines()]
                 raise AssayError(_fault([line for line in lines if line])) from None

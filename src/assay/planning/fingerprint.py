@@ -20,6 +20,7 @@ from assay.files import AssayError, sha256
 
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent.parent
+STAGES = "workflow/stages/"  # in the checkout
 FILE_NAME = re.compile(r"\w[\w.-]*")  # in the module's own folder
 
 
@@ -36,15 +37,22 @@ def fingerprint(*entries: str) -> str:
 def reachable(*entries: str) -> frozenset[Path]:
     """The source files of the entries and of every `assay` module that they import, at any depth."""
     found: set[Path] = set()
-    waiting = [(ROOT / entry).resolve() if entry.endswith(".py") else module_file(entry) for entry in entries]
+    waiting = [_program(entry) if entry.endswith(".py") else module_file(entry) for entry in entries]
     while waiting:
         path = waiting.pop()
         if path is None or not path.is_file():
-            raise AssayError(f"module: {' or '.join(entries)} not found; give a path from the folder of the Snakefile")
+            raise AssayError(
+                f"module: {' or '.join(entries)} not found; give its path from the folder that the study runs in"
+            )
         if path not in found:
             found.add(path)
             waiting.extend(_imports(path))
     return frozenset(found)
+
+
+def _program(path: str) -> Path:
+    """A stage's program, which lies in the checkout, or a user's module, from the folder that the study runs in."""
+    return (ROOT / path if path.startswith(STAGES) else Path(path)).resolve()
 
 
 def module_file(module: str) -> Path | None:
@@ -142,4 +150,9 @@ class _WithoutWords(ast.NodeTransformer):
 
 
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise AssayError(
+            f"module: {path} cannot be read as Python ({' '.join(str(error).split())}); correct it"
+        ) from None

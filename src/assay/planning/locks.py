@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from assay import files
+from assay.planning.process import is_a_job
 
 NOTES = "assay-runs"
 LONGEST_PLANNING = 3600.0  # seconds between a run's note and its lock
@@ -19,8 +20,8 @@ LONGEST_PLANNING = 3600.0  # seconds between a run's note and its lock
 
 def clear_stale_locks(folder: Path) -> None:
     """Remove the locks under `folder` (.snakemake) if every run that may have taken them is dead; note this run."""
-    if "--mode" in sys.argv:
-        return  # a job's own Snakemake, started by the run that holds the lock
+    if is_a_job():
+        return
     locks = [path for path in (folder / "locks").glob("*") if path.is_file()]
     notes = list((folder / NOTES).glob("*.json"))
     if locks and not notes:

@@ -18,6 +18,7 @@ from typing import Any
 
 from assay.files import AssayError, canonical_json, digest, read_json
 from assay.planning.fingerprint import ROOT, fingerprint
+from assay.planning.published import CONFIG, timm_config
 from assay.study.classifiers import AnyClassifier, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 from assay.study.networks import AnyNetwork, PythonNetwork
@@ -75,10 +76,10 @@ def _published(classifier: PublishedClassifier) -> dict[str, Any] | None:
     if classifier.network:
         return named
     try:
-        config = read_json(Path(classifier.published) / "config.json")
-        return named | {"network": f"timm/{config['architecture']}", "arguments": config.get("model_args") or {}}
-    except (AssayError, KeyError, TypeError, OSError):
+        told = timm_config(Path(classifier.published) / CONFIG)
+    except (AssayError, OSError):
         return None
+    return named | {"network": told.network, "arguments": told.model_args or {}}
 
 
 class NetworkSizes:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from assay.files import AssayError
+from assay.planning.configs import read_strictly
 from assay.study.fields import Model, PositiveInt
 
 # The rules whose jobs run networks.
@@ -69,9 +69,7 @@ def read_site(path: Path = FILE) -> Site:
     if not path.is_file():
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
-        raise AssayError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        return Site.model_validate(read_strictly(path) or {})
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.scores import read_scores
-from assay.files import AssayError
+from assay.files import AssayError, digest
 from assay.manifests import MANIFEST
 from assay.stacks import Stack, read_stack
 from assay.words import count
@@ -25,6 +25,7 @@ IMAGES, ADVERSARIAL, PURIFIED = "images", "adversarial", "purified"
 CLEAN = "clean"
 UNDEFENDED = "none/sigma-0"
 LEVELS = 255
+LONGEST_NAME = 200  # characters of a file's name, without its ending; 255 with it is the most
 CHUNK = 256
 
 
@@ -40,6 +41,13 @@ class Place:
     def source(self) -> str:
         """The images before purification: `clean`, or the path of an adversarial stack."""
         return {ADVERSARIAL: self.path, PURIFIED: self.path.rsplit("/", 2)[0]}.get(self.kind, CLEAN)
+
+    @property
+    def picture(self) -> Path:
+        """Where a picture of the stack goes if nobody says where; the names of long paths end in a hash."""
+        name = f"{self.kind}-{self.path.replace('/', '-')}"
+        short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{digest(name)}"
+        return self.study / "view" / f"{short}.png"
 
     @property
     def defence(self) -> str:

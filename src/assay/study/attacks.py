@@ -6,12 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from assay.study.fields import Brought, Model, Norm, Number, PositiveInt
+from assay.study.fields import MOST, Brought, Count, Model, Norm, Number, PositiveInt
 from assay.study.needs import Needs
 from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
 PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
+HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
+LARGEST_STEP = 2000
 
 # What an attack asks of its victim; the threats that suit it, and how a message describes it.
 Follows = Literal["gradients", "answers", "nothing"]
@@ -40,6 +42,7 @@ class Attack(Model):
     selection_draws: int | None = Field(
         None,
         ge=2,
+        le=MOST,
         description="Draws of the defence, apart from those of the queries, on which the attack compares its points; "
         f"as many as `draws` if absent, {FEWEST_SELECTION_DRAWS} at least.",
     )
@@ -95,9 +98,10 @@ class Attack(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Attack:
         for eps in self.eps:
-            if eps < 0 or (self.ball == "Linf" and eps > 1):
+            highest = HIGHEST_EPS[self.ball]
+            if not 0 <= eps <= highest:
                 raise ValueError(
-                    f"eps: {eps:g} lies outside [0,1]; eps is in pixel units, write 2/255 for 2 grey levels"
+                    f"eps: {eps:g} lies outside [0,{highest}]; eps is in pixel units, write 2/255 for 2 grey levels"
                 )
         if not self.suits(self.threat):
             raise ValueError(
@@ -184,7 +188,9 @@ class PgdAttack(SteppedAttack):
 
     norm: ClassVar[Norm] = "Linf"
     method: Literal["pgd"] = Field(description="Steps along the gradient's sign, projected into the ball.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 
@@ -193,7 +199,9 @@ class PgdL2Attack(SteppedAttack):
 
     norm: ClassVar[Norm] = "L2"
     method: Literal["pgdl2"] = Field(description="Steps along the normalised gradient, projected into the L2 ball.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 
@@ -261,10 +269,10 @@ class PythonAttack(Brought, Attack, extra="allow"):
         None, description="`random`: the search is given one wrong class of each image; the right one if absent."
     )
     control: bool = Field(False, description="It is no search: others must leave less than it.")
-    gradients: int = Field(
-        20, ge=0, description="Queries with gradient per image, at most; 0 for an attack that follows none."
+    gradients: Count = Field(
+        20, description="Queries with gradient per image, at most; 0 for an attack that follows none."
     )
-    answers: int = Field(0, ge=0, description="Queries without gradient per image, at most.")
+    answers: Count = Field(0, description="Queries without gradient per image, at most.")
 
     @property
     def needs(self) -> Needs:

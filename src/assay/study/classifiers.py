@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from assay.study.fields import Model, PositiveInt, Sha256, UnitRange
+from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange
 from assay.study.needs import Need, Needs
-from assay.study.networks import Colours, Network, NetworkName, PythonNetwork
+from assay.study.networks import Colours, Network, NetworkName, PublishedDeviations, PythonNetwork
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
 
@@ -21,8 +21,8 @@ class ClassifierTraining(Recipe):
     epochs: PositiveInt | None = Field(
         None, description="Passes over the training images; or give `steps`. 10 if both are absent."
     )
-    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate.")
-    weight_decay: float = Field(1e-2, ge=0, description="Weight decay (`adamw`: decoupled from the gradient).")
+    learning_rate: float = Field(2e-3, gt=0, le=1000, description="Highest learning rate.")
+    weight_decay: float = Field(1e-2, ge=0, le=1000, description="Weight decay (`adamw`: decoupled from the gradient).")
     learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
     objective: ClassifierObjective = Field(
         CrossEntropyObjective(method="cross_entropy"),
@@ -43,11 +43,11 @@ class Classifier(ClassifierTraining, Network):
 class PythonClassifier(ClassifierTraining, PythonNetwork, extra="allow"):
     """A classifier whose network is your own, and its training, or weights that it was published with."""
 
-    published: str | None = Field(
+    published: Published | None = Field(
         None,
         description="Its weights if it is not to be trained: a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME`.",
     )
-    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
+    revision: Revision | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of the published weights; any other file is refused.")
 
     @property
@@ -74,8 +74,7 @@ class PublishedClassifier(Model):
     kind: ClassVar[str] = "published"
     small_stem: ClassVar[bool] = False
 
-    published: str = Field(
-        min_length=1,
+    published: Published = Field(
         description="Its weights: a folder, a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME` "
         "(`hf-hub:OWNER/NAME/FILE` for one file of many).",
     )
@@ -90,13 +89,13 @@ class PublishedClassifier(Model):
     mean: Colours | None = Field(
         None, description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`."
     )
-    std: Colours | None = Field(
+    std: PublishedDeviations | None = Field(
         None, description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`."
     )
     data_range: UnitRange = Field(
         (0.0, 1.0), description="Range that images have before mean and std are applied: `[0, 1]` or `[-1, 1]`."
     )
-    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
+    revision: Revision | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")
 
     @property

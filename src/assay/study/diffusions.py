@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from assay.study.fields import Model, PositiveInt, Sha256, Sigma, UnitRange, told_by
+from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, Sigma, UnitRange, told_by
 from assay.study.needs import Need, Needs
 from assay.study.objectives import DenoisingObjective, DiffusionObjective
 from assay.study.training import EMA_DECAY, Recipe
@@ -14,13 +14,20 @@ from assay.study.training import EMA_DECAY, Recipe
 ScheduleKind = Literal["linear", "cosine"]
 Prediction = Literal["epsilon", "v", "x0"]
 MOST_TIME_STEPS = 4096  # the noise tells so many steps of a draw apart
+NARROWEST_RANGE = 0.01
+HEAD_CHANNELS = 8  # of each head of self-attention
+Channels = Annotated[int, Field(gt=0, le=2**14)]
+Layers = Annotated[int, Field(gt=0, le=64)]
+DataBound = Annotated[float, Field(ge=-1000, le=1000)]
 
 
 class UNet(Model):
     """A diffusion's network, diffusers' UNet2DModel, and what it is used to."""
 
-    channels: list[PositiveInt] = Field(description="Channels of the U-Net by level, from full resolution down.")
-    layers_per_block: PositiveInt = Field(2, description="Residual layers a level.")
+    channels: list[Channels] = Field(
+        min_length=1, max_length=11, description="Channels of the U-Net by level, from full resolution down."
+    )
+    layers_per_block: Layers = Field(2, description="Residual layers a level.")
     attention_levels: list[int] = Field([], description="Levels (0 = full resolution) that have self-attention.")
     middle_attention: bool = Field(True, description="Self-attention in the middle of the U-Net.")
     norm_groups: PositiveInt = Field(32, description="Groups of each group normalisation; divides every channel count.")
@@ -30,7 +37,7 @@ class UNet(Model):
         "epsilon",
         description="What the network predicts: the noise (`epsilon`), the clean image (`x0`) or the velocity (`v`).",
     )
-    data_range: tuple[float, float] = Field(
+    data_range: tuple[DataBound, DataBound] = Field(
         (-1.0, 1.0), description="Range that the network's images have; sigma and eps stay in pixel units all the same."
     )
 
@@ -40,7 +47,7 @@ class Diffusion(Recipe, UNet):
 
     kind: ClassVar[str] = "trained"
 
-    learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate.")
+    learning_rate: float = Field(1e-4, gt=0, le=1000, description="Highest learning rate.")
     gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; any if absent.")
     ema_decay: float | None = Field(0.999, ge=0, lt=1, description=EMA_DECAY)
     validate_every: PositiveInt | None = Field(100, description="Steps between two validations; an epoch if absent.")
@@ -64,10 +71,16 @@ class Diffusion(Recipe, UNet):
             raise ValueError(
                 f"channels: each of {self.channels} must be a multiple of norm_groups ({self.norm_groups})"
             )
-        if self.data_range[0] >= self.data_range[1]:
-            raise ValueError(f"data_range: {list(self.data_range)} is no range; write [-1, 1] or [0, 1]")
+        if self.data_range[1] - self.data_range[0] < NARROWEST_RANGE:
+            raise ValueError(f"data_range: {list(self.data_range)} is not a range; write [-1, 1] or [0, 1]")
         if any(not 0 <= level < len(self.channels) for level in self.attention_levels):
             raise ValueError(f"attention_levels: {self.attention_levels} must lie in 0..{len(self.channels) - 1}")
+        attended = [*self.attention_levels, *([len(self.channels) - 1] if self.middle_attention else [])]
+        if any(self.channels[level] < HEAD_CHANNELS for level in attended):
+            raise ValueError(
+                f"channels: {self.channels} has fewer than {HEAD_CHANNELS} channels where there is self-attention; "
+                "write more, or leave out attention_levels and set middle_attention: false"
+            )
         return self
 
 
@@ -77,8 +90,7 @@ class PublishedDiffusion(Model):
     kind: ClassVar[str] = "published"
     max_sigma: ClassVar[Sigma | None] = None
 
-    published: str = Field(
-        min_length=1,
+    published: Published = Field(
         description="Its files: a folder, or `hf-hub:OWNER/NAME`: a DDPMPipeline's (with `unet/` and `scheduler/`), or "
         "a U-Net's alone (config.json beside its weights).",
     )
@@ -100,14 +112,16 @@ class PublishedDiffusion(Model):
         description="What the network predicts: the noise (`epsilon`), the clean image (`x0`) or the velocity (`v`); "
         "must be as in scheduler_config.json where there is such a file.",
     )
-    revision: str | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
+    revision: Revision | None = Field(None, description="Commit of the hub's repository; its newest if absent.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of the weights file; any other file is refused.")
-    channels: list[PositiveInt] = Field(
+    channels: list[Channels] = Field(
         [128, 128, 256, 256, 512, 512],
+        min_length=1,
+        max_length=11,
         description="For planning only, as the next three: the U-Net's channels by level. The network is built from "
         "its own config.json; the defaults are those of `hf-hub:ankile/ddpm-pcam-96-flip`.",
     )
-    layers_per_block: PositiveInt = Field(2, description="For planning only: residual layers a level.")
+    layers_per_block: Layers = Field(2, description="For planning only: residual layers a level.")
     attention_levels: list[int] = Field([4], description="For planning only: levels that have self-attention.")
     middle_attention: bool = Field(True, description="For planning only: self-attention in the middle.")
 

@@ -6,17 +6,22 @@ import math
 
 from pydantic import Field
 
-from assay.study.fields import Model, PositiveInt
+from assay.study.fields import MOST, Model, PositiveInt
 
+USUAL_BATCH = 64
 LOGITS, SCORED = "logits.npy", "table.csv"  # the files of an artifact of scores
 
 
 class Evaluation(Model):
     """What is measured in every cell."""
 
-    images: int = Field(gt=1, description="Test images, balanced over the classes; the same ones in every cell.")
+    images: int = Field(
+        gt=1, le=MOST, description="Test images, balanced over the classes; the same ones in every cell."
+    )
     draws: PositiveInt = Field(3, description="Draws of each stochastic defence an image.")
-    batch_size: PositiveInt = Field(64, description="Images a batch in attack, purify and classify.")
+    batch_size: PositiveInt = Field(
+        USUAL_BATCH, description="Images per batch in attack, purify and classify; the last batch is padded to it."
+    )
     images_per_job: PositiveInt | None = Field(
         None,
         description="Images that one attack or purify job computes; a larger stack is cut at batch boundaries and put "

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from assay.study.fields import Brought, Model, PositiveInt
+from assay.study.fields import PATTERNS, Brought, LocalPath, Model, PositiveInt, check_tracked_path
 
 Split = Literal["train", "validation", "selection", "test"]
 ROLES: tuple[Split, ...] = ("test", "selection", "validation", "train")  # in the order of their rights to an image
-Checksum = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{32})$")]  # SHA-256 or MD5
-Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-Folder = Annotated[str, StringConstraints(pattern=r"^[^\s{}*?'\"]+$")]
-ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s/][^/\n]*$")]
-PartName = Annotated[str, StringConstraints(pattern=r"^[^\s/.][^\s/]*$")]
+CHECKSUM_PATTERN = r"^([0-9a-f]{64}|[0-9a-f]{32})$"
+URL_PATTERN = r"^https?://[^\s\x00-\x1f\x7f]+$"
+CLASS_PATTERN = r"^[^\s/\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$"
+PART_PATTERN = r"^[^\s/.\x00-\x1f\x7f][^\s/\x00-\x1f\x7f]*$"
+PATTERNS |= {
+    CHECKSUM_PATTERN: "is not a SHA-256 or an MD5; write its 64 or 32 digits of 0-9 and a-f",
+    URL_PATTERN: "is not an address; begin it with https://",
+    CLASS_PATTERN: "is not the name of a class's folder; leave out slashes and a space at the beginning",
+    PART_PATTERN: "is not the name of a folder; leave out spaces, slashes and a point at the beginning",
+}
+Checksum = Annotated[str, StringConstraints(pattern=CHECKSUM_PATTERN)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+TrackedFolder = Annotated[LocalPath, AfterValidator(check_tracked_path)]  # whose files are a job's inputs
+ClassName = Annotated[str, StringConstraints(pattern=CLASS_PATTERN, max_length=200)]
+PartName = Annotated[str, StringConstraints(pattern=PART_PATTERN, max_length=200)]
 
 TUMOUR = ("normal", "tumour")  # the classes of PCam, and of the phantom that is like it
 
@@ -52,6 +62,7 @@ PCAM_SLIDES = {
     "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
 }
 WHOLE = "all"  # the one part of files that are not parted
+PCAM_IMAGES = {"test": 32_768, "valid": 32_768, "train": 262_144}  # in each part
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
 # The phantom's classes by task; those of tissue are NCT-CRC-HE's, in its order (Kather et al. 2018).
@@ -288,10 +299,9 @@ class PhantomImages(PhantomSource, _Configured):
 class PcamImages(PcamSource, _Configured):
     """PatchCamelyon: each split is drawn from its own file, selection and validation from the valid file."""
 
-    train_images: ClassVar[int] = 262_144
-    total: ClassVar[int] = train_images + 2 * 32_768
+    total: ClassVar[int] = sum(PCAM_IMAGES.values())
 
-    folder: Folder = Field("data/pcam", description="Where the files lie; what is not there is fetched.")
+    folder: TrackedFolder = Field("data/pcam", description="Where the files lie; what is not there is fetched.")
     mirrors: list[Url] = Field(
         ["https://zenodo.org/record/2546921/files/"],
         min_length=1,
@@ -302,16 +312,16 @@ class PcamImages(PcamSource, _Configured):
 
     @property
     def files(self) -> list[str]:
-        return [f"{self.folder.rstrip('/')}/{name}" for name in self.names]
+        return [f"{self.folder}/{name}" for name in self.names]
 
     def files_of(self, split: Split) -> list[str]:
-        return [f"{self.folder.rstrip('/')}/{pcam_file(PCAM_PARTS[split], 'x')}"]
+        return [f"{self.folder}/{pcam_file(PCAM_PARTS[split], 'x')}"]
 
     def content(self) -> dict[str, Any]:
         return super().content() | {"sha256": self.hashes}
 
     def left(self, others: int) -> int:
-        return self.train_images
+        return PCAM_IMAGES["train"]
 
 
 class KaggleImages(KaggleSource, _Configured):
@@ -319,7 +329,7 @@ class KaggleImages(KaggleSource, _Configured):
 
     total: ClassVar[int] = 220_025
 
-    folder: Folder = Field("data/kaggle", description="Where `train/` and `train_labels.csv` lie.")
+    folder: LocalPath = Field("data/kaggle", description="Where `train/` and `train_labels.csv` lie.")
     train: PositiveInt | None = Field(None, description="Images to train on; all that the others leave if absent.")
     validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
 
@@ -335,7 +345,7 @@ class KaggleImages(KaggleSource, _Configured):
 class FolderImages(FolderSource, _Configured):
     """Image files in one folder per class. Training reads them as they are, all other splits become stacks."""
 
-    folder: Folder = Field(description="The folder or the archive, from the folder that the study runs in.")
+    folder: LocalPath = Field(description="The folder or the archive, from the folder that the study runs in.")
     expected: PositiveInt = Field(
         100_000, description="About how many images the files have; the estimates of time and memory go by it."
     )
@@ -362,7 +372,7 @@ class PythonImages(PythonSource, _Configured):
 
     is_indexed: ClassVar[bool] = False
 
-    folder: Folder | None = Field(None, description="A folder with files that the module reads, if it needs any.")
+    folder: LocalPath | None = Field(None, description="A folder with files that the module reads, if it needs any.")
     train: PositiveInt = Field(description="Images to train on.")
     validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
 

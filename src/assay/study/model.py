@@ -14,7 +14,8 @@ from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
-from assay.study.fields import SELECTED, Level, Model, Name, Number, PositiveInt
+from assay.study.fields import SELECTED, Level, Model, Name, Number, Seed
+from assay.study.fitting import check_fit, check_levels
 from assay.study.images import Images, Split
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
@@ -52,9 +53,9 @@ class Study(Model):
     """A study: one config file and everything under `results/<study>/`."""
 
     study: Name = Field(description="The study's name, and its folder's under `results/`.")
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
-    threads: PositiveInt = Field(
-        2, exclude=True, description="CPU threads of a training stage (last bits may depend on it)."
+    seed: Seed = Field(0, description="Seed of everything random.")
+    threads: int = Field(
+        2, gt=0, le=1024, exclude=True, description="CPU threads of a training stage (last bits may depend on it)."
     )
     images: Images = Field(description="The data set.")
     classifiers: dict[Name, AnyClassifier] = Field(min_length=1, description="Classifiers by name.")
@@ -86,13 +87,17 @@ class Study(Model):
         return {split: count or self.images.left(others) for split, count in self.counts.items()}
 
     @model_validator(mode="after")
+    def _parts_fit_the_images(self) -> Study:
+        check_fit(self)
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> Study:
         self._check_needs()
         for name, purifier in self.purifiers.items():
             if name == "none":
                 raise ValueError("purifiers.none: the name stands for the undefended classifier; choose another")
-            if "diffusion" in purifier.needs:
-                diffusion = purifier.needs["diffusion"].name
+            if diffusion := _diffusion_of(purifier):
                 self._require_trained(f"purifiers.{name}.sigmas", purifier.sigmas, diffusion)
                 if SELECTED in purifier.sigmas and self.selection:
                     self._require_trained("selection.sigmas", self.selection.sigmas, diffusion)
@@ -113,9 +118,9 @@ class Study(Model):
         for index, block in enumerate(self.cross):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
-                    _require(f"cross.{index}.{key}", name, getattr(self, key))
+                    _require(f"cross.{index}.{key}", name, key, getattr(self, key))
             for name in block.sources or []:
-                _require(f"cross.{index}.sources", name, self.classifiers)
+                _require(f"cross.{index}.sources", name, "classifiers", self.classifiers)
             for name in (self.attacks if block.attacks is None else block.attacks) if block.sources else []:
                 if not self.attacks[name].threat.shared:
                     raise ValueError(
@@ -137,7 +142,12 @@ class Study(Model):
                 for role, need in part.needs.items():
                     if role in RESERVED_ROLES:
                         raise ValueError(f"{section}.{name}: the role '{role}' is taken; name it otherwise")
-                    _require(f"{section}.{name}.{role}", need.name, known[need.kind])
+                    if need.kind not in known:
+                        raise ValueError(
+                            f"{section}.{name}.uses.{role}: a {need.kind} is nothing to name; "
+                            "write [classifier, NAME] or [diffusion, NAME]"
+                        )
+                    _require(f"{section}.{name}.{role}", need.name, f"{need.kind}s", known[need.kind])
                 graph[section.removesuffix("s"), name] = [tuple(need) for need in part.needs.values()]
         self._require_one_meaning_per_role()
         try:
@@ -174,6 +184,7 @@ class Study(Model):
                 )
 
     def _require_trained(self, key: str, sigmas: list[Level], diffusion: str) -> None:
+        check_levels(key, sigmas, diffusion, self.diffusions[diffusion])
         top = self.diffusions[diffusion].max_sigma
         highest = max((sigma for sigma in sigmas if sigma != SELECTED), default=0.0)
         if top is not None and highest > top * (1 + 1e-9):
@@ -184,13 +195,12 @@ class Study(Model):
 
     def _check_selection(self, selection: Selection) -> None:
         for key in ("purifier", "classifier", "attack"):
-            _require(f"selection.{key}", getattr(selection, key), getattr(self, f"{key}s"))
+            _require(f"selection.{key}", getattr(selection, key), f"{key}s", getattr(self, f"{key}s"))
         self._require_fewer_steps("selection.purifier", selection.attack, [selection.purifier])
         _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
         _require_distinct("selection.sigmas", selection.sigmas)
-        needs = self.purifiers[selection.purifier].needs
-        if "diffusion" in needs:
-            self._require_trained("selection.sigmas", selection.sigmas, needs["diffusion"].name)
+        if diffusion := _diffusion_of(self.purifiers[selection.purifier]):
+            self._require_trained("selection.sigmas", selection.sigmas, diffusion)
 
     def _sigmas_of(self, block: Crossing) -> set[Level]:
         names = self.purifiers if block.purifiers is None else block.purifiers
@@ -201,9 +211,18 @@ class Study(Model):
         return {eps for name in names for eps in self.attacks[name].eps}
 
 
-def _require(key: str, name: str, known: dict[str, Any]) -> None:
+def _diffusion_of(purifier: AnyPurifier) -> str | None:
+    """The name of the diffusion that plays the role of that name."""
+    need = purifier.needs.get("diffusion")
+    return need.name if need and need.kind == "diffusion" else None
+
+
+def _require(key: str, name: str, section: str, known: dict[str, Any]) -> None:
     if name not in known:
-        raise ValueError(f"{key}: '{name}' is not among {sorted(known)}{suggest(name, known)}")
+        listed = (
+            f"is not among {sorted(known)}{suggest(name, known)}" if known else f"is not there; add it to {section}"
+        )
+        raise ValueError(f"{key}: '{name}' {listed}")
 
 
 def _require_known(key: str, wanted: list[Level] | None, known: set[Level]) -> None:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from assay.study.fields import Brought, Model
+from assay.study.fields import PATTERNS, Arguments, Brought, Model
 
-NetworkName = Annotated[str, StringConstraints(pattern=r"^(timm|torchvision)/[A-Za-z0-9_.-]+$")]
-Colours = tuple[float, float, float]
+NETWORK_PATTERN = r"^(timm|torchvision)/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+PATTERNS[NETWORK_PATTERN] = "does not name a network; write timm/NAME or torchvision/NAME"
+
+NetworkName = Annotated[str, StringConstraints(pattern=NETWORK_PATTERN, max_length=200)]
+Colour = Annotated[float, Field(ge=-1000, le=1000)]
+Deviation = Annotated[float, Field(ge=1e-9, le=1000)]
+PublishedDeviation = Annotated[float, Field(ge=1e-6, le=1000)]  # it is halved where data_range is twice as wide
+Colours = tuple[Colour, Colour, Colour]
+Deviations = tuple[Deviation, Deviation, Deviation]
+PublishedDeviations = tuple[PublishedDeviation, PublishedDeviation, PublishedDeviation]
 
 
 class Network(Model):
     """All that a classifier's module is built from, but for the number of classes."""
 
     network: NetworkName = Field(description="`timm/NAME` or `torchvision/NAME`: any network of either library.")
-    arguments: dict[str, Any] = Field({}, description="Further arguments of the network's constructor.")
+    arguments: Arguments = Field({}, description="Further arguments of the network's constructor.")
     small_stem: bool = Field(
         False, description="For small images: the first convolution at full resolution, without pooling."
     )
     mean: Colours = Field(
         (0.5, 0.5, 0.5), description="Normalisation inside the module: mean by channel, for images in [0,1]."
     )
-    std: Colours = Field((0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel.")
+    std: Deviations = Field(
+        (0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel."
+    )
 
     @property
     def implementation(self) -> str:

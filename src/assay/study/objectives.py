@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from assay.study.fields import Brought, Model, Number, PositiveInt, Sigma
+from assay.study.fields import Brought, Count, Model, Number, PositiveInt, Sigma
 
 
 class Objective(Model):
@@ -41,9 +41,11 @@ class AdversarialObjective(Objective):
     method: Literal["adversarial"] = Field(description="Adversarial training of a classifier, by PGD.")
     eps: Number = Field(gt=0, le=1, description="Radius of the L-infinity ball, in pixel units: `2/255` or a number.")
     steps: PositiveInt = Field(10, description="PGD steps against each batch.")
-    step_size: Number | None = Field(None, gt=0, description="Size of a step, pixel units; 2.5 eps / steps if absent.")
+    step_size: Number | None = Field(
+        None, gt=0, le=1, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
     clean_share: float = Field(0.5, ge=0, lt=1, description="Share of each batch that is left clean.")
-    warmup_epochs: int = Field(0, ge=0, description="Epochs over which eps rises to its full size.")
+    warmup_epochs: Count = Field(0, description="Epochs over which eps rises to its full size.")
     patience: PositiveInt | None = Field(
         None, description="Stop after so many validations without a better robust accuracy; never if absent."
     )
@@ -62,7 +64,9 @@ class DenoisingObjective(Objective):
 
     method: Literal["denoising"] = Field(description="Plain training of a diffusion.")
     max_sigma: Sigma | None = Field(
-        None, description="Train only up to this sigma (purification goes no higher); the whole schedule if absent."
+        None,
+        gt=0,
+        description="Train only up to this sigma (purification goes no higher); the whole schedule if absent.",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from assay.files import AssayError, read_json
-from assay.study.fields import Model, Name, Number, PositiveInt, Sigma
+from assay.study.fields import MOST, Model, Name, Number, PositiveInt, Sigma
 
 SIGMA = "sigma.json"
 
@@ -20,7 +20,7 @@ class Selection(Model):
     below the best one's. Purifiers that have `selected` among their sigmas are run with it.
     """
 
-    images: int = Field(gt=1, description="Images to choose on, balanced over the classes.")
+    images: int = Field(gt=1, le=MOST, description="Images to choose on, balanced over the classes.")
     purifier: Name = Field(description="The purifier whose sigma is chosen.")
     classifier: Name = Field(description="The classifier that it defends.")
     attack: Name = Field(description="The attack under which accuracy counts.")

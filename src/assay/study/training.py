@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from assay.study.fields import Model, Name, PositiveInt
+from assay.study.fields import Count, Model, Name, PositiveInt, Seed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Change = Annotated[float, Field(ge=0, le=1)]
@@ -103,8 +103,8 @@ ON_DIVERGENCE = (
 class Ranks(Model):
     """The processes of a training; how many there are changes nothing but the time."""
 
-    nodes: PositiveInt = Field(1, description="Nodes of the cluster.")
-    gpus: PositiveInt = Field(1, description="GPUs of each node, one process for each.")
+    nodes: int = Field(1, gt=0, le=4096, description="Nodes of the cluster.")
+    gpus: int = Field(1, gt=0, le=64, description="GPUs of each node, one process for each.")
 
 
 class Recipe(Model):
@@ -121,8 +121,8 @@ class Recipe(Model):
         "part at a time.",
     )
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="`adamw`, or `sgd` with Nesterov momentum 0.9.")
-    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay (`adamw`: decoupled from the gradient).")
+    learning_rate: float = Field(1e-3, gt=0, le=1000, description="Highest learning rate.")
+    weight_decay: float = Field(0.0, ge=0, le=1000, description="Weight decay (`adamw`: decoupled from the gradient).")
     decay: Literal["all", "weights"] = Field(
         "all", description="Parameters that decay: all, or the weights only (no biases and no normalisation layers)."
     )
@@ -131,7 +131,7 @@ class Recipe(Model):
         [0.5, 0.75], description="Of `step`: where the rate falls, as shares of the training."
     )
     factor: Share = Field(0.1, description="Of `step`: what the learning rate is multiplied by at each milestone.")
-    warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises from zero, before all else.")
+    warmup_steps: Count = Field(0, description="Steps in which the learning rate rises from zero, before all else.")
     gradient_clip: float | None = Field(None, gt=0, description="Largest norm of a step's gradient; any if absent.")
     ema_decay: float | None = Field(None, ge=0, lt=1, description=EMA_DECAY)
     validate_every: PositiveInt | None = Field(None, description="Steps between two validations; an epoch if absent.")
@@ -144,7 +144,7 @@ class Recipe(Model):
     start: Name | None = Field(
         None, description="Network of this study whose weights this one starts from; random weights if absent."
     )
-    seed: int = Field(0, ge=0, description="Added to the study's seed: another value trains another network.")
+    seed: Seed = Field(0, description="Added to the study's seed: another value trains another network.")
     ranks: Ranks | None = Field(
         None,
         exclude=True,  # no part of a spec: it says how fast a network is trained, not which
@@ -162,15 +162,19 @@ class Recipe(Model):
     def _possible(self) -> Recipe:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("steps: give either steps or epochs")
-        parts = self.accumulate * (self.ranks.nodes * self.ranks.gpus if self.ranks else 1)
-        if self.batch_size % parts:
+        if self.batch_size % self.parts:
             raise ValueError(
-                f"batch_size: {self.batch_size} cannot be shared by {parts} ranks and parts; "
-                f"choose a multiple of {parts}"
+                f"batch_size: {self.batch_size} cannot be shared by {self.parts} ranks and parts; "
+                f"choose a multiple of {self.parts}"
             )
         if self.milestones != sorted(set(self.milestones)):
             raise ValueError(f"milestones: {self.milestones} do not rise; write [0.5, 0.75]")
         return self
+
+    @property
+    def parts(self) -> int:
+        """The parts that a batch is computed in, over all ranks that the config asks for."""
+        return self.accumulate * (self.ranks.nodes * self.ranks.gpus if self.ranks else 1)
 
     def steps_per_epoch(self, images: int) -> int:
         """Whole batches in a pass over so many training images."""

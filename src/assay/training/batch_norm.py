@@ -11,6 +11,7 @@ from torch.autograd.function import FunctionCtx
 from assay.files import AssayError
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+FEWEST_IMAGES = 2
 FUSED = ("drop", "act")  # of timm's layers that normalise and then activate
 
 
@@ -67,6 +68,16 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
         share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
+
+
+def require_several(networks: nn.Module, images: int) -> None:
+    """Refuse to train batch normalisation on one image at a time, which has no statistics of a batch."""
+    for name, layer in networks.named_modules():
+        if images < FEWEST_IMAGES and layer.training and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            raise AssayError(
+                f"batch_size: {name} is a batch normalisation, and is trained on one image at a time; raise batch_size "
+                "(and images.train, if there are fewer images), or lower accumulate"
+            )
 
 
 class _AllReduce(torch.autograd.Function):

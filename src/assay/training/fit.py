@@ -16,6 +16,7 @@ from assay.noise import derive_seed
 from assay.progress import track
 from assay.stacks import Images
 from assay.study.training import Recipe
+from assay.training.batch_norm import require_several
 from assay.training.checkpoints import Checkpoints
 from assay.training.divergence import Diverged, Watch, largest
 from assay.training.draws import seed_all
@@ -67,6 +68,7 @@ def fit(
     unit, length = ("step", 1) if recipe.validate_every or recipe.steps else ("epoch", batches.per_epoch)
     watch = Watch(label, recipe, steps)
     objective.train()
+    require_several(objective, batches.size // recipe.accumulate)
     loaded = batches.load(done, steps, device, workers)
     try:
         for share in track(loaded, label, steps, done):
