@@ -131,7 +131,7 @@ def planned(config: dict) -> Study:
         told.append(jobs.classify("", cell.classifier, cell.stack, purifier, sigma))
     for job in told:
         assert job.text, job
-        assert job.folders, job
+        assert jobs.options(job), job
         assert job.code, job
     return study
 

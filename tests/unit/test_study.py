@@ -233,7 +233,7 @@ def test_specs_hold_what_the_stage_reads_and_nothing_else() -> None:
 def test_what_a_job_reads_follows_from_what_its_parts_need() -> None:
     jobs = Jobs(parse_study(DEMO, "x"))
     purify = jobs.purify("", "clean", "oneshot", "0.1")
-    assert json.loads(purify.folders) == {
+    assert json.loads(jobs.options(purify)[0].removeprefix("--inputs=")) == {
         "images": "results/demo/images/test",
         "diffusion": "results/demo/diffusions/unet",
     }

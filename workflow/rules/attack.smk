@@ -19,11 +19,9 @@ rule attack:
         **resources_of("attack"),
     params:
         **params_of("attack"),
-        out=f"{RESULTS}/{{role}}adversarial/{{attacked_path}}",
         part="",
     shell:
-        "python {resources.stages:q}/attack.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
+        "python {resources.stages:q}/attack.py {params.job} --threads {threads} {params.part} 2>&1 | tee {log}"
 
 
 use rule attack as attack_part with:
@@ -37,5 +35,4 @@ use rule attack as attack_part with:
         f"{RESULTS}/benchmarks/attack/{{role}}{{attacked_path}}.part-{{part}}.tsv"
     params:
         **params_of("attack"),
-        out=f"{RESULTS}/{{role}}adversarial/{{attacked_path}}",
         part=part_option,

@@ -20,8 +20,7 @@ rule probe:
     params:
         **params_of("probe"),
     shell:
-        "python {resources.stages:q}/probe.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/probe.py {params.job} --threads {threads} 2>&1 | tee {log}"
 
 
 rule check:
@@ -42,5 +41,4 @@ rule check:
     params:
         **params_of("check"),
     shell:
-        "python {resources.stages:q}/check.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"
+        "python {resources.stages:q}/check.py {params.job} 2>&1 | tee {log}"

@@ -18,8 +18,7 @@ rule classify:
     params:
         **params_of("classify"),
     shell:
-        "python {resources.stages:q}/classify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/classify.py {params.job} --threads {threads} 2>&1 | tee {log}"
 
 
 rule summarise:
@@ -45,5 +44,4 @@ rule summarise:
     params:
         **params_of("summarise"),
     shell:
-        "python {resources.stages:q}/summarise.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"
+        "python {resources.stages:q}/summarise.py {params.job} 2>&1 | tee {log}"

@@ -137,13 +137,8 @@ def inputs_of(stage):
 
 
 def params_of(stage):
-    """What a job's program is told: the spec, the code's fingerprint, and its inputs' folders and keys by role."""
-    return {
-        "spec": lambda wildcards: job_of(stage, wildcards).text,
-        "code": lambda wildcards: job_of(stage, wildcards).code,
-        "inputs": lambda wildcards: job_of(stage, wildcards).folders,
-        "input_keys": lambda wildcards: JOBS.keys(job_of(stage, wildcards)),
-    }
+    """What a job's program is told of it: its options, as a shell reads them."""
+    return {"job": lambda wildcards: shlex.join(JOBS.options(job_of(stage, wildcards)))}
 
 
 def resources_of(stage, **more):

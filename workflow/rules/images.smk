@@ -22,8 +22,7 @@ rule prepare_images:
     params:
         **params_of("prepare_images"),
     shell:
-        "python {resources.stages:q}/prepare_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out $(dirname {output.manifest}) {resources.source} 2>&1 | tee {log}"
+        "python {resources.stages:q}/prepare_images.py {params.job} {resources.source} 2>&1 | tee {log}"
 
 
 rule check_images:
@@ -43,5 +42,4 @@ rule check_images:
     params:
         **params_of("check_images"),
     shell:
-        "python {resources.stages:q}/check_images.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/check_images.py {params.job} 2>&1 | tee {log}"

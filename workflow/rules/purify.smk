@@ -18,11 +18,9 @@ rule purify:
         **resources_of("purify"),
     params:
         **params_of("purify"),
-        out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
         part="",
     shell:
-        "python {resources.stages:q}/purify.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out {params.out} {params.part} 2>&1 | tee {log}"
+        "python {resources.stages:q}/purify.py {params.job} --threads {threads} {params.part} 2>&1 | tee {log}"
 
 
 use rule purify as purify_part with:
@@ -36,5 +34,4 @@ use rule purify as purify_part with:
         f"{RESULTS}/benchmarks/purify/{{role}}{{attacked}}/{{purifier}}/sigma-{{sigma}}.part-{{part}}.tsv"
     params:
         **params_of("purify"),
-        out=f"{RESULTS}/{{role}}purified/{{attacked}}/{{purifier}}/sigma-{{sigma}}",
         part=part_option,

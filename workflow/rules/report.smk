@@ -19,5 +19,4 @@ rule report:
     params:
         **params_of("report"),
     shell:
-        "python {resources.stages:q}/report.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out {output.manifest} 2>&1 | tee {log}"
+        "python {resources.stages:q}/report.py {params.job} 2>&1 | tee {log}"

@@ -20,5 +20,4 @@ rule choose_sigma:
     params:
         **params_of("choose_sigma"),
     shell:
-        "python {resources.stages:q}/choose_sigma.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q}"
-        " --code {params.code} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/choose_sigma.py {params.job} 2>&1 | tee {log}"

@@ -17,7 +17,7 @@ rule fetch_images:
         stages=STAGES,
         mirrors=" ".join(getattr(STUDY.images, "mirrors", [])),
     params:
-        spec=params_of("fetch_images")["spec"],
+        spec=lambda wildcards: job_of("fetch_images", wildcards).text,
     shell:
         "python {resources.stages:q}/fetch_images.py --mirrors {resources.mirrors:q} --spec {params.spec:q}"
         ' --out "$(dirname -- {output:q})" 2>&1 | tee {log:q}'
@@ -42,5 +42,4 @@ rule index_images:
     params:
         **params_of("index_images"),
     shell:
-        "python {resources.stages:q}/index_images.py {resources.source} --spec {params.spec:q} --code {params.code}"
-        " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/index_images.py {params.job} {resources.source} 2>&1 | tee {log}"

@@ -24,9 +24,8 @@ rule train_classifier:
         **params_of("train_classifier"),
         stage="train_classifier",
     shell:
-        "ASSAY_MINUTES={resources.runtime} {resources.launch} {resources.stages:q}/{params.stage}.py --inputs {params.inputs:q}"
-        " --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code} --threads {resources.torch_threads}"
-        " --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "ASSAY_MINUTES={resources.runtime} {resources.launch} {resources.stages:q}/{params.stage}.py {params.job}"
+        " --threads {resources.torch_threads} 2>&1 | tee {log}"
 
 
 use rule train_classifier as train_diffusion with:
@@ -87,8 +86,7 @@ rule import_classifier:
         **params_of("import_classifier"),
         stage="import_classifier",
     shell:
-        "python {resources.stages:q}/{params.stage}.py --inputs {params.inputs:q} --keys {params.input_keys:q} --spec {params.spec:q} --code {params.code}"
-        " --threads {threads} --out $(dirname {output.manifest}) 2>&1 | tee {log}"
+        "python {resources.stages:q}/{params.stage}.py {params.job} --threads {threads} 2>&1 | tee {log}"
 
 
 use rule import_classifier as import_diffusion with:

@@ -21,8 +21,7 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells; who beats whom; the worst case; by class; what is taken for what; what could not
-    be measured.
+    """Write a study's tables: its cells, who beats whom, worst cases, classes, confusions, and what was not measured.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """

@@ -96,14 +96,8 @@ class Job:
         many = {f"{role}/{name}": found for role, some in self.each.items() for name, found in some.items()}
         return {**self.inputs, **many}
 
-    @functools.cached_property
-    def folders(self) -> str:
-        """The option `--inputs` of the stage: folders by role."""
-        many = {role: common(some) for role, some in self.each.items() if some}
-        return canonical_json({role: artifact.folder for role, artifact in self.inputs.items()} | many)
 
-
-def common(some: Mapping[str, Artifact]) -> str:
+def _common_folder(some: Mapping[str, Artifact]) -> str:
     """The folder below which many artifacts lie by their names."""
     name, artifact = next(iter(some.items()))
     return artifact.folder.removesuffix(f"/{name}")
@@ -154,14 +148,19 @@ class Jobs:
             self._keys[artifact] = key_of(artifact.kind, job.described, job.code, inputs)
         return self._keys[artifact]
 
-    def keys(self, job: Job) -> str:
-        """The option `--keys` of a stage: keys by role; one of all where a role is many artifacts."""
-        many = {
-            role: digest({f"{role}/{name}": self.key(artifact) for name, artifact in some.items()})
-            for role, some in job.each.items()
-            if some
-        }
-        return canonical_json({role: self.key(artifact) for role, artifact in job.inputs.items()} | many)
+    def options(self, job: Job) -> list[str]:
+        """The options of a stage: inputs' folders and keys by role, the spec, the code's fingerprint, and the place.
+
+        Where a role is many artifacts, it has the folder that they lie in, and one key of all.
+        """
+        folders = {role: artifact.folder for role, artifact in job.inputs.items()}
+        keys = {role: self.key(artifact) for role, artifact in job.inputs.items()}
+        for role, some in job.each.items():
+            if some:
+                folders[role] = _common_folder(some)
+                keys[role] = digest({f"{role}/{name}": self.key(artifact) for name, artifact in some.items()})
+        given = {"inputs": canonical_json(folders), "keys": canonical_json(keys), "spec": job.text, "code": job.code}
+        return [f"--{option}={value}" for option, value in (given | {"out": job.makes.folder}).items()]
 
     # one method a stage
 
