@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import glob
-import json
 import os
 import shutil
 import sys
@@ -188,11 +187,10 @@ def finish_moving(place: Path) -> None:
     if not source.exists():
         return
     new = source / path.name
-    if new.is_file():  # its last file
-        names = json.loads(new.read_bytes())["files"]
-        gone = _names(path) - set(names)
+    if names := _names(new):  # else all was moved, or is damaged
+        gone = _names(path) - names
         path.unlink(missing_ok=True)
-        for name in names:
+        for name in sorted(names):
             if (source / name).is_file():
                 (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(source / name, path.parent / name)

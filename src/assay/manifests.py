@@ -90,6 +90,8 @@ def read_manifest(place: Path, kind: str | None = None) -> Manifest:
         fault = _form_fault(manifest) or (None if _is_sealed(content) else "its seal is broken (edited or corrupt)")
     except (FileNotFoundError, NotADirectoryError):
         raise AssayError(f"{path}: not found; run the stage that makes it") from None
+    except OSError as error:
+        raise AssayError(f"{path}: cannot be read ({error.strerror}); delete it and run again") from None
     except (ValueError, RecursionError) as error:  # a text that is no JSON, or no text
         raise AssayError(f"{path}: not valid JSON ({error}); delete it and run again") from None
     if fault:

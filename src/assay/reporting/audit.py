@@ -72,7 +72,7 @@ def audit(paths: Sequence[Path]) -> Audit:
             found.files += len(read[path]["files"])
             found.bytes += sum(entry["bytes"] for entry in read[path]["files"].values())
             own = faults(path)
-        except AssayError as error:
+        except (AssayError, OSError) as error:
             own = [str(error)]
         found.faults += own
         found.damaged += [path] if own else []
