@@ -46,6 +46,8 @@ ANYTHING = (
     *(datetime.date(2020, 1, 1), b"bytes", {"a": {"b": float("nan")}}, {None: None}),
 )
 UNKNOWN = ("stpes", "", LONG, "a b", "a\nb", "\0", "{x}", "__use_yte__", 1, None, 0.5, True, ("a", "b"))
+WORDS = tuple(value for value in ANYTHING if isinstance(value, str))
+NAMED = ("classifiers", "diffusions", "purifiers", "attacks")  # whose parts have names of the user's
 BOUNDS = ("gt", "ge", "lt", "le")
 
 
@@ -73,7 +75,7 @@ def configs(draw: st.DrawFn) -> tuple[Place, dict]:
     images = draw(st.sampled_from(sorted(IMAGES)))
     place, near = draw(st.sampled_from(places(images)))
     config = whole(images)
-    match draw(st.sampled_from(["put", "put", "put", "put near", "leave out", "add"])):
+    match draw(st.sampled_from(["put", "put", "put", "put near", "leave out", "add", "rename"])):
         case "put":
             return place, put(config, place, draw(st.sampled_from(ANYTHING)))
         case "put near":
@@ -86,6 +88,11 @@ def configs(draw: st.DrawFn) -> tuple[Place, dict]:
             key = draw(st.sampled_from(UNKNOWN))
             value = draw(st.sampled_from(ANYTHING))
             return (*place[:-1], str(key)), put(config, (*place[:-1], key), value)
+        case "rename":
+            section = draw(st.sampled_from(NAMED))
+            name, other = draw(st.sampled_from(sorted(config[section]))), draw(st.sampled_from([*UNKNOWN, *WORDS]))
+            renamed = {other if key == name else key: part for key, part in config[section].items()}
+            return (section, name, str(other)), config | {section: renamed}
 
 
 def _inside(config: Any, place: Place) -> Any:

@@ -299,7 +299,8 @@ def test_a_config_file_that_is_none_is_refused_by_name(case: str, tmp_path: Path
 def test_a_config_that_is_not_there_or_a_folder_is_refused_by_name(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.yaml", "not found; correct --configfile"),
-        (tmp_path, "is a folder; name a"),
+        (tmp_path, "is a folder; name a file in it"),
+        (tmp_path / LONG, "cannot be read (File name too long); correct --configfile"),
     ):
         with pytest.raises(AssayError) as caught:
             check_configs([path])

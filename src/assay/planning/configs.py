@@ -22,7 +22,7 @@ FOR_SNAKEMAKE = ("pathvars", "__use_yte__")  # keys that Snakemake takes out of 
 def check_configs(paths: Iterable[Path]) -> None:
     """Refuse a config file that is not there, is no UTF-8 text or no YAML (or JSON), has a key twice, or none."""
     for path in map(Path, paths):
-        if path.is_fifo():
+        if _is_pipe(path):
             continue  # it can be read once, by Snakemake
         config = read_strictly(path)
         if config is None:
@@ -64,6 +64,13 @@ def check_arguments() -> None:
                 raise AssayError(f"--config: {entry!r} is not KEY=VALUE; write --config seed=1")
     except AssayError as error:
         sys.exit(f"error: {error}")
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        return path.is_fifo()
+    except OSError:  # as of a name that is too long
+        return False
 
 
 def _read(path: Path) -> str:

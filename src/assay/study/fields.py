@@ -102,7 +102,7 @@ SNAKEMAKE_NAME = re.compile(r"\{[^{}]*\w[^{}]*\}|<[a-z][a-z0-9_]*>")
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 MODULE_PATTERN = r"\.py$"
 HUB = "hf-hub:"
-HUB_PATTERN = rf"^{HUB}[\w.-]+/[\w.-]+(/[\w./-]+)?$"
+HUB_PATTERN = rf"^{HUB}(?!.*\.\.)[\w.-]+/[\w.-]+(/[\w./-]+)?$"
 REVISION_PATTERN = r"^[\w./-]+$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 # What a text lacks that does not match a pattern, as a message says it.
