@@ -22,6 +22,8 @@ STUDIES = Path("results")  # of the checkout that a stage runs in
 # The fact that says why an artifact is empty; and the kinds of those that are, where a network has no weights.
 UNMADE = "unmade"
 EMPTY_WITHOUT_WEIGHTS = ("stack", "scores", "probe")
+# What a job says that had nothing to compute.
+KEPT, TAKEN_OVER = "is there already, as wanted; kept", "taken over from"
 DRAFT = ".draft-"
 WORK = ".resume-"
 
@@ -82,10 +84,10 @@ class Wanted:
             print(f"{self.place}: empty, for {why}", file=sys.stderr)
             return True
         if place == self.place:
-            print(f"{self.place}: is there already, as wanted; kept", file=sys.stderr)
+            print(f"{self.place}: {KEPT}", file=sys.stderr)
         elif place:
             _adopt(place, self.place)
-            print(f"{self.place}: taken over from {place}, which is the same", file=sys.stderr)
+            print(f"{self.place}: {TAKEN_OVER} {place}, which is the same", file=sys.stderr)
         if place:
             forget_work(self.place)
         return place is not None

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from assay.artifacts import KEPT, TAKEN_OVER, UNMADE
 from assay.files import AssayError, read_json
 from assay.manifests import MANIFEST
 from assay.planning.costs import STAGES, Cost, Sizes, cost
@@ -35,7 +36,7 @@ FOLDERS = {
     "purify": "purified",
     "classify": "scores",
 }
-BENCHMARKS = "benchmarks"
+BENCHMARKS, LOGS = "benchmarks", "logs"
 INDEX = "index"
 NO_SPLITS = (INDEX, "roles")  # lie beside the splits
 PART = re.compile(r"\.part-\d+-of-(\d+)$")
@@ -180,10 +181,23 @@ def _samples(study: Path, sizes: Sizes) -> Iterable[Sample]:
             if parts == 1 and next(path.parent.glob(f"{path.stem}.part-*"), None):
                 continue
             manifest, times = _manifest(study / kind / place), read_times(path)
+            if not _all_was_done(manifest, study / LOGS / path.relative_to(study / BENCHMARKS).with_suffix(".log")):
+                continue
             found = _cost(stage, place, manifest.get("spec"), sizes)
             if found and found.amount and times:
                 device, ended = manifest.get("device", CPU), path.stat().st_mtime
                 yield Sample(path, stage, found.unit, found.amount / parts, times[-1], device, ended)
+
+
+def _all_was_done(manifest: dict[str, Any], log: Path) -> bool:
+    """Whether a job did all the work of its spec: it did not keep or take over what was there, and nothing diverged."""
+    if not {"diverged", UNMADE}.isdisjoint(manifest.get("facts", {})):
+        return False
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return KEPT not in text and TAKEN_OVER not in text
 
 
 def _cost(stage: str, place: str, spec: Any, sizes: Sizes) -> Cost | None:
