@@ -148,12 +148,12 @@ def remembered_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | N
 
 def shape_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     """What the size and the first bytes of a file of the artifact with this manifest tell to be wrong."""
-    file = path.parent / name
+    file, then = path.parent / name, f"delete {_whole(path)} and run again"
     if not file.is_file():
-        return f"{file}: missing; delete {path} and run again"
+        return f"{file}: missing; {then}"
     if (size := file.stat().st_size) != entry["bytes"]:
-        return f"{file}: {size} bytes, its manifest says {entry['bytes']} (truncated?); delete {path} and run again"
-    return f"{file}: {fault} (corrupt); delete {path} and run again" if (fault := header_fault(file)) else None
+        return f"{file}: {size} bytes, its manifest says {entry['bytes']} (truncated?); {then}"
+    return f"{file}: {fault} (corrupt); {then}" if (fault := header_fault(file)) else None
 
 
 def content_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
@@ -163,8 +163,13 @@ def content_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None
         return None
     return (
         f"{file}: SHA-256 {actual[:12]}…, its manifest says {entry['sha256'][:12]}… (corrupt); "
-        f"delete {path} and run again"
+        f"delete {_whole(path)} and run again"
     )
+
+
+def _whole(path: Path) -> Path:
+    """What to delete of the artifact with this manifest: its folder, where it has one of its own."""
+    return path.parent if path.name == MANIFEST else path
 
 
 def _unfinished(path: Path) -> list[str]:

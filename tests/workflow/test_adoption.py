@@ -48,7 +48,7 @@ def test_what_is_damaged_elsewhere_is_not_taken_over(study: Checkout) -> None:
     other = study.root / "config/other.yaml"
     other.write_text(json.dumps(study.config() | {"study": "other"}))
     target = f"results/other/classifiers/resnet/{MANIFEST}"
-    status, output = study.snakemake("--cores", "2", "--configfile", str(other), target)
+    status, output = study.snakemake("--cores", "2", target, "--configfile", str(other))
     assert status == 0, output
     assert "train_classifier/resnet" not in times(study, "other")
     assert Path(study.root / "results/other/classifiers/resnet/model.safetensors").read_bytes() != bytes(content)

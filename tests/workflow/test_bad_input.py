@@ -1,6 +1,7 @@
 """Bad input: one line that names the file or key, what is wrong and what to do; nothing half-written, nothing lost."""
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -12,6 +13,7 @@ import yaml
 from checkout import CONFIG, HERE
 
 from assay.files import AssayError, sha256
+from assay.manifests import sealed
 from assay.planning.bring import plan_study
 
 CELL = "scores/resnet/clean/noise/sigma-0.1"
@@ -33,7 +35,7 @@ CONFIGS = {
     "unknown key": (
         ("seed: 0", "colour: blue"),
         "colour: unknown key; known are attacks, checks, classifiers, cross, diffusions, evaluation, images, "
-        "purifiers, seed, selection, study, threads",
+        "purifiers, seed, selection, study, threads, versions",
     ),
     "missing key": (("  images: 8\n", ""), "evaluation.images: missing; add it (see config/README.md)"),
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),
@@ -343,8 +345,11 @@ def test_a_folder_that_cannot_be_written_is_named(study):
 
 
 def test_a_run_stops_at_a_corrupt_file_and_completes_once_told_what_to_do_is_done(study, finished):
-    """Times do not show corruption; a stage that reads the file does."""
-    flip(study.results / CELL / "logits.npy")
+    """Where size and time do not show corruption, a stage that reads the file does."""
+    corrupt = study.results / CELL / "logits.npy"
+    times = corrupt.stat()
+    flip(corrupt)
+    os.utime(corrupt, ns=(times.st_atime_ns, times.st_mtime_ns))
     for table in ("summary", "comparisons", "worst_case", "per_class", "confusion"):
         (study.results / f"{table}.csv").unlink()
     before = study.contents()
@@ -416,7 +421,7 @@ def reseal(path):
     manifest = path.parent / "manifest.json"
     content = json.loads(manifest.read_text())
     content["files"][path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
-    manifest.write_text(json.dumps(content))
+    manifest.write_bytes(sealed(content))
 
 
 def _limit_files():

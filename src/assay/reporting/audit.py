@@ -103,6 +103,8 @@ def _follow(study: Path, looked_at: dict[Path, None], found: Audit) -> None:
     """Hold each artifact of a study against what it was made of, from the report down to the images."""
     jobs = _jobs(study)
     if jobs is None:
+        if (study / "summary.csv").exists() and TABLES not in "\n".join(found.faults):
+            found.faults.append(f"{study / TABLES}: missing, but there is a summary.csv; run the workflow again")
         found.notes.append(f"{study}: has no tables yet; what its artifacts were made of was not followed")
         return
     known = _Walk(study, jobs)
@@ -140,9 +142,8 @@ class _Walk:
         self.study = study
         self.root = Path(jobs.results)
         self.jobs = {}
-        waiting = [jobs.page()] if (study / PAGE).is_file() else [jobs.tables()]
-        if jobs.study.counts:
-            waiting.append(jobs.roles())
+        is_told = any((study / name).exists() for name in (PAGE, "report.html"))
+        waiting = [jobs.page() if is_told else jobs.tables(), jobs.roles()]
         while waiting:
             artifact = waiting.pop()
             if artifact not in self.jobs:

@@ -47,7 +47,7 @@ class Diffusion(Recipe, UNet):
 
     kind: ClassVar[str] = "trained"
 
-    learning_rate: float = Field(1e-4, gt=0, le=1000, description="Highest learning rate.")
+    learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate.")
     gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; any if absent.")
     ema_decay: float | None = Field(0.999, ge=0, lt=1, description=EMA_DECAY)
     validate_every: PositiveInt | None = Field(100, description="Steps between two validations; an epoch if absent.")

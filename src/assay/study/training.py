@@ -121,7 +121,7 @@ class Recipe(Model):
         "part at a time.",
     )
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="`adamw`, or `sgd` with Nesterov momentum 0.9.")
-    learning_rate: float = Field(1e-3, gt=0, le=1000, description="Highest learning rate.")
+    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.0, ge=0, le=1000, description="Weight decay (`adamw`: decoupled from the gradient).")
     decay: Literal["all", "weights"] = Field(
         "all", description="Parameters that decay: all, or the weights only (no biases and no normalisation layers)."
