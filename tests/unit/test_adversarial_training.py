@@ -273,5 +273,7 @@ def test_plain_classifiers_do_not_depend_on_this_module() -> None:
 def test_a_number_out_of_range_is_refused(key: str) -> None:
     keys = f"objective: {{method: adversarial, eps: 2/255, {key}: -1}}".replace("eps: 2/255, eps", "eps")
     text = DEMO.read_text().replace("  resnet:\n", f"  resnet:\n    {keys}\n", 1)
-    with pytest.raises(AssayError, match=rf"classifiers.resnet.objective.{key}: input should be greater than"):
+    with pytest.raises(
+        AssayError, match=rf"classifiers.resnet.objective.{key}: must be (greater than|at least) 0, found -1"
+    ):
         parse_study(yaml.safe_load(text), "mine.yaml")

@@ -1,9 +1,7 @@
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from pydantic import ValidationError
 from scipy.ndimage import label as connected
 
@@ -15,11 +13,9 @@ from assay.data.phantom.task import SPLITS
 from assay.data.phantom.tumour import generate
 from assay.data.prepare import prepare_images
 from assay.inputs import Inputs
-from assay.planning.fingerprint import ROOT, reachable
-from assay.planning.jobs import Jobs
+from assay.planning.fingerprint import reachable
 from assay.stacks import read_stack
 from assay.study.images import ImagesSpec, PhantomSource
-from assay.study.parse import parse_study
 
 
 @pytest.fixture(scope="module")
@@ -308,14 +304,6 @@ def test_a_lesion_s_mask_and_area_stand_with_the_stack(tmp_path):
     assert np.array_equal(stack.masks, lesion.masks(5, "test", range(300), 32))
     assert np.allclose(stack.table["area"], (stack.masks > 0).mean(axis=(1, 2)))
     assert ((stack.table["area"] > 0) == (stack.labels == 1)).all()
-
-
-@pytest.mark.parametrize(("task", "masks"), [("lesion", ["masks.tif"]), ("tissue", [])])
-def test_what_reads_a_study_s_images_waits_for_their_masks_too(task, masks):
-    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    study["images"]["task"] = task
-    images = Jobs(parse_study(study, "config.yaml")).images("test")
-    assert [Path(file).name for file in images.files] == ["images.tif", "table.csv", *masks]
 
 
 def test_a_stack_of_another_task_has_no_masks(tmp_path):

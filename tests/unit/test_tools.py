@@ -227,20 +227,23 @@ def test_view_fails_in_one_line(study):
 # verify
 
 
-def test_a_whole_study_is_verified(made):
-    done = run("verify", made)
+def test_a_whole_study_is_verified(study):
+    (study / "summary.csv").unlink()
+    done = run("verify", study)
     assert done.returncode == 0
     note, closing = done.stdout.splitlines()
-    assert note == f"note: {made}: has no tables yet; what its artifacts were made of was not followed"
+    assert note == f"note: {study}: has no tables yet; what its artifacts were made of was not followed"
     assert closing == "verified 9 artifacts, 18 files, 0.00 GB: all whole"
     assert "verify: 9/9 artifacts" in done.stderr
 
 
-def test_one_artifact_is_verified(made):
-    assert str(audit([made / "images/test"])) == "verified 1 artifact, 2 files, 0.00 GB: all whole"
+def test_one_artifact_is_verified(study):
+    (study / "summary.csv").unlink()
+    assert str(audit([study / "images/test"])) == "verified 1 artifact, 2 files, 0.00 GB: all whole"
 
 
 def test_every_fault_is_named(study):
+    (study / "summary.csv").unlink()
     with open(study / "images/test/images.tif", "r+b") as file:
         file.seek(2000)
         file.write(b"\xff\x00\xff")
@@ -257,6 +260,7 @@ def test_every_fault_is_named(study):
 
 
 def test_leftovers_are_notes_not_faults(study):
+    (study / "summary.csv").unlink()
     for leftover in (".draft-x/manifest.json", ".images.tif.y.partial", ".test.resume-0a1b/batch-000000.npz"):
         path = study / "images" / leftover
         path.parent.mkdir(exist_ok=True)
@@ -265,6 +269,10 @@ def test_leftovers_are_notes_not_faults(study):
     assert done.returncode == 0
     notes = [line.split(": ")[1] for line in done.stdout.splitlines() if line.startswith("note: ")]
     assert [Path(note).name for note in notes[:-1]] == [".draft-x", ".images.tif.y.partial", ".test.resume-0a1b"]
+
+
+def test_a_table_without_its_manifest_is_a_fault(study):
+    assert [fault for fault in audit([study]).faults if "missing, but there is a summary.csv" in fault]
 
 
 @pytest.mark.parametrize(("path", "message"), [("nowhere", "no such folder"), ("", "no artifact there")])

@@ -21,7 +21,7 @@ class ClassifierTraining(Recipe):
     epochs: PositiveInt | None = Field(
         None, description="Passes over the training images; or give `steps`. 10 if both are absent."
     )
-    learning_rate: float = Field(2e-3, gt=0, le=1000, description="Highest learning rate.")
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(1e-2, ge=0, le=1000, description="Weight decay (`adamw`: decoupled from the gradient).")
     learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
     objective: ClassifierObjective = Field(
