@@ -13,7 +13,7 @@ from pathlib import Path
 
 from assay.artifacts import changed_sources, same_place
 from assay.files import AssayError
-from assay.manifests import Manifest, known_by, manifest_path, moving, read_manifest, remembered_fault
+from assay.manifests import MOVING, Manifest, known_by, read_manifest, remembered_fault
 from assay.planning.jobs import Artifact, Job, Jobs
 
 MISSING = "missing output"
@@ -79,12 +79,13 @@ class Freshness:
 
     def _own(self, job: Job) -> str | None:
         """What the artifact itself tells against it."""
-        path = manifest_path(Path(job.makes.folder))
         if job.stage in self.forced():
             return FORCED
-        if moving(path).exists():
+        path = job.makes.manifest
+        folder, name = os.path.split(path)
+        if os.path.exists(f"{folder}/{MOVING}{name}"):
             return UNFINISHED
-        if not path.is_file():
+        if not os.path.isfile(path):
             return MISSING
         found = self._manifest(job.makes)
         if found is None or found["kind"] != job.makes.kind:
@@ -112,18 +113,18 @@ class Freshness:
         return {role: known_by(manifest)[1] for role, manifest in found.items() if manifest}
 
 
-def _fault_of_files(path: Path, manifest: Manifest) -> str | None:
+def _fault_of_files(path: str, manifest: Manifest) -> str | None:
     """What tells that an artifact's files are not as they were written. Bytes are read only of files that are younger
-    than the manifest at this path."""
-    written = path.stat().st_mtime_ns
+    than the manifest at this path. (Paths are texts here: there are tens of thousands.)"""
+    folder, written = os.path.dirname(path), os.stat(path).st_mtime_ns
     for name, entry in manifest["files"].items():
         try:
-            found = (path.parent / name).stat()
+            found = os.stat(f"{folder}/{name}")
         except (FileNotFoundError, NotADirectoryError):
             return MISSING
         if found.st_size != entry["bytes"]:
             return DAMAGED
-        if found.st_mtime_ns > written and remembered_fault(path, name, entry):
+        if found.st_mtime_ns > written and remembered_fault(Path(path), name, entry):
             return DAMAGED
     return None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.files import canonical_json, digest, sha256
-from assay.manifests import COUNTS, MANIFEST, key_of, manifest_path
+from assay.manifests import COUNTS, MANIFEST, key_of
 from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
@@ -49,7 +49,7 @@ class Artifact:
     @property
     def manifest(self) -> str:
         """The file that stands for it."""
-        return str(manifest_path(Path(self.folder)))
+        return self.folder if self.folder.endswith(MANIFEST) else f"{self.folder}/{MANIFEST}"
 
     @property
     def loaders(self) -> list[str]:
