@@ -189,8 +189,9 @@ def finish_moving(place: Path) -> None:
     if not source.exists():
         return
     new = source / path.name
-    if names := _names(new):  # else all was moved, or is damaged
-        gone = _names(path) - names
+    names = _names(new)
+    if names is not None:  # else all was moved, or is damaged
+        gone = (_names(path) or set()) - names
         path.unlink(missing_ok=True)
         for name in sorted(names):
             if (source / name).is_file():
@@ -202,12 +203,12 @@ def finish_moving(place: Path) -> None:
     remove(source)
 
 
-def _names(path: Path) -> set[str]:
-    """The files of the artifact with this manifest; none where there is no such artifact."""
+def _names(path: Path) -> set[str] | None:
+    """The files of the artifact with this manifest; None where there is no such artifact."""
     try:
         return set(read_manifest(path)["files"])
     except AssayError:
-        return set()
+        return None
 
 
 @contextlib.contextmanager

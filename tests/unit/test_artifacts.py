@@ -132,6 +132,18 @@ def test_files_that_the_new_artifact_lacks_go_with_the_old(tmp_path: Path) -> No
     assert not (tmp_path / "a/sub/two.txt").exists()
 
 
+def test_what_a_network_without_weights_leaves_to_do_is_an_artifact_without_files(tmp_path: Path) -> None:
+    with wanted(tmp_path / "unet").write(BY) as draft:
+        draft.facts["diverged"] = {"step": 3}
+    purify = Wanted(tmp_path / "stack", "stack", {}, "c", {"diffusion": tmp_path / "unet/manifest.json"})
+    assert purify.is_there()
+    classify = Wanted(tmp_path / "scores", "scores", {}, "c", {"images": tmp_path / "stack/manifest.json"})
+    assert classify.is_there()
+    assert check(tmp_path / "scores")["facts"] == {"unmade": "its diffusion could not be trained: diverged at step 3"}
+    assert check(tmp_path / "scores")["files"] == {}
+    assert not Wanted(tmp_path / "other", "tables", {}, "c", purify.inputs).is_there(), "tables tell of it"
+
+
 def test_several_artifacts_share_a_folder_under_manifests_of_their_own(tmp_path: Path) -> None:
     for name in ("first", "second"):
         with wanted(tmp_path / f"{name}.manifest.json").write(BY) as draft:
