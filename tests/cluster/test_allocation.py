@@ -15,11 +15,12 @@ def test_cells_in_one_allocation_survive_the_failure_of_others(finished, work):
     study = finished.copy(work / "allocation")
     study.edit("config/cluster.yaml", "sigmas: [0.1]", f"sigmas: {[0.1, *SIGMAS]}")
     images = study.results / ATTACKED
-    whole = images.read_bytes()
-    images.write_bytes(whole[:-100])
+    whole, times = images.read_bytes(), images.stat()
+    images.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(images, ns=(times.st_atime_ns, times.st_mtime_ns))  # else the run's own look would see it, and mend it
     status, output = _in_one_allocation(study)
     assert status != 0
-    assert f"{ATTACKED}: {len(whole) - 100} bytes, its manifest says {len(whole)}" in output
+    assert f"{ATTACKED}: SHA-256 " in output
     clean = {sigma: _cell(study, "clean", sigma) for sigma in SIGMAS}
     attacked = {sigma: _cell(study, "resnet/pgd/eps-4_255/undefended", sigma) for sigma in SIGMAS}
     assert all(path.is_file() for path in clean.values())
