@@ -71,7 +71,7 @@ def _tell_place() -> None:
         facts += [f"Slurm job {job}"] if job else []
         facts += [f"image {Path(image).name}"] if image else []
         facts += [f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}"]
-        print(", ".join(facts), file=sys.stderr)
+        sys.stderr.write(", ".join(facts) + "\n")  # in one piece: several processes write to one log
 
 
 def _terminated(number: int, frame: object) -> None:
