@@ -154,7 +154,7 @@ def _times_of_finished(study):
     """When the artifacts that the training has no part in were written."""
     paths = [path for path in study.results.rglob("*") if path.is_file() and path.suffix != ".log"]
     names = {path.relative_to(study.results).as_posix(): path.stat().st_mtime_ns for path in paths}
-    own = re.compile(r"diffusions/|purified/|.*oneshot|[^/]*\.csv|report|benchmarks/|\.|.*/\.")
+    own = re.compile(r"diffusions/|purified/|.*oneshot|[^/]*\.(csv|manifest\.json)|report|benchmarks/|\.|.*/\.")
     return {name: at for name, at in names.items() if not own.match(name)}
 
 
