@@ -194,7 +194,7 @@ def test_intervals_go_by_slide_where_slides_are_known(edition: Edition) -> None:
 
 
 def test_copies_are_dropped_and_no_image_plays_two_roles(edition: Edition) -> None:
-    assert edition.json("images/roles.json") == {
+    assert edition.json("images/roles/roles.json") == {
         "images": ROLES | {"train": edition.train},
         "duplicates": dict.fromkeys(SPLITS, 0),
         "overlaps": 0,

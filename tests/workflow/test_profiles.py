@@ -59,7 +59,7 @@ def test_a_missing_image_is_named_before_any_job(fresh, with_apptainer):
 
 
 def test_a_finished_study_has_nothing_to_do_in_containers(study, with_apptainer):
-    """Images hold the environment's versions, so the profiles leave out the software-env trigger."""
+    """Images hold the environment's versions, and no image is part of a key."""
     for kind in containers.RECIPES:
         _make_image(study, kind)
     status, output = study.snakemake("--dry-run", "--cores", "1", *IN_CONTAINERS, PATH=str(with_apptainer))

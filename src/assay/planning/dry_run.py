@@ -11,9 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from assay.artifacts import TAKEN_OVER
 from assay.files import AssayError
 from assay.planning import bring
-from assay.planning.freshness import ELSEWHERE, FORCED, MISSING, Freshness
+from assay.planning.freshness import FORCED, MISSING, Freshness
 from assay.planning.jobs import Job, Jobs
 from assay.study.model import Study
 
@@ -100,7 +101,7 @@ def _reason(job: Job | None, freshness: Freshness) -> str:
     if job is None or job.makes is None:
         return MISSING
     source = freshness.source(job)
-    return f"{ELSEWHERE} {source.parts[1]}" if source and freshness.reason(job) else freshness.reason(job) or FORCED
+    return f"{TAKEN_OVER} {source.parts[1]}" if source and freshness.reason(job) else freshness.reason(job) or FORCED
 
 
 @contextlib.contextmanager

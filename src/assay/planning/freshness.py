@@ -25,7 +25,6 @@ SOURCES = "files of yours changed"
 DAMAGED = "damaged"
 UNFINISHED = "unfinished"
 BEFORE = "a stage before it runs"
-ELSEWHERE = "taken over from"
 
 
 class Freshness:
@@ -43,9 +42,8 @@ class Freshness:
         if job.makes is None:
             return None
         if job.makes not in self._reasons:
-            reasons = (self._own(job), *(self.reason(self.jobs.maker(found)) for found in job.all_inputs.values()))
-            found = next(iter(reasons)) or (BEFORE if any(reasons) else None)
-            self._reasons[job.makes] = found
+            before = [self.reason(self.jobs.maker(found)) for found in job.all_inputs.values()]
+            self._reasons[job.makes] = self._own(job) or (BEFORE if any(before) else None)
         return self._reasons[job.makes]
 
     def source(self, job: Job) -> Path | None:

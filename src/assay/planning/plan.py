@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from assay.artifacts import TAKEN_OVER
 from assay.planning.costs import RATES, Cost, Sizes, cost, sizes_of_study
 from assay.planning.dry_run import Planned
-from assay.planning.freshness import ELSEWHERE, Freshness
+from assay.planning.freshness import Freshness
 from assay.planning.jobs import Jobs
 from assay.planning.networks import SIZES, NetworkSizes
 from assay.planning.past import BENCHMARKS, CPU, START_UP, Past, Times, read_times
@@ -79,7 +80,7 @@ def estimates(jobs: Sequence[Planned], study: Study | None) -> tuple[list[Estima
     known = Jobs(study)
     taken = Estimate(Times(START_UP, START_UP), CPU, 0)
     found = [
-        taken if job.reason.startswith(ELSEWHERE) else _estimate(job, _cost(job, known, sizes), past) for job in jobs
+        taken if job.reason.startswith(TAKEN_OVER) else _estimate(job, _cost(job, known, sizes), past) for job in jobs
     ]
     return found, faults
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ def quarantine(damaged: Sequence[Path]) -> Iterator[str]:
         study = _study_of(path) or path.parent
         folder = study / QUARANTINE
         name = path.relative_to(study).as_posix().replace("/", "__").removesuffix(f"__{MANIFEST}")
-        target = next(each for n in range(len(damaged) + 10**6) if not (each := folder / f"{name}.{n}").exists())
+        target = next(each for n in itertools.count() if not (each := folder / f"{name}.{n}").exists())
         target.mkdir(parents=True)
         for file in [*_files_of(path), path]:
             if file.is_file():
