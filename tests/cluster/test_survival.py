@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ from machine import timed
 from slurm import SLURMDS
 
 from assay.manifests import MANIFEST, faults
+from assay.training.checkpoints import SECONDS_TO_STOP_IN
 
 pytestmark = pytest.mark.skipif(HERE, reason="jobs and nodes are killed on the test's own cluster only")
 
 SHORT = "steps: 6\n    batch_size: 8\n    validate_every: 3"
 LONG = "steps: {steps}\n    batch_size: 8\n    validate_every: 1000"
 STEPS = 4000
+# Minutes: time for a slow machine to begin and to save a checkpoint, and for the second attempt to finish in any case.
+A_TIME_LIMIT = "train_diffusion:runtime=4 * 20 ** (attempt - 1)"
 TRAINED = "results/cluster/diffusions/unet/manifest.json"
 SUBMITTED = re.compile(r"SLURM jobid (\d+) \(log: \S+/rule_train_diffusion/")
 
@@ -71,18 +75,26 @@ def test_scancel_and_a_dead_node_in_mid_training(study, uninterrupted, slurm):
     assert "Nothing to be done" in study.complete(*EXACT_COMMAND, "--dry-run")
 
 
-def test_a_training_stops_itself_before_its_time_limit_and_goes_on(study, uninterrupted):
-    """The first attempt has a minute, which is what a training leaves itself to stop in."""
-    study.complete(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=attempt**3", "--", TRAINED)
+def test_a_training_stops_itself_before_its_time_limit_and_goes_on(study, uninterrupted, slurm):
+    """The training stands still until less is left than the minute in which it stops itself; then it is let go."""
+    run = study.start(*EXACT_COMMAND, "--set-resources", A_TIME_LIMIT, "--", TRAINED)
+    job = _training(study, run, attempt=1)
+    _signal_training(study, signal.SIGSTOP)
+    end = datetime.fromisoformat(re.search(r"EndTime=(\S+)", slurm.run("scontrol", "show", "job", job))[1])
+    wait_for("the last minute", lambda: (end - datetime.now()).total_seconds() < SECONDS_TO_STOP_IN - 5, run)
+    _signal_training(study, signal.SIGCONT)
+    assert run.wait() == 0, run.output[-6000:]
+    assert "the job's time limit is near; stopped with this checkpoint" in run.output
+    assert len(SUBMITTED.findall(run.output)) == 2
     assert "resumed after step" in _log(study)
     assert _differences(study, uninterrupted, "diffusions/") == []
 
 
 def test_a_time_limit_in_mid_training(study, uninterrupted, slurm):
     """The training stands still until its time is over, so that it cannot stop itself; the next attempt has more."""
-    run = study.start(*EXACT_COMMAND, "--set-resources", "train_diffusion:runtime=2 * attempt**3", "--", TRAINED)
+    run = study.start(*EXACT_COMMAND, "--set-resources", A_TIME_LIMIT, "--", TRAINED)
     job = _training(study, run, attempt=1)
-    _stop_training(study)
+    _signal_training(study, signal.SIGSTOP)
     wait_for("the time limit", lambda: "TIMEOUT" in slurm.run("scontrol", "show", "job", job, check=False), run)
     _assert_nothing_half_written(study)
     assert run.wait() == 0, run.output[-6000:]
@@ -121,8 +133,8 @@ def _training(study, run, attempt):
     return jobs[-1]
 
 
-def _stop_training(study):
-    """Have the training's process stand still."""
+def _signal_training(study, number):
+    """Send a signal to the training's process: to stand still, or to go on."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -130,7 +142,7 @@ def _stop_training(study):
         except OSError:
             continue
         if words[0].endswith("python") and words[1:2] == ["workflow/stages/train_diffusion.py"] and place == study.root:
-            os.kill(int(process.name), signal.SIGSTOP)
+            os.kill(int(process.name), number)
             return
     pytest.fail(f"no training runs: {subprocess.run(['ps', 'axf'], capture_output=True, text=True).stdout}")
 

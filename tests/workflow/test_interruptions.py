@@ -110,8 +110,9 @@ def test_a_killed_stage_leaves_nothing_at_its_declared_paths_and_keeps_its_work(
         assert _in(folder, second) == []
         assert fnmatch.filter(second, kept(folder, "batch-000000.npz"))
         assert not fnmatch.filter(second, kept(folder, "batch-000001.npz"))
-    assert _in(NOISE, first) == [f"{NOISE}/images.tif"], "whole files, and no manifest before all are in place"
-    assert _in(SCORES, second) == []
+    # Whole files, and no manifest before all are in place.
+    assert _in(NOISE, first) == [f"{NOISE}/images.tif"]
+    assert _in(SCORES, second) == [f"{SCORES}/logits.npy", f"{SCORES}/table.csv"]
     assert _in(ONESHOT, third) == [f"{ONESHOT}/images.tif"]
 
 
