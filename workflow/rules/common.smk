@@ -97,16 +97,21 @@ def _of_network(kind, file, what):
     return shown(f"{kind}s/{{{kind}}}/{file}", category="Training", labels=labels, caption=caption)
 
 
+# A study that may record networks without weights declares neither of these, for such networks have not both.
+RECORDS = any(
+    getattr(network, "on_divergence", "fail") == "record"
+    for network in [*STUDY.classifiers.values(), *STUDY.diffusions.values()]
+)
+
+
 def history_of(kind):
     """A training's history as output."""
-    return _of_network(kind, "history.csv", kind)
+    return {} if RECORDS else {"history": _of_network(kind, "history.csv", kind)}
 
 
 def samples_of(kind):
-    """What a diffusion makes of images, as output; a study that may record a diffusion without weights declares none."""
-    if any(getattr(diffusion, "on_divergence", "fail") == "record" for diffusion in STUDY.diffusions.values()):
-        return {}
-    return {"samples": _of_network(kind, "samples.png", "samples")}
+    """What a diffusion makes of images, as output."""
+    return {} if RECORDS else {"samples": _of_network(kind, "samples.png", "samples")}
 
 
 # What the rules ask of a job: each of these gives a function of the wildcards.

@@ -7,8 +7,8 @@ rule train_classifier:
     input:
         unpack(inputs_of("train_classifier")),
     output:
+        **history_of("classifier"),
         manifest=manifest("classifiers/{classifier}/"),
-        history=history_of("classifier"),
     log:
         f"{RESULTS}/logs/train_classifier/{{classifier}}.log",
     benchmark:
@@ -32,9 +32,9 @@ use rule train_classifier as train_diffusion with:
     input:
         unpack(inputs_of("train_diffusion")),
     output:
+        **history_of("diffusion"),
         **samples_of("diffusion"),
         manifest=manifest("diffusions/{diffusion}/"),
-        history=history_of("diffusion"),
     log:
         f"{RESULTS}/logs/train_diffusion/{{diffusion}}.log",
     benchmark:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from assay.artifacts import UNMADE
 from assay.reporting.charts.legend import Key, legend
 from assay.reporting.charts.plot import Line, Point, numbers, plot, shares
 from assay.reporting.pictures import data_uri
@@ -53,6 +54,8 @@ def _facts(artifact: Artifact) -> str:
     told = []
     if "diverged" in facts:
         told.append(f"could not be trained: diverged at step {facts['diverged']['step']}")
+    if UNMADE in facts:
+        told.append(f"was not trained, for {facts[UNMADE]}")
     if "parameters" in facts:
         told.append(f"{facts['parameters'] / 1e6:.2f} million parameters")
     if "validation_accuracy" in facts:

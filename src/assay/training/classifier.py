@@ -12,7 +12,6 @@ from assay import modules
 from assay.artifacts import Wanted
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, WEIGHTS, build_classifier, name_of, write_classifier
-from assay.networks.divergence import require_weights
 from assay.networks.start import start_from
 from assay.networks.validation import check_logits
 from assay.noise import derive_seed
@@ -28,7 +27,8 @@ from assay.training.ranks import join_ranks
 def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Train the classifier of a spec on the input `train`; weights, history and manifest go to `out`.
 
-    A training that diverged, where its config asks for a record of that, leaves no weights there.
+    A training that diverged, where its config asks for a record of that, leaves no weights there; one that needs the
+    weights of such a network leaves nothing.
     """
     device = devices.prepare(threads)
     inputs = inputs.on(device)
@@ -43,7 +43,6 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
     torch.manual_seed(seed >> 1)
     network = build_classifier(described, len(training.classes))
     if described.start:
-        require_weights(inputs.folder("start"))
         state = load_file(inputs.folder("start") / WEIGHTS)
         start_from(network, state, f"start: {described.start}", name_of(described), other_head=True)
     network = network.to(device)

@@ -13,7 +13,6 @@ from assay.artifacts import Wanted
 from assay.diffusion.denoiser import denoiser_of, write_diffusion
 from assay.diffusion.validation import write_sheet
 from assay.inputs import Inputs
-from assay.networks.divergence import require_weights
 from assay.networks.start import start_from
 from assay.networks.unet import LIBRARIES, build_network, load_network
 from assay.noise import derive_seed
@@ -29,7 +28,8 @@ from assay.training.ranks import join_ranks
 def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
     """Train the diffusion of a spec on the input `train`; `UNet2DModel.from_pretrained(out)` loads the result.
 
-    A training that diverged, where its config asks for a record of that, leaves no weights there.
+    A training that diverged, where its config asks for a record of that, leaves no weights there; one that needs the
+    weights of such a network leaves nothing.
     """
     device = devices.prepare(threads)
     inputs = inputs.on(device)
@@ -44,7 +44,6 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
     torch.manual_seed(seed >> 1)
     network = build_network(described, held_out.side)
     if described.start:
-        require_weights(inputs.folder("start"))
         state = load_network(inputs.folder("start")).state_dict()
         start_from(network, state, f"start: {described.start}", "this U-Net", other_head=False)
     denoiser = denoiser_of(network.to(device), described)
