@@ -10,9 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -24,6 +25,18 @@ RESULTS = "results/tiny"
 OF_A_RUN = ("logs", "benchmarks", "sizes.json", "report.html", "report.manifest.json")
 JOB = re.compile(r"^rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"^ {4}wildcards: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Python:
+    """The Python that runs Snakemake, and what its jobs find in their environment; `used` unless another is named."""
+
+    program: str
+    environment: Mapping[str, str]
+    used: ClassVar["Python"]
+
+
+COLD = Python.used = Python(sys.executable, {})  # `used` is a warm one from a session's begin on: see conftest.py
 
 
 @dataclass(frozen=True)
@@ -40,13 +53,14 @@ class Checkout:
         """The copy's own code is imported, whatever else is installed."""
         return os.environ | {"PYTHONPATH": f"{self.root / 'src'}:{HERE / 'faults'}"} | more
 
-    def start(self, *options: str, **environment: str) -> subprocess.Popen:
+    def start(self, *options: str, python: Python | None = None, **environment: str) -> subprocess.Popen:
         """Snakemake on the tests' study, in a process group of its own."""
-        command = [sys.executable, "-m", "snakemake", "--nocolor", "--configfile", CONFIG, *options]
+        python = python or Python.used
+        command = [python.program, "-m", "snakemake", "--nocolor", "--configfile", CONFIG, *options]
         return subprocess.Popen(
             command,
             cwd=self.root,
-            env=self.environment(**environment),
+            env=self.environment(**python.environment, **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,7 +1,19 @@
 """Two full runs a session, `finished` is one; other tests work on copies of the finished tree, or on fresh ones."""
 
+from collections.abc import Iterator
+
 import pytest
-from checkout import Checkout, fresh_checkout
+from checkout import COLD, Checkout, Python, fresh_checkout
+from warm import warm_python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The stages that Snakemake starts in these tests need not import their libraries again and again."""
+    with warm_python(tmp_path_factory.mktemp("warm") / "python") as (program, environment):
+        Python.used = Python(program, environment)
+        yield
+    Python.used = COLD
 
 
 @pytest.fixture(scope="session")
@@ -12,10 +24,14 @@ def pristine(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def two_runs(pristine, tmp_path_factory) -> dict[int, Checkout]:
-    """The study finished twice, in two folders, with one and with two cores; side by side, to save time."""
+    """The study finished twice, in two folders, with one and with two cores; side by side, to save time.
+
+    The stages of the one on one core are programs like a user's, each of which imports its libraries.
+    """
     folder = tmp_path_factory.mktemp("workflow")
     checkouts = {cores: pristine.copy(folder / f"cores-{cores}") for cores in (1, 2)}
-    running = {cores: checkout.start("--cores", str(cores)) for cores, checkout in checkouts.items()}
+    pythons = {1: COLD, 2: Python.used}
+    running = {cores: one.start("--cores", str(cores), python=pythons[cores]) for cores, one in checkouts.items()}
     for process in running.values():
         output, _ = process.communicate()
         assert process.returncode == 0, output
