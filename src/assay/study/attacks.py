@@ -12,6 +12,7 @@ from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
 PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
+LEAVING_DRAWS = 32
 HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
 LARGEST_STEP = 2000
 
@@ -124,6 +125,9 @@ class KnownAttack(Attack):
     control: ClassVar[bool] = False
 
 
+Loss = Literal["margin", "ce", "dlr"]
+
+
 class TargetedAttack(KnownAttack):
     """An attack that may search for a class, in place of any but the right one."""
 
@@ -134,7 +138,23 @@ class TargetedAttack(KnownAttack):
     )
 
 
-class SteppedAttack(TargetedAttack):
+class GradientAttack(TargetedAttack):
+    """What every attack along gradients has."""
+
+    loss: Loss = Field(
+        "margin",
+        description="Loss to maximise: `margin`, whose gradient never saturates, `ce` (cross-entropy) or `dlr` "
+        "(difference of logits ratio, for three classes or more).",
+    )
+
+    @model_validator(mode="after")
+    def _loss_has_a_target(self) -> GradientAttack:
+        if self.loss == "dlr" and self.target:
+            raise ValueError("loss: dlr here has no target; set loss: margin, or remove target")
+        return self
+
+
+class SteppedAttack(GradientAttack):
     """What every attack by gradient steps has."""
 
     preset: Literal["quick", "standard", "thorough"] | None = Field(
@@ -145,10 +165,13 @@ class SteppedAttack(TargetedAttack):
         + "; keys that stand beside it win.",
     )
     steps: PositiveInt = Field(20, description="Steps.")
-
-    @property
-    def _search(self) -> tuple[int, int, int]:
-        return self.steps, 0 if self.threat.shared else self.steps, 0
+    restarts: PositiveInt = Field(1, description="Runs from different random starts; the best is kept.")
+    early_leaving: bool = Field(
+        True,
+        description="Behind a defence an image that is broken gets no more queries: one whose point none of "
+        f"{LEAVING_DRAWS} more draws gets right, which therefore is right in at most one draw of "
+        f"{1 / (1 - 0.05 ** (1 / LEAVING_DRAWS)):.0f} (95 % confidence).",
+    )
 
     @property
     def iterations(self) -> int:
@@ -168,7 +191,7 @@ class SteppedAttack(TargetedAttack):
         return numbers | {key: value for key, value in keys.items() if key != "preset"}
 
 
-class FgsmAttack(TargetedAttack):
+class FgsmAttack(GradientAttack):
     """One step along the gradient's sign (Goodfellow et al. 2015)."""
 
     norm: ClassVar[Norm] = "Linf"
@@ -183,26 +206,44 @@ class FgsmAttack(TargetedAttack):
         return 1
 
 
-class PgdAttack(SteppedAttack):
+class DescentAttack(SteppedAttack):
+    """What projected gradient descent has in either ball."""
+
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 2.5 eps / steps if absent."
+    )
+    decay: Literal["none", "linear", "cosine"] = Field(
+        "linear", description="How the step decays from twice its mean size to nothing; `none`: all are as long."
+    )
+    momentum: float = Field(
+        0.75, ge=0, lt=1, description="Share of the last direction that each step keeps, beside its own gradient."
+    )
+    random_start: bool = Field(True, description="Begin at a random point of the ball.")
+
+    @property
+    def _search(self) -> tuple[int, int, int]:
+        points = self.restarts * self.steps
+        return points, self.restarts if self.threat.shared else points, 0
+
+    @model_validator(mode="after")
+    def _restarts_differ(self) -> DescentAttack:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError("restarts: without a random start all runs are one; set random_start: true, or remove it")
+        return self
+
+
+class PgdAttack(DescentAttack):
     """Projected gradient descent in the L-infinity ball (Madry et al. 2018)."""
 
     norm: ClassVar[Norm] = "Linf"
     method: Literal["pgd"] = Field(description="Steps along the gradient's sign, projected into the ball.")
-    step_size: Number | None = Field(
-        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
-    )
-    random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 
-class PgdL2Attack(SteppedAttack):
+class PgdL2Attack(DescentAttack):
     """Projected gradient descent in the L2 ball."""
 
     norm: ClassVar[Norm] = "L2"
     method: Literal["pgdl2"] = Field(description="Steps along the normalised gradient, projected into the L2 ball.")
-    step_size: Number | None = Field(
-        None, gt=0, le=LARGEST_STEP, description="Size of a step, pixel units; 2.5 eps / steps if absent."
-    )
-    random_start: bool = Field(True, description="Begin at a random point of the ball.")
 
 
 class ApgdAttack(SteppedAttack):
@@ -210,23 +251,11 @@ class ApgdAttack(SteppedAttack):
 
     method: Literal["apgd"] = Field(description="PGD whose step size adapts to its progress.")
     norm: Norm = Field("Linf", description="Norm of the ball.")
-    loss: Literal["margin", "ce", "dlr"] = Field(
-        "margin",
-        description="Loss to maximise: `margin`, `ce` (cross-entropy) or `dlr` (difference of logits ratio, for three "
-        "classes or more).",
-    )
-    restarts: PositiveInt = Field(1, description="Runs from different random starts; the best is kept.")
 
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * (self.steps + 1)
         return points, points, 0
-
-    @model_validator(mode="after")
-    def _loss_has_a_target(self) -> ApgdAttack:
-        if self.loss == "dlr" and self.target:
-            raise ValueError("loss: dlr here has no target; set loss: margin, or remove target")
-        return self
 
 
 class SquareAttack(TargetedAttack):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
 from assay.attacks.ball import project, to_pixels
 from assay.attacks.queries import answers, margins
-from assay.attacks.threats.victim import Victim, judgement
-from assay.study.attacks import Attack
+from assay.attacks.threats.victim import Query, Victim, judgement
+from assay.study.attacks import LEAVING_DRAWS, Attack
 
-CLEAR = 2  # standard deviations of the draws' margins that the mean must lie below zero
+STAGES = (4, 8, LEAVING_DRAWS - 12)  # fresh draws that are asked in turn: most images stay at the first ones
 
 
 class Best:
@@ -18,10 +20,11 @@ class Best:
 
     Every point is judged on the same draws of the defence, which no query meets: points are compared under the same
     noise, and none wins by a lucky draw (Liu et al. 2025: an attack that keeps what one draw misclassified stops at
-    images that the next draw gets right). An image is broken once its best point has every draw wrong, and their mean
-    margin lies clearly below zero; one draw, of a deterministic victim, need only be wrong. Broken images keep that
-    point, and leave unless the stack is shown to other defences too. `rows` are those that queries still go to: a
-    half, a quarter, … of the batch, filled up with broken ones, so that a device sees few shapes.
+    images that the next draw gets right). An image is broken once a point has every draw wrong, and as many fresh ones
+    again as LEAVING_DRAWS says, which were never asked before; one draw, of a deterministic victim, need only be wrong.
+    Broken images keep that point, and leave unless the stack is shown to other defences too. `rows` are those that
+    queries still go to: a half, a quarter, … of the batch, filled up with broken ones, so that a device sees few
+    shapes.
 
     Of a targeted attack the labels are the targets', and what counts is the negative margin of the target.
     """
@@ -36,6 +39,8 @@ class Best:
         self.points = images.clone()
         self.margins = torch.full((len(images),), torch.inf, device=images.device)
         self.broken = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self.leaving = attack.early_leaving and not attack.threat.shared
+        self.numbers = itertools.count()
         self.restart()
 
     def restart(self) -> None:
@@ -54,12 +59,29 @@ class Best:
         if not torch.isfinite(mean).all():
             raise FloatingPointError("logits of a perturbed image are not finite; check classifier and diffusion")
         better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
+        if self.leaving:
+            broken = self._stays_wrong(stored, rows, ~self.broken[rows] & (each < 0).all(1))
+            self.broken[rows] |= broken
+            better |= broken
         self.points[rows[better]] = x[better]
         self.margins[rows[better]] = mean[better]
-        if not self.attack.threat.shared:
-            clearly = (each < 0).all(1) & (mean + CLEAR * each.std(1, correction=0) < 0)
-            self.broken[rows] |= better & clearly
         return mean
+
+    def _stays_wrong(self, stored: Tensor, rows: Tensor, where: Tensor) -> Tensor:
+        """Which of the points (rows,) that all draws so far have wrong are wrong in fresh ones too."""
+        if not self.attack.threat.fresh:
+            return where
+        first, number = 0, next(self.numbers)
+        for count in STAGES:
+            places = where.nonzero().flatten()
+            if not len(places):
+                break
+            query = Query(f"leaving {number}", range(first, first + count))
+            own = rows[places]
+            logits = answers(self.victim, stored[places], self.keys[own], query, room=len(self.images))
+            where[places] = (self.sign * margins(logits, self.labels[own]) < 0).all(1)
+            first += count
+        return where
 
     def leave(self) -> Tensor | None:
         """The places among the rows (fewer,) that go on, where at least half may leave; None while all go on."""

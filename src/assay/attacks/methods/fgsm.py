@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from assay.attacks.methods.geometry import ascent
-from assay.attacks.methods.losses import usual_loss
+from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
 from assay.attacks.queries import mean_gradient
 from assay.attacks.threats.victim import Victim, search_query
@@ -13,7 +13,7 @@ from assay.study.attacks import FgsmAttack
 
 
 def build(attack: FgsmAttack, victim: Victim, classes: int, seed: int) -> Search:
-    loss = usual_loss(classes, towards=attack.target is not None)
+    loss = named_loss(attack.loss, classes, towards=attack.target is not None)
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
         query = search_query(0, attack.draws)

@@ -37,8 +37,3 @@ def named_loss(name: str, classes: int, towards: bool = False) -> Loss:
         raise AssayError(f"loss: dlr needs three classes or more, the classifier has {classes}; set loss: margin")
     away = LOSSES[name]
     return (lambda logits, labels: -away(logits, labels)) if towards else away
-
-
-def usual_loss(classes: int, towards: bool = False) -> Loss:
-    """The cross-entropy; for two classes the margin, which has its direction."""
-    return named_loss("margin" if classes == 2 else "ce", classes, towards)

@@ -16,8 +16,6 @@ from assay.modules import build
 from assay.noise import derive_seed, normal
 from assay.study.attacks import Attack
 
-STEPS_OF_TRAVEL = 2.5  # default step size 2.5 eps / steps (Madry et al. 2018): the whole ball is within reach
-
 # search(images, labels, keys): images (n, 3, h, w) in [0,1] to perturbed images; keys seed the attack's own noise.
 # The labels (n,) are the classes to leave, or those to reach if the attack has a target.
 Search = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -26,11 +24,6 @@ Search = Callable[[Tensor, Tensor, Tensor], Tensor]
 def build_search(attack: Attack, victim: Victim, classes: int, seed: int = 0) -> Search:
     """The search of an attack's spec; `seed` is of its own noise."""
     return build(attack, victim, classes, seed)
-
-
-def step_size(attack: Attack) -> float:
-    """The size of a step, in pixel units."""
-    return STEPS_OF_TRAVEL * attack.radius / attack.steps if attack.step_size is None else attack.step_size
 
 
 def random_targets(labels: Tensor, keys: Tensor, classes: int, seed: int) -> Tensor:

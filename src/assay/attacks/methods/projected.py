@@ -1,20 +1,32 @@
-"""Projected gradient ascent (Madry et al. 2018) in either norm, with the mean gradient over a victim's draws (EOT).
+"""Projected gradient descent (Madry et al. 2018) with momentum and a decaying step, in L-infinity and in L2.
 
-In L-infinity it goes where torchattacks' PGD goes from the same start. In L2 theirs takes the gradient of the batch's
-mean loss, so that where it is small the step depends on the batch's size; and at eps 0 it divides zero by zero.
+Behind a defence every gradient is of a few draws and mostly noise. Momentum averages it over steps (Dong et al. 2018,
+eq. 6: each gradient is first brought to one size), and a step that decays ends close to where the averages point.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+
+import torch
 from torch import Tensor
 
 from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
-from assay.attacks.methods.losses import usual_loss
-from assay.attacks.methods.method import Search, step_size
+from assay.attacks.methods.losses import named_loss
+from assay.attacks.methods.method import Search
 from assay.attacks.queries import mean_gradient
 from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import PgdAttack, PgdL2Attack
+from assay.study.fields import Norm
+
+STEPS_OF_TRAVEL = 2.5  # all steps together are 2.5 eps long (Madry et al. 2018): the whole ball is within reach
+DECAYS = {
+    "none": lambda progress: 1.0,
+    "linear": lambda progress: 2 * (1 - progress),
+    "cosine": lambda progress: 1 + math.cos(math.pi * progress),
+}
 
 
 def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes: int, seed: int) -> Search:
@@ -22,25 +34,47 @@ def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes:
 
     A stack of the bare classifier is shown to every defence, and a point that goes on after it fools that classifier
     carries over better. Behind a defence the last point has no merit over the others: the best by mean margin is taken.
+    Of several restarts the best counts in either case.
     """
-    norm, eps, size = attack.ball, attack.radius, step_size(attack)
-    loss = usual_loss(classes, towards=attack.target is not None)
+    norm, eps = attack.ball, attack.radius
+    loss = named_loss(attack.loss, classes, towards=attack.target is not None)
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
-        x = random_point(images, norm, eps, seed, keys, 0) if attack.random_start else images
-        found = None if attack.threat.shared else Best(victim, attack, images, labels, keys)
-        own, own_labels, own_keys = images, labels, keys  # of the images that are still searched for
-        for number in range(attack.steps):
-            query = search_query(number, attack.draws)
-            _, gradient = mean_gradient(victim, x, own_labels, own_keys, query, loss, room=len(images))
-            x = into_ball(x + size * ascent(gradient, norm), own, norm, eps)
-            if found is None:
-                continue
-            found.judge(x)
-            if (going_on := found.leave()) is not None:
-                x, own, own_labels, own_keys = (part[going_on] for part in (x, own, own_labels, own_keys))
-            if not len(x):
+        found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
+        for restart in range(attack.restarts):
+            found.restart()
+            if not len(found.rows):
                 break
-        return x if found is None else found.points
+            x = random_point(images, norm, eps, seed, keys, restart) if attack.random_start else images
+            x = x[found.rows]
+            velocity = torch.zeros_like(x)
+            for size in step_sizes(attack):
+                rows, query = found.rows, search_query(next(numbers), attack.draws)
+                _, gradient = mean_gradient(victim, x, labels[rows], keys[rows], query, loss, room=len(images))
+                velocity = attack.momentum * velocity + to_one_size(gradient, norm)
+                x = into_ball(x + size * ascent(velocity, norm), images[rows], norm, eps)
+                if attack.threat.shared:
+                    continue
+                found.judge(x)
+                if (going_on := found.leave()) is not None:
+                    x, velocity = x[going_on], velocity[going_on]
+                if not len(x):
+                    break
+            if attack.threat.shared:
+                found.judge(x)
+        return found.points
 
     return search
+
+
+def step_sizes(attack: PgdAttack | PgdL2Attack) -> list[float]:
+    """The size of each step, in pixel units: a decay changes how far each goes, and not how far all go together."""
+    mean = STEPS_OF_TRAVEL * attack.radius / attack.steps if attack.step_size is None else attack.step_size
+    return [mean * DECAYS[attack.decay]((number + 0.5) / attack.steps) for number in range(attack.steps)]
+
+
+def to_one_size(gradient: Tensor, norm: Norm) -> Tensor:
+    """Each image's gradient (n, 3, h, w) over the mean of its absolute values, or in L2 over its length."""
+    if norm == "L2":
+        return ascent(gradient, norm)
+    return gradient / gradient.abs().mean(dim=(1, 2, 3), keepdim=True).clamp_min(torch.finfo(gradient.dtype).tiny)
