@@ -19,7 +19,7 @@ from assay.attacks.threats.transfer import Bare
 from assay.attacks.threats.victim import Query, Victim, judgement, search_query
 from assay.files import AssayError
 from assay.logits import margin
-from assay.study.attacks import AnyAttack, Attack
+from assay.study.attacks import LEAVING_DRAWS, AnyAttack, Attack
 
 EPS, EPS_L2 = 8 / 255, 0.5
 SIDE = 8
@@ -165,7 +165,8 @@ def test_own_pgd_equals_torchattacks_from_the_same_start(
     method: str, classes: int, random_start: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, (images, labels, keys) = curved(classes), batch(classes=classes)
-    attack = attack_of(method, steps=6, random_start=random_start)
+    plain = {"loss": "ce", "momentum": 0.0, "decay": "none", "step_size": None}
+    attack = attack_of(method, steps=6, random_start=random_start, **plain)
     starts = []
     theirs = {"pgd": torchattacks.PGD, "pgdl2": torchattacks.PGDL2}[method](
         lambda_module(network, starts), attack.radius, 2.5 * attack.radius / 6, 6, random_start
@@ -224,15 +225,24 @@ def test_apgds_run_equals_torchattacks_from_the_same_start(norm: str, steps: int
 
 
 class Scripted(Victim):
-    """A victim that is judged with margins written down: one list of draws a point, the point being its mean value."""
+    """A victim that is judged with margins written down: one list of draws a point, the point being its mean value.
 
-    def __init__(self, script: dict[int, list[float]]) -> None:
+    The points that are `unlucky` have one draw right among those that images must have wrong before they leave.
+    """
+
+    def __init__(self, script: dict[int, list[float]], unlucky: set[int]) -> None:
         super().__init__()
-        self.script = script
+        self.script, self.unlucky = script, unlucky
+        self.asked: list[tuple[str, int, int]] = []
 
     def forward(self, x: Tensor, keys: Tensor, query: Query) -> Tensor:
         levels = (x.mean((1, 2, 3)) * 255).round().int().tolist()
-        margins = torch.tensor([self.script[level] for level in levels])
+        if query.purpose == "selection":
+            margins = torch.tensor([self.script[level] for level in levels])
+        else:
+            right = torch.tensor(query.draws) == LEAVING_DRAWS - 1
+            margins = torch.stack([torch.where(right & (level in self.unlucky), 1.0, -1.0) for level in levels])
+            self.asked += [(query.purpose, levels[0], len(query.draws))]
         return torch.stack([margins, torch.zeros_like(margins)], dim=2)
 
 
@@ -244,13 +254,24 @@ def test_the_best_point_is_by_mean_margin_and_one_lucky_draw_breaks_nothing() ->
     script = {101: [-9.0, 9.0, 9.0, 9.0], 102: [1.0, 1.0, 1.0, 1.0], 103: [-1.0, -1.0, -1.0, 0.1]}
     script |= {104: [-0.1, -0.1, -9.0, -9.0], 105: [-1.0, -1.0, -1.2, -1.2], 106: [-9.0] * 4}
     attack = attack_of("pgd", threat="adaptive", eps=[16 / 255], selection_draws=4)
-    best = Best(Scripted(script), attack, flat(100), torch.tensor([0]), torch.tensor([1]))
+    victim = Scripted(script, unlucky={104})
+    best = Best(victim, attack, flat(100), torch.tensor([0]), torch.tensor([1]))
     seen = []
     for level in (102, 101, 103, 104, 105, 106):
         best.judge(flat(level))
         seen.append((round(255 * best.points.mean().item()), bool(best.broken)))
-    # 101 has one lucky draw; 103 one unlucky one; 104's mean is lower than its spread; 105 is no better than 104
-    assert seen == [(102, False), (102, False), (103, False), (104, False), (104, False), (106, True)]
+    # 101 has one lucky draw; 103 one unlucky one, and 104 one of the many that are asked then; 105 has none
+    assert seen == [(102, False), (102, False), (103, False), (104, False), (105, True), (105, True)]
+    assert sum(draws for _, level, draws in victim.asked if level == 105) == LEAVING_DRAWS
+    purposes = [{purpose for purpose, level, _ in victim.asked if level == point} for point in (104, 105)]
+    assert purposes[0].isdisjoint(purposes[1]), "fresh draws for each point"
+
+
+def test_no_image_leaves_where_the_attack_is_told_so() -> None:
+    attack = attack_of("pgd", threat="adaptive", eps=[16 / 255], selection_draws=4, early_leaving=False)
+    best = Best(Scripted({101: [-9.0] * 4}, set()), attack, flat(100), torch.tensor([0]), torch.tensor([1]))
+    best.judge(flat(101))
+    assert not best.broken
 
 
 def test_a_stochastic_victim_is_attacked_to_its_expected_worst_case_and_not_to_its_luckiest_draw() -> None:
@@ -260,7 +281,7 @@ def test_a_stochastic_victim_is_attacked_to_its_expected_worst_case_and_not_to_i
         attack = attack_of(method, threat="adaptive", steps=20, draws=4)
         found = stored(run(attack, victim, images, labels, keys), images, attack)
         reached = margin(network(found), labels)
-        broken = reached + 2 * Noisy.deviation < 0  # may leave before the worst case
+        broken = reached + Noisy.deviation < 0  # may leave before the worst case
         assert reached[~broken] == pytest.approx(truth[~broken], abs=1e-4)
         assert (~broken).sum() > 10
     runner = torchattacks.APGD(Asked(victim, keys, draws=4), eps=EPS, steps=20, loss="ce")
@@ -355,7 +376,8 @@ def test_an_attack_chooses_among_points_on_draws_that_it_did_not_follow(method: 
             return self.network(x)
 
     victim = Expected(Noting("attacked"), Noting("judged"), seed=1)
-    run(attack_of(method, threat="adaptive", draws=3, steps=6), victim, images, labels, keys)
+    attack = attack_of(method, threat="adaptive", draws=3, steps=6, early_leaving=False)
+    run(attack, victim, images, labels, keys)
     followed, chosen_on = (torch.cat(met[name]).unique() for name in ("attacked", "judged"))
     assert len(followed) > len(chosen_on) == 4 * 4  # fresh ones at each query, the same four at each judgement
     assert not torch.isin(followed, chosen_on).any()
@@ -429,8 +451,8 @@ def test_an_image_is_not_broken_until_it_is_so_on_the_storage_grid() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(VALUES, 2)).requires_grad_(False)
     network[1].weight.data = torch.stack([torch.full((VALUES,), -1.0), torch.zeros(VALUES)])
     network[1].bias.data = torch.tensor([100.3 / 255 * VALUES, 0.0])  # wrong from 0.3 grey levels up
-    attack = attack_of("pgd", threat="locked", eps=[1 / 255], step_size=0.4 / 255, steps=3, random_start=False)
-
+    keys = {"step_size": 0.4 / 255, "random_start": False, "decay": "none"}
+    attack = attack_of("pgd", threat="locked", eps=[1 / 255], steps=3, **keys)
     victim = Counted(Bare(network))
     found = run(attack, victim, images, torch.tensor([0]), torch.tensor([1]))
     assert victim.with_gradient == 2  # 0.4 levels fool the network and are stored as none; 0.8 as one

@@ -25,6 +25,9 @@ def attack_of(method: str, **keys: object) -> Attack:
     return TypeAdapter(AnyAttack).validate_python({"method": method, "eps": [EPS]} | keys)
 
 
+PLAIN = {"loss": "ce", "momentum": 0.0, "decay": "none", "random_start": False}
+
+
 def small_network(classes: int, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 36, classes))
@@ -44,15 +47,16 @@ def run(attack: Attack, network: nn.Module, classes: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("classes", "steps"), [(4, 5), (2, 20)])
 def test_fgsm_and_pgd_equal_torchattacks(classes: int, steps: int) -> None:
-    """Of two classes its cross-entropy and our margin have one direction, where the former does not saturate."""
+    """Without momentum and decay; of two classes cross-entropy and margin have one direction."""
     network = small_network(classes)
     images, labels, _ = batch(classes=classes)
     fgsm = torchattacks.FGSM(network, eps=EPS)(images, labels)
-    assert torch.equal(run(attack_of("fgsm"), network, classes), fgsm)
+    assert torch.equal(run(attack_of("fgsm", loss="ce"), network, classes), fgsm)
     for keys in ({}, {"step_size": 2 / 255}):
         alpha = keys.get("step_size", 2.5 * EPS / steps)
         pgd = torchattacks.PGD(network, eps=EPS, alpha=alpha, steps=steps, random_start=False)(images, labels)
-        assert torch.equal(run(attack_of("pgd", steps=steps, random_start=False, **keys), network, classes), pgd)
+        attack = attack_of("pgd", steps=steps, **PLAIN, **keys)
+        assert torch.equal(run(attack, network, classes), pgd)
 
 
 @pytest.mark.parametrize("method", ["fgsm", "pgd", "square"])
@@ -72,7 +76,7 @@ def test_targeted_attacks_equal_torchattacks(method: str) -> None:
         expected = theirs.attack_single_run(images, targets)[1]
     else:
         expected = theirs(images, targets)
-    more = {"fgsm": {}, "pgd": {"random_start": False}, "square": {"queries": 50}}[method]
+    more = {"fgsm": {"loss": "ce"}, "pgd": PLAIN, "square": {"queries": 50}}[method]
     attack = attack_of(method, target="random", **more)
     torch.manual_seed(7)
     found = build_search(attack, Bare(network), 4)(images, targets, keys)

@@ -99,7 +99,7 @@ def test_attacks_work_by_steps_draws_and_the_gradient():
             *("net/adaptive/eps-4_255/oneshot-0.1", "net/adaptive/eps-4_255/ddpm-0.1"),
         )
     )
-    once = (TO_IMAGE * 5 + 1) * IMAGES * bare_call  # 1: what is stored, judged
+    once = (TO_IMAGE * 5 + 2) * IMAGES * bare_call  # 2: the last point, and what is stored, judged
     assert (bare.unit, bare.amount) == ("classifier", once)
     followed, judged = 5 * 3, (5 + 1) * 4  # steps and draws; points and draws
     passes = TO_IMAGE * followed + judged
