@@ -19,10 +19,16 @@ from assay.evaluation.worst_case import COLUMNS as WORST_CASE
 from assay.study.model import Study
 
 
-def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddpm"), **parts: Any) -> Study:
+def made_up(
+    threats: dict[str, str],
+    purifiers: tuple[str, ...] = ("noise", "ddpm"),
+    more_attacks: Mapping[str, Any] | None = None,
+    **parts: Any,
+) -> Study:
     """A study of the phantom with PGD under some `threats`, by the name of the attack, against some purifiers.
 
-    An attack of the threat `random` is the control. `parts` replace others.
+    An attack of the threat `random` is the control. `more_attacks` stand beside these, by name, with their keys, and
+    `parts` replace others.
     """
     diffusion = {"channels": [16], "norm_groups": 8, "objective": {"method": "denoising", "max_sigma": 0.5}, "steps": 1}
     attacks = {
@@ -39,7 +45,7 @@ def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddp
         "purifiers": {
             name: {"method": name, "sigmas": [0.1], **({} if name == "noise" else unet)} for name in purifiers
         },
-        "attacks": attacks,
+        "attacks": attacks | dict(more_attacks or {}),
         "evaluation": {"images": 100},
     }
     return Study.model_validate(whole | parts)

@@ -13,6 +13,7 @@ from assay.study.probing import follows_gradients
 
 CLEAN = "clean"
 UNDEFENDED = "undefended"
+OTHER = "@"  # in the name of an attack that was made on another classifier
 
 
 @dataclass(frozen=True)
@@ -187,4 +188,10 @@ def _row(study: Study, cell: Cell) -> dict[str, Any]:
 def _attack_name(cell: Cell) -> str:
     """The attack's name in the summary: `pgd`, or `pgd@resnet` on a classifier that it was not made on."""
     attacked = cell.attacked
-    return attacked.attack if attacked.classifier == cell.classifier else f"{attacked.attack}@{attacked.classifier}"
+    own = attacked.classifier == cell.classifier
+    return attacked.attack if own else f"{attacked.attack}{OTHER}{attacked.classifier}"
+
+
+def attack_of(study: Study, name: str) -> Attack:
+    """The attack of a name in the summary."""
+    return study.attacks[name.split(OTHER)[0]]
