@@ -13,6 +13,7 @@ from assay.study.probing import follows_gradients
 
 CLEAN = "clean"
 UNDEFENDED = "undefended"
+MAX_LEVELS = 32  # grey levels that people write as such
 OTHER = "@"  # in the name of an attack that was made on another classifier
 
 
@@ -76,6 +77,11 @@ def eps_token(eps: float) -> str:
     if 0 < levels <= 255 and math.isclose(255 * eps, levels, rel_tol=1e-9):
         return f"{levels}_255"
     return f"{eps:.10g}"
+
+
+def eps_label(eps: float) -> str:
+    """An eps as people write it: `8/255` where it is a few grey levels, else its decimals."""
+    return eps_token(eps).replace("_", "/") if eps <= MAX_LEVELS / 255 else f"{eps:.10g}"
 
 
 def sigma_token(sigma: Level) -> str:
