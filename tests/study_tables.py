@@ -10,12 +10,17 @@ import numpy as np
 import pandas as pd
 
 from assay.artifacts import Wanted
+from assay.evaluation.bounds import COLUMNS as COMPARISONS
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.classes import CONFUSION, PER_CLASS
-from assay.evaluation.comparisons import COLUMNS as COMPARISONS
+from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.scores import write_scores as write_into
+from assay.evaluation.strongest import ALL
+from assay.evaluation.strongest import COLUMNS as STRONGEST
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
+from assay.evaluation.worst_case import GROUP
+from assay.planning.cells import OTHER, attack_of
 from assay.study.model import Study
 
 
@@ -82,12 +87,39 @@ def finding(subject: str, status: str = "PASS", check: str = "budget used", fami
     return {"study": "made up", "meaning": f"{check} of {subject.split('/')[0]}.", **row, **more}
 
 
+def strongest_of(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The table of the strongest attacks that goes with a summary whose scores nobody has: in each group the attack
+    that leaves least is taken for all images."""
+    counted = [name != "none" and counts(attack_of(study, name)) for name in summary["attack"]]
+    lines = []
+    for key, cells in summary[counted].groupby(GROUP, sort=False):
+        group = dict(zip(GROUP, key, strict=True))
+        least = cells.loc[cells["accuracy"].idxmin()]
+        defended = group["defence"] != "none" and group["sigma"] != 0
+        direct = any(is_direct(attack_of(study, name), defended, OTHER in name) for name in cells["attack"])
+        lines.append(
+            {
+                "study": study.study,
+                **group,
+                **least[["images", "draws", "accuracy", "ci_low", "ci_high"]],
+                "attack_count": len(cells),
+                "attacks": " ".join(cells["attack"]),
+                "chosen_for": ALL,
+                "alone": least["attack"],
+                "alone_accuracy": least["accuracy"],
+                "direct": int(direct),
+            }
+        )
+    return pd.DataFrame(lines, columns=STRONGEST)
+
+
 def write_tables(
     folder: Path,
     summary: pd.DataFrame | None = None,
     findings: list[dict] | None = None,
     comparisons: pd.DataFrame | None = None,
     worst_cases: pd.DataFrame | None = None,
+    strongest: pd.DataFrame | None = None,
 ) -> None:
     """Write the tables beside the summary, without a row where nothing is given, and the summary.
 
@@ -97,6 +129,7 @@ def write_tables(
     tables = {
         "checks.csv": pd.DataFrame(findings).reindex(columns=CHECKS),
         "comparisons.csv": pd.DataFrame(columns=COMPARISONS) if comparisons is None else comparisons,
+        "strongest.csv": pd.DataFrame(columns=STRONGEST) if strongest is None else strongest,
         "worst_case.csv": pd.DataFrame(columns=WORST_CASE) if worst_cases is None else worst_cases,
         "per_class.csv": pd.DataFrame(columns=PER_CLASS),
         "confusion.csv": pd.DataFrame(columns=CONFUSION),

@@ -28,6 +28,11 @@ def with_interval(row: Any) -> str:
     return f"{percent(row.accuracy)} {bracket(row.ci_low, row.ci_high)}"
 
 
+def bounded(text: str, row: Any) -> str:
+    """What is said of a row's accuracy, marked where that is only an upper bound: `≤ 96.9%`."""
+    return f"≤ {text}" if row.upper_bound else text
+
+
 def points(difference: float, low: float, high: float) -> str:
     """A difference of shares and its interval in percentage points: `-5.0 [-9.1, -0.8]`."""
     return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
