@@ -17,11 +17,12 @@ def main() -> None:
     parser.add_argument("study", type=Path, nargs="?", default=Path("results/demo"), help="the study's folder")
     parser.add_argument("--classes", action="store_true", help="accuracy by class instead, where the study has it")
     arguments = parser.parse_args()
+    summary = read_summary(arguments.study / "summary.csv")
     strongest = read_strongest(arguments.study / "strongest.csv")
     if arguments.classes:
         print(text_classes(with_bounds(read_per_class(arguments.study / "per_class.csv"), strongest)))
         return
-    summary = with_bounds(read_summary(arguments.study / "summary.csv"), strongest)
+    summary = with_bounds(summary, strongest)
     blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary)]
     print("\n\n".join(filter(None, blocks)))
     for why, cells in read_untrained(arguments.study / "untrained.csv"):

@@ -21,6 +21,8 @@ from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
 from assay.evaluation.worst_case import GROUP
 from assay.planning.cells import OTHER, attack_of
+from assay.reporting.ladder import with_knowledge
+from assay.reporting.strongest import as_rows, with_bounds
 from assay.study.model import Study
 
 
@@ -111,6 +113,13 @@ def strongest_of(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines, columns=STRONGEST)
+
+
+def as_the_page_reads(summary: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A made-up summary and the strongest attacks that go with it, as the report has them."""
+    strongest = strongest_of(summary, study)
+    summary = with_bounds(with_knowledge(summary, study), strongest)
+    return summary, as_rows(strongest, summary)
 
 
 def write_tables(

@@ -8,10 +8,8 @@ import pytest
 
 from assay.reporting.answer import Answer, answer
 from assay.reporting.choice import Choice, choices
-from assay.reporting.ladder import with_knowledge
-from assay.reporting.strongest import as_rows, with_bounds
 from assay.reporting.trust import Checked, Judge
-from study_tables import made_up, strongest_of
+from study_tables import as_the_page_reads, made_up
 
 ATTACKS = {"pgd": "transfer", "random": "random", "adaptive": "adaptive", "bpda": "bpda", "locked": "locked"}
 SQUARE = {"square": {"method": "square", "threat": "blackbox", "eps": [0.1]}}
@@ -50,22 +48,15 @@ BASE = [
 AWARE = [row("bpda", "bpda", "ddpm", 0.60), row("adaptive", "adaptive", "ddpm", 0.48)]
 
 
-def tables(rows: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The summary and the strongest attacks, as the page has them."""
-    summary = pd.DataFrame(rows)
-    strongest = strongest_of(summary, STUDY)
-    summary = with_bounds(with_knowledge(summary, STUDY), strongest)
-    return summary, as_rows(strongest, summary)
-
-
 def chosen(rows: list[dict]) -> Choice:
-    (found,) = choices(*tables(rows), STUDY)
+    (found,) = choices(*as_the_page_reads(pd.DataFrame(rows), STUDY), STUDY)
     return found
 
 
 def found(rows: list[dict], findings: list[dict] | None = None) -> Answer:
     checks = pd.DataFrame(findings, columns=["status", "meaning", "subject"])
-    return answer(chosen(rows), *tables(rows), STUDY, Judge(Checked(checks)))
+    tables = as_the_page_reads(pd.DataFrame(rows), STUDY)
+    return answer(chosen(rows), *tables, STUDY, Judge(Checked(checks)))
 
 
 def said(rows: list[dict]) -> str:
