@@ -326,10 +326,15 @@ def test_a_doubt_stands_in_the_ranking_and_the_grid_with_its_reason(tmp_path: Pa
 
 def test_an_upper_bound_is_marked_wherever_it_appears(tmp_path: Path) -> None:
     html = whole_page(tmp_path, [finding("images/test")])
-    assert re.findall(r'<td class="stop"[^>]*>(≤ \d+)</td>', section(html, "grid")) == ["≤ 85", "≤ 50"]
+    assert re.findall(r'<td class="stop"[^>]*>(≤ \d+)</td>', section(html, "grid")) == 2 * ["≤ 85", "≤ 50"]
     assert "noise 0.2 upper bound" in words(section(html, "answer"))
     assert "an upper bound there: ddpm, noise." in section(html, "curves"), "ddpm at the smaller eps"
-    assert words(section(html, "worst")).count("upper bound") == 1
+    assert [
+        line.split(" pgd")[0]
+        for _, line in lines(
+            re.search(r"<table.*?</table>.*?(<table.*?</table>)", section(html, "worst"), re.S).group(1)
+        )
+    ] == ["ddpm 0.1 ≤"]
 
 
 def test_the_tables_that_the_answer_speaks_of_stand_open() -> None:

@@ -101,7 +101,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         answers=answers,
         totals=totals(checks),
         untrained=read.read_untrained(results / "untrained.csv"),
-        heat_maps=heat_maps(summary, checked),
+        heat_maps=heat_maps(summary, worth, checked),
         columns=[column for column in read.OPTIONAL if summary[column].notna().any()],
         cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],
@@ -137,7 +137,6 @@ def _environment(checked: Checked) -> jinja2.Environment:
     environment.globals |= {
         "checked": checked,
         "marks": MARKS,
-        "bounded": words.bounded,
         "number": words.number,
         "bracket": words.bracket,
         "percent": words.percent,

@@ -15,11 +15,12 @@ LEGEND = "≤: an upper bound; no attack followed gradients through the defence 
 def text_strongest(strongest: pd.DataFrame, summary: pd.DataFrame) -> str:
     """What the strongest attack on each image leaves: a block for each classifier and norm, as in the grid.
 
-    `strongest` as `as_rows` returns it. Defences are in the order of what they keep, upper bounds below the others.
+    `strongest` as `as_rows` returns it. Defences are in the order of what they keep at the largest eps, upper bounds
+    below the others.
     """
     clean = summary[summary["attack"] == "none"]
     blocks = [
-        _attacked(f"{classifier}, strongest attack on each image ({norm})", ranked(cells), clean)
+        _attacked(f"{classifier}, strongest attack on each image ({norm})", _by_largest_eps(cells), clean)
         for (classifier, norm), cells in strongest.groupby(["classifier", "norm"], sort=False)
     ]
     return "\n\n".join([*blocks, LEGEND] if strongest["upper_bound"].any() else blocks)
@@ -45,6 +46,10 @@ def text_classes(per_class: pd.DataFrame) -> str:
         under = "clean images" if attack == "none" else f"{attack} at eps {eps_label(eps)}"
         blocks.append(_block(f"{classifier}, {under}", cells, cells["name"].tolist(), list(cells["name"].unique())))
     return "\n\n".join(blocks)
+
+
+def _by_largest_eps(cells: pd.DataFrame) -> pd.DataFrame:
+    return ranked(cells).sort_values("eps", ascending=False, kind="stable")
 
 
 def _attacked(title: str, cells: pd.DataFrame, clean: pd.DataFrame) -> str:
