@@ -63,9 +63,7 @@ def answer(choice: Choice, summary: pd.DataFrame, worth: pd.DataFrame, study: St
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
-def _sentences(
-    choice: Choice, rows_: pd.DataFrame, worth: pd.DataFrame, study: Study
-) -> list[Sentence | None]:  # fmt: skip
+def _sentences(choice: Choice, rows_: pd.DataFrame, worth: pd.DataFrame, study: Study) -> list[Sentence | None]:
     """The answer in one sentence, and what to hold against it where the study can tell."""
     name, clean = _strong(choice.classifier), choice.clean
     if clean is None:
@@ -133,11 +131,14 @@ def _noise_known(choice: Choice, study: Study) -> Sentence | None:
         return said("We did not test an attacker who knows the noise.")
     if not shown.fresh:
         return said("We did not test an attack through the defence with its noise unknown.")
+    clause = attack_of(study, known.attack).threat.clause
+    if shown.upper_bound:
+        text = Markup("{} is left {} ({}). We did not test a direct attack with its noise unknown.")
+        return said(text.format(_value(known), clause, known.attack), known)
     difference = 100 * (shown.accuracy - known.accuracy)
     text = Markup("{:.0f} points of that accuracy are due to the attacker not knowing the noise: {} is left {} ({}).")
     if difference <= 0:
         text = Markup("Knowing the noise does not help the attacker ({:+.0f} points): {} is left {} ({}).")
-    clause = attack_of(study, known.attack).threat.clause
     return said(text.format(difference, _value(known), clause, known.attack), known, shown)
 
 
