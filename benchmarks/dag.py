@@ -41,7 +41,10 @@ FILES = {  # of an artifact of each kind, beside its manifest
     "scores": ("logits.npy", "table.csv"),
     "classifier": ("model.safetensors", "history.csv"),
     "roles": ("roles.json",),
-    "tables": ("summary.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv", "untrained.csv"),
+    "tables": (
+        *("summary.csv", "strongest.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv"),
+        "untrained.csv",
+    ),
     "checks": ("checks.csv",),
     "report": ("report.html",),
 }

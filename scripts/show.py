@@ -1,4 +1,4 @@
-"""Print a study's grid: accuracy in percent, with 95% intervals, by defence and eps."""
+"""Print what a study found: accuracy in percent with 95% intervals, by defence and eps; the strongest attacks first."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
-from assay.reporting.read import read_per_class, read_summary, read_untrained
-from assay.reporting.text import text_classes, text_grid
+from assay.reporting.read import read_per_class, read_strongest, read_summary, read_untrained
+from assay.reporting.strongest import as_rows, with_bounds
+from assay.reporting.text import text_classes, text_grid, text_strongest
 from assay.words import count
 
 
@@ -16,12 +17,16 @@ def main() -> None:
     parser.add_argument("study", type=Path, nargs="?", default=Path("results/demo"), help="the study's folder")
     parser.add_argument("--classes", action="store_true", help="accuracy by class instead, where the study has it")
     arguments = parser.parse_args()
-    if not arguments.classes:
-        print(text_grid(read_summary(arguments.study / "summary.csv")))
-        for why, cells in read_untrained(arguments.study / "untrained.csv"):
-            print(f"\n{count(cells, 'cell')} not measured: {why}")
+    summary = read_summary(arguments.study / "summary.csv")
+    strongest = read_strongest(arguments.study / "strongest.csv")
+    if arguments.classes:
+        print(text_classes(with_bounds(read_per_class(arguments.study / "per_class.csv"), strongest)))
         return
-    print(text_classes(read_per_class(arguments.study / "per_class.csv")))
+    summary = with_bounds(summary, strongest)
+    blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary)]
+    print("\n\n".join(filter(None, blocks)))
+    for why, cells in read_untrained(arguments.study / "untrained.csv"):
+        print(f"\n{count(cells, 'cell')} not measured: {why}")
 
 
 if __name__ == "__main__":

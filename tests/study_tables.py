@@ -10,19 +10,32 @@ import numpy as np
 import pandas as pd
 
 from assay.artifacts import Wanted
+from assay.evaluation.bounds import COLUMNS as COMPARISONS
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.classes import CONFUSION, PER_CLASS
-from assay.evaluation.comparisons import COLUMNS as COMPARISONS
+from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.scores import write_scores as write_into
+from assay.evaluation.strongest import ALL
+from assay.evaluation.strongest import COLUMNS as STRONGEST
 from assay.evaluation.summary import write_table
 from assay.evaluation.worst_case import COLUMNS as WORST_CASE
+from assay.evaluation.worst_case import GROUP
+from assay.planning.cells import OTHER, attack_of
+from assay.reporting.ladder import with_knowledge
+from assay.reporting.strongest import as_rows, with_bounds
 from assay.study.model import Study
 
 
-def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddpm"), **parts: Any) -> Study:
+def made_up(
+    threats: dict[str, str],
+    purifiers: tuple[str, ...] = ("noise", "ddpm"),
+    more_attacks: Mapping[str, Any] | None = None,
+    **parts: Any,
+) -> Study:
     """A study of the phantom with PGD under some `threats`, by the name of the attack, against some purifiers.
 
-    An attack of the threat `random` is the control. `parts` replace others.
+    An attack of the threat `random` is the control. `more_attacks` stand beside these, by name, with their keys, and
+    `parts` replace others.
     """
     diffusion = {"channels": [16], "norm_groups": 8, "objective": {"method": "denoising", "max_sigma": 0.5}, "steps": 1}
     attacks = {
@@ -39,7 +52,7 @@ def made_up(threats: dict[str, str], purifiers: tuple[str, ...] = ("noise", "ddp
         "purifiers": {
             name: {"method": name, "sigmas": [0.1], **({} if name == "noise" else unet)} for name in purifiers
         },
-        "attacks": attacks,
+        "attacks": attacks | dict(more_attacks or {}),
         "evaluation": {"images": 100},
     }
     return Study.model_validate(whole | parts)
@@ -76,12 +89,46 @@ def finding(subject: str, status: str = "PASS", check: str = "budget used", fami
     return {"study": "made up", "meaning": f"{check} of {subject.split('/')[0]}.", **row, **more}
 
 
+def strongest_of(summary: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The table of the strongest attacks that goes with a summary whose scores nobody has: in each group the attack
+    that leaves least is taken for all images."""
+    counted = [name != "none" and counts(attack_of(study, name)) for name in summary["attack"]]
+    lines = []
+    for key, cells in summary[counted].groupby(GROUP, sort=False):
+        group = dict(zip(GROUP, key, strict=True))
+        least = cells.loc[cells["accuracy"].idxmin()]
+        defended = group["defence"] != "none" and group["sigma"] != 0
+        direct = any(is_direct(attack_of(study, name), defended, OTHER in name) for name in cells["attack"])
+        lines.append(
+            {
+                "study": study.study,
+                **group,
+                **least[["images", "draws", "accuracy", "ci_low", "ci_high"]],
+                "attack_count": len(cells),
+                "attacks": " ".join(cells["attack"]),
+                "chosen_for": ALL,
+                "alone": least["attack"],
+                "alone_accuracy": least["accuracy"],
+                "direct": int(direct),
+            }
+        )
+    return pd.DataFrame(lines, columns=STRONGEST)
+
+
+def as_the_page_reads(summary: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A made-up summary and the strongest attacks that go with it, as the report has them."""
+    strongest = strongest_of(summary, study)
+    summary = with_bounds(with_knowledge(summary, study), strongest)
+    return summary, as_rows(strongest, summary)
+
+
 def write_tables(
     folder: Path,
     summary: pd.DataFrame | None = None,
     findings: list[dict] | None = None,
     comparisons: pd.DataFrame | None = None,
     worst_cases: pd.DataFrame | None = None,
+    strongest: pd.DataFrame | None = None,
 ) -> None:
     """Write the tables beside the summary, without a row where nothing is given, and the summary.
 
@@ -91,6 +138,7 @@ def write_tables(
     tables = {
         "checks.csv": pd.DataFrame(findings).reindex(columns=CHECKS),
         "comparisons.csv": pd.DataFrame(columns=COMPARISONS) if comparisons is None else comparisons,
+        "strongest.csv": pd.DataFrame(columns=STRONGEST) if strongest is None else strongest,
         "worst_case.csv": pd.DataFrame(columns=WORST_CASE) if worst_cases is None else worst_cases,
         "per_class.csv": pd.DataFrame(columns=PER_CLASS),
         "confusion.csv": pd.DataFrame(columns=CONFUSION),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from assay.reporting.page import render
-from study_tables import made_up, write_tables
+from study_tables import made_up, strongest_of, write_tables
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (
@@ -55,8 +55,8 @@ def browse(path: Path) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    write_tables(folder, summary())
     study = made_up({"pgd": "transfer", "through": "adaptive"})
+    write_tables(folder, summary(), strongest=strongest_of(summary(), study))
     (folder / "report.html").write_text(render(folder, study, {}, {}), encoding="utf-8")
     return folder / "report.html"
 

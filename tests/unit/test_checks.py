@@ -215,10 +215,10 @@ def test_a_sound_study_passes(sound: pd.DataFrame, check: str) -> None:
 
 def test_nothing_else_is_found_in_a_sound_study(sound: pd.DataFrame) -> None:
     assert sound.columns.tolist() == COLUMNS
-    rest = sound[sound["status"] != "PASS"]
-    assert set(rest["status"]) == {"NOT RUN"}
-    assert set(rest["check"]) == {
-        *("probe of gradients", "probe of convergence", "probe of active"),
+    rest = sound[sound["status"] != "PASS"].groupby("status")["check"].agg(set).to_dict()
+    assert rest == {
+        "NOT RUN": {"probe of gradients", "probe of convergence", "probe of active"},
+        "WARN": {"defence attacked directly"},
     }
 
 
@@ -395,7 +395,7 @@ def test_a_classifier_that_was_trained_on_attacked_images_is_no_control_of_the_a
     found = of(
         checked(tmp_path / "checked", study, verdicts=leaving("pgd", 0.5, 0.4, "bare")), "attack works undefended"
     )
-    assert set(found["status"]) == {"NOT RUN"}
+    assert set(found["status"]) == {"DOES NOT APPLY"}
     assert "resnet was trained on attacked images" in found["meaning"].item()
 
 
@@ -474,18 +474,77 @@ def test_a_single_step_may_carry_over_better_than_many(tmp_path: Path) -> None:
 def test_a_study_without_what_a_check_needs_says_so(tmp_path: Path) -> None:
     bare = STUDY | {"attacks": {"fgsm": STUDY["attacks"]["fgsm"]}, "cross": [{"purifiers": []}]}
     table = checked(tmp_path / "checked", Study.model_validate(bare))
-    missing = set(table.loc[table["status"] == "NOT RUN", "check"])
-    assert missing >= {
-        *("a large eps leaves nothing", "many steps beat one", "attack beats random noise", "sigma 0 is no defence"),
-        *("black box not stronger than white box", "adaptive not weaker than transfer", "gap to known noise"),
+    lacking = table[table["status"] == "NOT RUN"]
+    assert set(lacking.loc[lacking["subject"] == "", "check"]) == {
+        *("a large eps leaves nothing", "many steps beat one", "attack beats random noise"),
+        *("black box not stronger than white box",),
+    }, "what the study lacks altogether is in doubt of no cell"
+    assert lacking["meaning"].str.contains(r"; add [^;]*\.$").all(), "each says what to add"
+    assert set(table.loc[table["status"] == "DOES NOT APPLY", "check"]) == {
+        *("sigma 0 is no defence", "adaptive not weaker than transfer", "gap to known noise"),
     }
-    assert table.loc[table["status"] == "NOT RUN", "meaning"].str.endswith(".").all()
     at_zero = {"attacks": {"pgd": {"method": "pgd", "eps": [0.0]}}, "cross": [{"purifiers": []}]}
     table = checked(tmp_path / "zero", Study.model_validate(STUDY | at_zero), verdicts=leaving_clean)
     assert set(of(table, "attack works undefended")["status"]) == {"NOT RUN"}, "in a ball of eps 0 nothing can work"
     no_attack = Study.model_validate(STUDY | {"attacks": {}, "cross": [{"purifiers": []}]})
     table = checked(tmp_path / "clean", no_attack)
     assert set(of(table, "attack works undefended")["status"]) == {"NOT RUN"}
+
+
+def rungs(folder: Path, attacks: list[str], purifiers: tuple[str, ...] = ("ddpm",)) -> pd.DataFrame:
+    """The findings about direct attacks of a study with some attacks, each at the large eps, on some purifiers."""
+    named = {name: STUDY["attacks"][name] | {"eps": [LARGE]} for name in attacks}
+    study = Study.model_validate(STUDY | {"attacks": named, "cross": [{"purifiers": list(purifiers)}]})
+    return checked(folder / "checked", study, verdicts=leaving_clean).query("check == 'defence attacked directly'")
+
+
+@pytest.mark.parametrize(
+    ("attacks", "says"),
+    [
+        (["pgd"], "Upper bound: at eps 8/255 ddpm at sigma 0.1 was attacked by transfer only; add an attack with"),
+        (["fgsm", "pgd", "random"], "attacked by transfer only; add an attack with threat: adaptive at this eps."),
+        (["pgd", "blackbox"], "not attacked through its gradients with fresh noise; add an attack with threat: adapt"),
+        (["pgd", "locked"], "attacked by transfer only"),
+    ],
+)
+def test_a_defence_that_was_not_attacked_directly_is_an_upper_bound(tmp_path: Path, attacks: list, says: str) -> None:
+    (found,) = rungs(tmp_path, attacks).to_dict("records")
+    assert (found["status"], found["number"], found["threshold"]) == ("WARN", 0, 1)
+    assert says in found["meaning"]
+    shown = [place.split("/")[3] for place in found["subject"].split()]
+    assert shown == [name for name in attacks if name not in ("random", "locked")]
+    assert all(place.endswith("ddpm/sigma-0.1") for place in found["subject"].split()), "the bare classifier is not"
+
+
+@pytest.mark.parametrize("attack", ["adaptive", "bpda", "surrogate"])
+def test_whoever_follows_gradients_through_a_defence_attacks_it_directly(tmp_path: Path, attack: str) -> None:
+    (found,) = rungs(tmp_path, ["pgd", attack]).to_dict("records")
+    assert (found["status"], found["number"]) == ("PASS", 1)
+    assert found["meaning"] == f"Direct: at eps 8/255 ddpm at sigma 0.1 was attacked through its gradients by {attack}."
+
+
+def test_a_purifier_without_noise_need_not_be_attacked_directly(tmp_path: Path) -> None:
+    assert rungs(tmp_path, ["pgd"], ("noise",)).empty
+
+
+def test_a_direct_attack_without_one_by_transfer_lacks_its_comparison(tmp_path: Path) -> None:
+    study = Study.model_validate(STUDY | {"cross": [{"attacks": ["adaptive", "locked"], "purifiers": ["ddpm"]}]})
+    found = of(checked(tmp_path / "checked", study), "adaptive not weaker than transfer").iloc[0]
+    assert (found["status"], found["attack"]) == ("NOT RUN", "adaptive")
+    assert found["meaning"].endswith("not attacked by transfer; add an attack with threat: transfer at this eps.")
+
+
+def test_a_probe_that_nobody_asked_for_is_missing_from_every_attack_that_follows_gradients(
+    sound: pd.DataFrame,
+) -> None:
+    missing = of(sound, "probe of gradients")
+    assert set(missing["status"]) == {"NOT RUN"}
+    assert set(missing["meaning"]) == {
+        "The study does not ask for the probe of gradients; add checks: {gradients: true}."
+    }
+    assert set(missing["subject"].str.split("/").str[2]) == {
+        *("fgsm", "pgd", "l2", "bpda", "surrogate", "adaptive", "locked"),
+    }
 
 
 @pytest.mark.parametrize(("size", "status"), [(0.9, "FAIL"), (1.5, "WARN"), (2.5, "PASS")])
@@ -545,14 +604,14 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("convergence", {"steps": {"accuracy": 0.3, "p": 0.001}}, "converged in steps", "FAIL"),
         ("convergence", {"steps": {"accuracy": 0.45, "p": 0.03}}, "converged in steps", "WARN"),
         ("convergence", {"draws": {"accuracy": 0.3, "p": 0.001}}, "converged in draws", "FAIL"),
-        ("convergence", {"steps": None, "draws": None}, "converged in steps", "NOT RUN"),
+        ("convergence", {"steps": None, "draws": None}, "converged in steps", "DOES NOT APPLY"),
         ("convergence", {"parameters_changed": 2}, "attack leaves the networks alone", "FAIL"),
         ("active", {"found": 0.5}, "finds a planted image", "FAIL"),
         ("active", {"found": 0.9}, "finds a planted image", "WARN"),
         ("active", {"random": 0.3}, "random noise misses the planted image", "WARN"),
-        ("active", {"random": 0.8}, "finds a planted image", "NOT RUN"),
-        ("active", {"random": 0.8, "found": 0.1}, "finds a planted image", "NOT RUN"),
-        ("active", {"planted": 0.2}, "finds a planted image", "NOT RUN"),
+        ("active", {"random": 0.8}, "finds a planted image", "DOES NOT APPLY"),
+        ("active", {"random": 0.8, "found": 0.1}, "finds a planted image", "DOES NOT APPLY"),
+        ("active", {"planted": 0.2}, "finds a planted image", "DOES NOT APPLY"),
     ],
 )
 def test_a_probe_that_found_a_fault_does_not_pass(family: str, changes: dict, check: str, status: str) -> None:
@@ -561,7 +620,7 @@ def test_a_probe_that_found_a_fault_does_not_pass(family: str, changes: dict, ch
 
 def test_bpda_is_not_blamed_for_a_gradient_that_is_not_the_losss() -> None:
     found = of_probe("gradients", Study.model_validate(STUDY).attacks["bpda"], along=0.0, random=0.0)
-    assert found["gradient is the loss's slope"] == "NOT RUN"
+    assert found["gradient is the loss's slope"] == "DOES NOT APPLY"
     assert "gradient in random directions" not in found
 
 
@@ -632,4 +691,4 @@ def test_the_program_writes_the_same_table_each_time_without_torch(tmp_path: Pat
         written.append((results / "checks.csv").read_bytes())
         (results / "checks.manifest.json").unlink()
     assert written[0] == written[1]
-    assert set(pd.read_csv(results / "checks.csv")["status"]) == {"PASS", "NOT RUN"}
+    assert set(pd.read_csv(results / "checks.csv")["status"]) == {"PASS", "WARN", "NOT RUN"}

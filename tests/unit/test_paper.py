@@ -13,12 +13,11 @@ from assay.evaluation.scores import read_scores
 from assay.evaluation.summary import measure
 from assay.files import AssayError
 from assay.reporting.choice import choices
-from assay.reporting.ladder import with_knowledge
 from assay.reporting.page import render
 from assay.reporting.papers import FAILS, HOLDS, NOT_COMPARED, NOT_MEASURED, OPEN, Beside, Claim, beside, read_papers
 from assay.reporting.trust import Checked
 from assay.study.model import Study
-from study_tables import finding, logits_of, made_up, write_scores, write_tables
+from study_tables import as_the_page_reads, finding, logits_of, made_up, strongest_of, write_scores, write_tables
 
 IMAGES = 400
 EPS = 2 / 255
@@ -79,9 +78,9 @@ def compared(
 ) -> Beside:
     """The first paper beside a study with these shares of right answers."""
     study = study or made()
-    summary = with_knowledge(summary_of(folder, shares), study)
+    summary, strongest = as_the_page_reads(summary_of(folder, shares), study)
     checked = Checked(pd.DataFrame([finding("images/test")]))
-    return beside(read_papers()[0], folder, summary, choices(summary, study), study, checked, sweep)
+    return beside(read_papers()[0], folder, summary, choices(summary, strongest, study), study, checked, sweep)
 
 
 def verdict(found: Beside, words: str) -> str:
@@ -145,21 +144,22 @@ def test_in_another_setting_numbers_are_not_compared_but_orders_are_tested(
 
 def test_another_eps_is_a_reason_not_to_compare(tmp_path: Path) -> None:
     study = made()
-    summary = with_knowledge(summary_of(tmp_path, PUBLISHED), study)
-    summary["eps"] *= 2
+    larger = summary_of(tmp_path, PUBLISHED)
+    larger["eps"] *= 2
+    summary, strongest = as_the_page_reads(larger, study)
     checked = Checked(pd.DataFrame([finding("images/test")]))
-    found = beside(read_papers()[0], tmp_path, summary, choices(summary, study), study, checked, None)
+    found = beside(read_papers()[0], tmp_path, summary, choices(summary, strongest, study), study, checked, None)
     assert found.why_not == ["its eps is 2/255 (Linf), this study's 4/255 (Linf)"]
 
 
 def test_papers_that_no_study_can_repeat_yet_say_why(tmp_path: Path) -> None:
     study = made("phantom")
-    summary = with_knowledge(summary_of(tmp_path, PUBLISHED), study)
+    summary, strongest = as_the_page_reads(summary_of(tmp_path, PUBLISHED), study)
     checked = Checked(pd.DataFrame([finding("images/test")]))
     papers = read_papers()
     assert len(papers) == 4
     for paper in papers[1:]:
-        found = beside(paper, tmp_path, summary, choices(summary, study), study, checked, None)
+        found = beside(paper, tmp_path, summary, choices(summary, strongest, study), study, checked, None)
         assert found.why_not
         assert not found.says_something
 
@@ -206,7 +206,8 @@ def test_the_papers_step_on_unit_range_is_the_sigma_and_the_step_that_the_claims
 
 
 def test_the_section_is_on_the_page(tmp_path: Path) -> None:
-    write_tables(tmp_path, summary_of(tmp_path, PUBLISHED))
+    summary = summary_of(tmp_path, PUBLISHED)
+    write_tables(tmp_path, summary, strongest=strongest_of(summary, made()))
     (tmp_path / "selection").mkdir()
     sweep([0, 1, 1, 0]).to_csv(tmp_path / "selection/sweep.csv", index=False)
     (tmp_path / "report.html").write_text(render(tmp_path, made(), {}, {}), encoding="utf-8")
@@ -219,7 +220,8 @@ def test_the_section_is_on_the_page(tmp_path: Path) -> None:
 
 
 def test_a_truncated_sweep_is_one_clear_line(tmp_path: Path) -> None:
-    write_tables(tmp_path, summary_of(tmp_path, PUBLISHED))
+    summary = summary_of(tmp_path, PUBLISHED)
+    write_tables(tmp_path, summary, strongest=strongest_of(summary, made()))
     path = tmp_path / "selection/sweep.csv"
     path.parent.mkdir()
     sweep([0, 1, 1, 0]).to_csv(path, index=False)

@@ -21,8 +21,10 @@ from PIL import Image
 
 from assay.artifacts import Wanted
 from assay.data.phantom import tumour
+from assay.evaluation.bounds import with_claims
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
@@ -33,10 +35,10 @@ from assay.reporting.page import render
 from assay.reporting.words import eps_label, percent, readable_config, with_interval
 from assay.study.model import Study
 from stack_files import write_stack
-from study_tables import finding, write_scores, write_tables
+from study_tables import finding, strongest_of, write_scores, write_tables
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("summary.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv")
+TABLES = ("summary.csv", "strongest.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv")
 MADE_BY = {"versions": {"numpy": np.__version__, "python": "3.11"}, "device": "cpu"}
 
 
@@ -67,8 +69,10 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
         inputs = _fabricate_purified(results, cell, stacks[cell.stack], chosen[1], study, rng)
         _fabricate_scores(results, cell, chosen[1], study, inputs, rng)
     judged = judge(rows(study), results / "scores")
-    compared, worst = compare_cells(study.study, judged), worst_cases(study.study, judged)
-    write_tables(results, summarise(study.study, judged), comparisons=compared, worst_cases=worst)
+    strongest = strongest_attacks(study, judged, results / "scores")
+    compared = with_claims(compare_cells(study.study, judged), strongest)
+    worst = worst_cases(study.study, judged)
+    write_tables(results, summarise(study.study, judged), None, compared, worst, strongest)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
         folder = results / "benchmarks" / rule / "a"
         folder.mkdir(parents=True)
@@ -218,9 +222,9 @@ def said_of(row: Any) -> str:
     return plain(with_interval(row))
 
 
-def with_summary(tmp_path: Path, summary: pd.DataFrame) -> Path:
-    """A study's folder that holds nothing but a summary, and empty tables beside it."""
-    write_tables(tmp_path, summary)
+def with_summary(tmp_path: Path, summary: pd.DataFrame, study: Study) -> Path:
+    """A study's folder that holds nothing but a summary and its strongest attacks, and empty tables beside it."""
+    write_tables(tmp_path, summary, strongest=strongest_of(summary, study))
     return tmp_path
 
 
@@ -288,7 +292,7 @@ def test_an_attack_through_a_defence_that_is_weaker_than_transfer_is_doubted(tmp
     summary = summary_of(study[0])
     summary.loc[summary.threat == "adaptive", "accuracy"] = 1.0
     summary.loc[summary.threat == "transfer", ["accuracy", "ci_low", "ci_high"]] = [0.25, 0.2, 0.3]
-    assert "too weak to be believed" in text_of(report(with_summary(tmp_path, summary), study[1]))
+    assert "too weak to be believed" in text_of(report(with_summary(tmp_path, summary, study[1]), study[1]))
 
 
 @pytest.mark.parametrize(("eps", "label"), [(8 / 255, "8/255"), (0.5, "0.5"), (0.2, "0.2"), (1.0, "1")])
@@ -362,7 +366,7 @@ def tables_of_classes(summary: pd.DataFrame, names: list[str]) -> tuple[pd.DataF
 
 def with_classes(tmp_path: Path, study: tuple[Path, Study], names: list[str]) -> str:
     summary = summary_of(study[0])
-    with_summary(tmp_path, summary)
+    with_summary(tmp_path, summary, study[1])
     for table, name in zip(tables_of_classes(summary, names), ("per_class", "confusion"), strict=True):
         write_table(table, tmp_path / f"{name}.csv")
     html = report(tmp_path, study[1])
@@ -428,7 +432,7 @@ def test_studies_that_lack_something_have_a_page(tmp_path: Path, config: dict[st
 
 
 def test_a_summary_alone_makes_a_page(tmp_path: Path, study: tuple[Path, Study]):
-    said = text_of(report(with_summary(tmp_path, summary_of(study[0])), study[1]))
+    said = text_of(report(with_summary(tmp_path, summary_of(study[0]), study[1]), study[1]))
     assert "There are no pictures" in said
     assert "There are no networks" in said
 
@@ -437,7 +441,7 @@ def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, Study]):
     summary = summary_of(study[0]).query("attack in ('none', 'pgd')")
     names = [f"purifier{index}" for index in range(14)]
     more = [summary.query("defence == 'ddpm'").assign(defence=name) for name in names]
-    said = text_of(report(with_summary(tmp_path, pd.concat([summary, *more])), study[1]))
+    said = text_of(report(with_summary(tmp_path, pd.concat([summary, *more]), study[1]), study[1]))
     assert "12 of 17 purifiers are drawn" in said
     assert "more rows are in the grid" in said
 

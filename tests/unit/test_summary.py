@@ -382,7 +382,10 @@ def test_the_program_writes_the_summary_of_all_cells(tmp_path, spec):
     assert summary["attack"].tolist() == ["none", "none", "fgsm", "fgsm"]
     assert summary["defence"].tolist() == ["none", "noise", "none", "noise"]
     assert summary["accuracy"].tolist() == [0.75, 0.5, 0.75, 0.5]
-    assert pd.read_csv(tmp_path / "comparisons.csv")["attack"].tolist() == ["none", "fgsm"]
+    compared = pd.read_csv(tmp_path / "comparisons.csv", keep_default_na=False)
+    assert compared[["attack", "claim"]].to_numpy().tolist() == [["none", "none"], ["fgsm", "none"]]
+    strongest = pd.read_csv(tmp_path / "strongest.csv", keep_default_na=False)
+    assert strongest[["defence", "accuracy", "direct"]].to_numpy().tolist() == [["none", 0.75, 1], ["noise", 0.5, 0]]
     assert pd.read_csv(tmp_path / "worst_case.csv")["all_or_nothing"].tolist() == [0.75, 0.25]
     assert pd.read_csv(tmp_path / "per_class.csv")["accuracy"].tolist() == [0.5, 1.0, 0.5, 0.5] * 2
     assert pd.read_csv(tmp_path / "confusion.csv")["share"].tolist() == [0.5, 0.5, 1.0, 0.5, 0.5, 0.5, 0.5] * 2

@@ -2,7 +2,11 @@
 
 import pandas as pd
 
-from assay.reporting.text import text_classes, text_grid
+from assay.reporting.strongest import as_rows, with_bounds
+from assay.reporting.text import LEGEND, text_classes, text_grid, text_strongest
+from study_tables import made_up, strongest_of
+
+STUDY = made_up({"pgd": "transfer", "through": "adaptive"})
 
 
 def row(attack: str, eps: float, defence: str, sigma: float, accuracy: float) -> dict:
@@ -10,12 +14,17 @@ def row(attack: str, eps: float, defence: str, sigma: float, accuracy: float) ->
         "classifier": "net",
         "attack": attack,
         "threat": "none" if attack == "none" else "transfer",
+        "norm": "none" if attack == "none" else "Linf",
         "eps": eps,
         "defence": defence,
         "sigma": sigma,
         "accuracy": accuracy,
         "ci_low": accuracy - 0.1,
         "ci_high": accuracy + 0.1,
+        "images": 100,
+        "draws": 3,
+        "scores": f"net/{attack}/{eps}/{defence}/sigma-{sigma}",
+        "upper_bound": False,
     }
 
 
@@ -38,6 +47,31 @@ def test_a_block_has_its_defences_their_clean_control_and_a_dash_where_nothing_w
     assert "45.6 [36, 56]" in second
     assert "–" in second
     assert "70.0" not in text_grid(summary)
+
+
+def test_the_strongest_attacks_come_first_with_upper_bounds_marked_and_below() -> None:
+    cells = [row("none", 0, name, sigma, 0.9) for name, sigma in (("none", 0), ("noise", 0.1), ("ddpm", 0.1))]
+    cells += [row("pgd", eps, "none", 0, 0.1) for eps in (8 / 255, 4 / 255)]
+    cells += [row("pgd", 8 / 255, name, 0.1, 0.7) for name in ("noise", "ddpm")]
+    cells += [row("through", 8 / 255, "ddpm", 0.1, 0.4)]
+    summary = pd.DataFrame(cells)
+    strongest = strongest_of(summary, STUDY)
+    summary = with_bounds(summary, strongest)
+    block, legend = text_strongest(as_rows(strongest, summary), summary).split("\n\n")
+    assert block.splitlines()[0] == "net, strongest attack on each image (Linf)"
+    assert block.splitlines()[1].split() == ["clean", "4/255", "8/255"]
+    assert [line.split("  ")[0] for line in block.splitlines()[2:]] == [
+        *["ddpm at sigma 0.1", "no defence", "noise at sigma 0.1"],
+    ]
+    assert "40.0 [30, 50]" in block.splitlines()[2]
+    assert "≤ 70.0 [60, 80]" in block.splitlines()[4]
+    assert legend == LEGEND
+    assert text_grid(summary).count("≤ 70.0") == 1, "ddpm was attacked directly there"
+
+
+def test_a_study_without_attacks_has_no_strongest_one() -> None:
+    summary = pd.DataFrame([row("none", 0, "none", 0, 0.9)])
+    assert text_strongest(as_rows(strongest_of(summary, STUDY), summary), summary) == ""
 
 
 def test_classes_are_columns_by_name() -> None:

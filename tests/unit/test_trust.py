@@ -8,16 +8,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from assay.evaluation.comparisons import COLUMNS as PAIRS
+from assay.evaluation.bounds import COLUMNS as PAIRS
+from assay.evaluation.bounds import with_claims
 from assay.files import AssayError
 from assay.planning.cells import Attacked, Cell, Defence
 from assay.reporting.beats import beats, rankings
 from assay.reporting.checks import families_of, totals
 from assay.reporting.page import render
-from assay.reporting.read import read_checks, read_comparisons, read_summary, read_worst_cases
+from assay.reporting.read import read_checks, read_comparisons, read_strongest, read_summary, read_worst_cases
+from assay.reporting.strongest import with_bounds
 from assay.reporting.trust import Checked, Judge, places_of
 from assay.reporting.worst import balls, worst
-from study_tables import finding, made_up, write_tables
+from study_tables import finding, made_up, strongest_of, write_tables
 
 EPS, SMALL = 8 / 255, 4 / 255
 STUDY = made_up({"pgd": "transfer", "through": "adaptive"})
@@ -66,6 +68,8 @@ def row(cell: Cell, accuracy: float) -> dict[str, Any]:
 
 
 SUMMARY = pd.DataFrame([row(*item) for item in CELLS.items()])
+STRONGEST = strongest_of(SUMMARY, STUDY)
+MARKED = with_bounds(SUMMARY, STRONGEST)
 
 
 def compared(cells: dict[Cell, float], winners: set[frozenset[Defence]]) -> pd.DataFrame:
@@ -80,7 +84,7 @@ def compared(cells: dict[Cell, float], winners: set[frozenset[Defence]]) -> pd.D
             won = frozenset((a.defence, b.defence)) in winners
             line |= {"p": 0.01, "p_holm": 0.02 if won else 1.0}
             found.append(line | {"winner": ("b" if right > left else "a") if won else "none"})
-    return pd.DataFrame(found)[PAIRS]
+    return with_claims(pd.DataFrame(found), STRONGEST)[PAIRS]
 
 
 AT_EPS = {cell: accuracy for cell, accuracy in CELLS.items() if cell.attacked == PGD}
@@ -109,7 +113,7 @@ WORST_CASES = pd.DataFrame(
 
 def page(folder: Path, findings: list[dict] | None = None, summary: pd.DataFrame = SUMMARY, **tables: Any) -> str:
     """The report of the made-up study with these findings."""
-    write_tables(folder, summary, findings, **tables)
+    write_tables(folder, summary, findings, strongest=strongest_of(summary, STUDY), **tables)
     (folder / "report.html").write_text(render(folder, STUDY, {}, {}), encoding="utf-8")
     return (folder / "report.html").read_text()
 
@@ -165,7 +169,7 @@ def test_a_failed_stack_greys_the_cells_and_the_claims_that_rest_on_it_and_no_ot
     assert greyed_cells(html) == {Cell("resnet", THROUGH, DDPM)}
     assert section(html, "answer").count("Not to be relied on: Twice the steps leave less.") == 1
     claims = greyed_claims(html)
-    assert any(claim.startswith("Under attack at eps 8/255, ddpm at sigma 0.1 keeps") for claim in claims)
+    assert any(claim.startswith("At eps 8/255, ddpm at sigma 0.1 keeps") for claim in claims)
     assert not any("On clean images" in claim for claim in claims)
 
 
@@ -173,8 +177,8 @@ def test_a_transfer_stack_takes_all_defences_that_were_shown_it(tmp_path: Path) 
     html = whole_page(tmp_path, [finding(f"adversarial/{PGD_SMALL.path}", "FAIL")])
     assert greyed_cells(html) == {cell for cell in CELLS if cell.attacked == PGD_SMALL}
     heat = re.search(r'<table class="chart heat".*?</table>', html, re.S).group(0)
-    hatched = re.findall(r'<td class="stop doubted"[^>]*✗ budget used of adversarial."[^>]*>(\d+)</td>', heat)
-    assert hatched == ["30", "85"]
+    hatched = re.findall(r'<td class="stop doubted"[^>]*✗ budget used of adversarial."[^>]*>([≤ \d]+)</td>', heat)
+    assert hatched == ["30", "≤ 85"]
     assert greyed_claims(html) == [], "the answer speaks of another eps"
 
 
@@ -206,7 +210,7 @@ def test_curves_and_bars_grey_what_failed_and_say_so(tmp_path: Path) -> None:
     assert words(section(failed, "curves")).count("Hollow grey points failed a check.") == 1
     rows = re.findall(r'<div class="row">(?:(?!<div class="row).)*', section(failed, "answer"), re.S)
     greyed = [words(line).split()[0] for line in rows if 'class="stop doubted"' in line]
-    assert greyed == ["transfer", "ddpm"], "the rung and the row of that defence"
+    assert greyed == ["attacked", "transfer", "ddpm"], "the strongest attack, its rung, and the row of that defence"
     passed = whole_page(tmp_path, [finding("images/test")])
     assert "stop doubted" not in passed
     assert "Hollow grey" not in passed
@@ -217,12 +221,15 @@ def test_curves_and_bars_grey_what_failed_and_say_so(tmp_path: Path) -> None:
     [
         (["PASS", "FAIL", "WARN"], "FAIL"),
         (["PASS", "WARN"], "WARN"),
-        (["PASS", "NOT RUN"], "PASS"),
+        (["PASS", "NOT RUN"], "NOT RUN"),
+        (["WARN", "NOT RUN"], "WARN"),
         (["NOT RUN"], "NOT RUN"),
         ([], "NOT RUN"),
+        (["PASS", "DOES NOT APPLY"], "PASS"),
+        (["DOES NOT APPLY"], "NOT RUN"),
     ],
 )
-def test_the_worst_status_counts_and_a_check_that_did_not_run_never_hides_one_that_did(
+def test_the_worst_status_counts_and_what_was_not_looked_at_is_worse_than_what_passed(
     statuses: list[str], expected: str
 ) -> None:
     findings = [finding("scores/resnet/clean/none/sigma-0", status) for status in statuses]
@@ -237,6 +244,7 @@ FINDINGS = [
     finding("images/test", "PASS", "roles"),
     finding("adversarial/x", "FAIL", "falls with eps", "order", meaning="Rises."),
     finding("", "NOT RUN", "large eps", "order", meaning="No eps is large.", number=None, threshold=None),
+    finding("", "DOES NOT APPLY", "sigma 0", "order", meaning="No sigma is 0.", number=None, threshold=None),
 ]
 
 
@@ -249,11 +257,12 @@ def test_all_findings_are_counted_and_grouped(tmp_path: Path) -> None:
     assert [(check.name, check.status) for check in order.checks] == [
         ("falls with eps", "FAIL"),
         ("large eps", "NOT RUN"),
+        ("sigma 0", "DOES NOT APPLY"),
     ]
     logits = stored.checks[0]
     assert (logits.number, logits.threshold, logits.counts["WARN"]) == ("0.1 … 0.25", "0.9", 2)
     assert [(told.meaning, told.places) for told in logits.told] == [("Odd.", ["scores/b", "scores/c"])]
-    assert order.checks[1].why_not == ["No eps is large."]
+    assert order.checks[1].why_not == [("NOT RUN", "No eps is large.")]
 
 
 def test_the_section_of_checks_tells_totals_findings_and_why_some_did_not_run(tmp_path: Path) -> None:
@@ -261,6 +270,7 @@ def test_the_section_of_checks_tells_totals_findings_and_why_some_did_not_run(tm
     assert words(told).startswith("Checks ✓ 2 pass ! 2 warn ✗ 1 fail – 1 not run")
     assert "✗ fail Rises. adversarial/x" in words(told)
     assert "Not run: No eps is large." in words(told)
+    assert "Does not apply: No sigma is 0." in words(told)
     assert "nan" not in words(told)
 
 
@@ -276,46 +286,74 @@ def test_families_without_a_doubt_are_folded_and_so_are_many_findings(tmp_path: 
 def test_who_beats_whom_does_not_depend_on_which_came_first(turned: bool) -> None:
     cells = dict(reversed(AT_EPS.items())) if turned else AT_EPS
     pairs = compared(cells, {frozenset((Defence(), DDPM)), frozenset((Defence(), NOISE))})
-    (table,) = rankings(pairs, SUMMARY, checked([]))
-    assert [place.name for place in table.places] == ["ddpm 0.1", "noise 0.2", "no defence"]
-    assert [(place.beats, place.loses) for place in table.places] == [(1, 0), (1, 0), (0, 2)]
-    assert {pair: (round(found.points, 6), found.significant) for pair, found in table.differences.items()} == {
-        (0, 1): (30.0, False),
-        (0, 2): (76.0, True),
-        (1, 2): (46.0, True),
+    (table,) = rankings(pairs, MARKED, checked([]))
+    assert [(place.name, place.upper_bound) for place in table.places] == [
+        *[("ddpm 0.1", False), ("no defence", False), ("noise 0.2", True)],
+    ]
+    assert [(place.beats, place.loses) for place in table.places] == [(1, 0), (0, 1), (0, 0)]
+    assert {pair: (round(d.points, 6), d.significant, d.claimed) for pair, d in table.differences.items()} == {
+        (0, 1): (76.0, True, True),
+        (0, 2): (30.0, False, False),
+        (1, 2): (-46.0, True, False),
     }
-    ends = table.differences[0, 2]
+    ends = table.differences[0, 1]
     assert (round(ends.low, 6), round(ends.high, 6)) == ((74.0, 81.0) if turned else (71.0, 78.0))
 
 
 def test_who_beats_whom_on_the_page(tmp_path: Path) -> None:
-    told = section(whole_page(tmp_path, [finding(f"scores/{Cell('resnet', PGD, NOISE).path}", "FAIL")]), "beats")
+    failed = finding(f"scores/{Cell('resnet', PGD, NOISE).path}", "FAIL")
+    told = section(whole_page(tmp_path, [finding("images/test"), failed]), "beats")
     ranking, matrix = re.findall(r"<table.*?</table>", told, re.S)
     assert lines(ranking) == [
         (False, "1 ddpm 0.1 80.0 1 ·"),
-        (True, "2 noise 0.2 ✗ 50.0 1 ·"),
-        (False, "3 no defence 4.0 · 2"),
+        (False, "2 no defence 4.0 · 1"),
+        (True, "3 noise 0.2 ✗ ≤ 50.0 · ·"),
     ]
-    assert words(matrix) == "2 ✗ 3 1 ddpm 0.1 30.0 76.0* 2 noise 0.2 ✗ 46.0*"
+    assert words(matrix) == "2 3 ✗ 1 ddpm 0.1 76.0* 30.0 2 no defence -46.0≤"
+
+
+@pytest.mark.parametrize(("status", "mark"), [("WARN", "!"), ("NOT RUN", "–")])
+def test_a_doubt_stands_in_the_ranking_and_the_grid_with_its_reason(tmp_path: Path, status: str, mark: str) -> None:
+    found = finding(f"scores/{Cell('resnet', PGD, NOISE).path}", status, meaning="Nobody looked.")
+    html = whole_page(tmp_path, [finding("images/test"), found])
+    assert f"noise 0.2 {mark} ≤ 50.0" in words(section(html, "beats"))
+    assert '<tr title="Nobody looked.">' in section(html, "beats")
+    assert f"≤ 50.0% [47, 53]\n{mark} Nobody looked." in section(html, "grid")
+    (line,) = [line for _, line in lines(re.search(r'<table class="sortable">.*?</table>', html, re.S).group(0))
+               if "noise 0.2 ≤" in line]  # fmt: skip
+    assert f"≤ 50.0 [47, 53] {mark} {status.lower()}" in line
+
+
+def test_an_upper_bound_is_marked_wherever_it_appears(tmp_path: Path) -> None:
+    html = whole_page(tmp_path, [finding("images/test")])
+    assert re.findall(r'<td class="stop"[^>]*>(≤ \d+)</td>', section(html, "grid")) == 2 * ["≤ 85", "≤ 50"]
+    assert "noise 0.2 upper bound" in words(section(html, "answer"))
+    assert "an upper bound there: ddpm, noise." in section(html, "curves"), "ddpm at the smaller eps"
+    assert [
+        line.split(" pgd")[0]
+        for _, line in lines(
+            re.search(r"<table.*?</table>.*?(<table.*?</table>)", section(html, "worst"), re.S).group(1)
+        )
+    ] == ["ddpm 0.1 ≤"]
 
 
 def test_the_tables_that_the_answer_speaks_of_stand_open() -> None:
     small = compared({c: a for c, a in CELLS.items() if c.attacked == PGD_SMALL}, set())
     both = pd.concat([small, COMPARISONS], ignore_index=True)
-    found = beats(both, SUMMARY, checked([]), [("pgd", EPS)])
+    found = beats(both, MARKED, checked([]), [("pgd", EPS)])
     assert [table.eps for table in found["first"]] == [EPS]
     assert [table.eps for table in found["others"]] == [SMALL]
-    silent = beats(both, SUMMARY, checked([]), [])
+    silent = beats(both, MARKED, checked([]), [])
     assert [table.eps for table in silent["first"]] == [EPS], "the largest, where the answer speaks of none"
 
 
 def test_comparisons_of_cells_that_the_summary_lacks_are_one_clear_line() -> None:
     with pytest.raises(AssayError, match=r"comparisons\.csv: .*run summarise again"):
-        rankings(COMPARISONS, SUMMARY[SUMMARY["defence"] != "ddpm"], checked([]))
+        rankings(COMPARISONS, MARKED[MARKED["defence"] != "ddpm"], checked([]))
 
 
 def test_each_worst_case_stands_beside_its_clean_control(tmp_path: Path) -> None:
-    found = worst(WORST_CASES, SUMMARY, checked([]), [("through", EPS)])
+    found = worst(WORST_CASES, MARKED, checked([]), [("through", EPS)])
     (ball,), (other,) = found["first"], found["others"]
     assert (ball.eps, other.eps) == (EPS, SMALL)
     assert ball.measures == ["one draw", "majority", "worst of 2"]
@@ -337,15 +375,15 @@ def test_the_strongest_attack_is_one_that_is_judged_on_all_draws() -> None:
     """One who knows the noise meets one draw: of the vote and of repeated asking it says nothing."""
     locked = Cell("resnet", Attacked("resnet", "locked", EPS, DDPM), DDPM)
     known = pd.DataFrame([row(THROUGH_CELL, 0.40) | {"attack": "locked", "threat": "locked", "draws": 1}])
-    known = known.assign(accuracy=0.2, worst_of_2=float("nan"), scores=locked.path)
-    (ball,) = worst(WORST_CASES, pd.concat([SUMMARY, known]), checked([]), [("through", EPS)])["first"]
+    known = known.assign(accuracy=0.2, worst_of_2=float("nan"), scores=locked.path, upper_bound=False)
+    (ball,) = worst(WORST_CASES, pd.concat([MARKED, known]), checked([]), [("through", EPS)])["first"]
     assert ball.attacks == ["pgd", "through", "locked"]
     assert ball.rows[1].strongest == "through"
     assert not any(math.isnan(attacked) for attacked, _ in ball.rows[1].single)
 
 
 def test_worst_cases_of_cells_that_the_summary_lacks_are_one_clear_line() -> None:
-    lacking = SUMMARY[(SUMMARY["defence"] != "ddpm") | (SUMMARY["attack"] == "none")]
+    lacking = MARKED[(MARKED["defence"] != "ddpm") | (MARKED["attack"] == "none")]
     with pytest.raises(AssayError, match=r"worst_case\.csv: has ddpm .*run summarise again"):
         worst(WORST_CASES, lacking, checked([]), [])
 
@@ -353,13 +391,13 @@ def test_worst_cases_of_cells_that_the_summary_lacks_are_one_clear_line() -> Non
 def test_a_worst_case_rests_on_every_attack_of_its_ball() -> None:
     judge = checked([finding(STACK, "FAIL")])
     statuses = {
-        (ball.eps, row.name): row.verdict.status for ball in balls(WORST_CASES, SUMMARY, judge) for row in ball.rows
+        (ball.eps, row.name): row.verdict.status for ball in balls(WORST_CASES, MARKED, judge) for row in ball.rows
     }
     assert [key for key, status in statuses.items() if status == "FAIL"] == [(EPS, "ddpm 0.1")]
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30, 150])
-@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case"])
+@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest"])
 def test_a_truncated_table_is_one_clear_line(tmp_path: Path, name: str, cut: int) -> None:
     whole_page(tmp_path, FINDINGS)
     (tmp_path / "report.html").unlink()
@@ -371,7 +409,7 @@ def test_a_truncated_table_is_one_clear_line(tmp_path: Path, name: str, cut: int
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case"])
+@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest"])
 def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
     whole_page(tmp_path, FINDINGS)
     (tmp_path / f"{name}.csv").unlink()
@@ -385,7 +423,8 @@ def test_a_status_that_no_check_has_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    write_tables(tmp_path, SUMMARY, FINDINGS, COMPARISONS, WORST_CASES)
+    write_tables(tmp_path, SUMMARY, FINDINGS, COMPARISONS, WORST_CASES, STRONGEST)
+    assert len(read_strongest(tmp_path / "strongest.csv")) == len(STRONGEST)
     assert len(read_comparisons(tmp_path / "comparisons.csv")) == len(COMPARISONS)
     assert len(read_worst_cases(tmp_path / "worst_case.csv")) == len(WORST_CASES)
     assert read_checks(tmp_path / "checks.csv")["subject"].tolist() == [line["subject"] for line in FINDINGS]
@@ -402,7 +441,7 @@ def test_a_study_without_attacks_or_defences_says_so(tmp_path: Path) -> None:
 def test_a_status_is_never_told_by_colour_alone(tmp_path: Path) -> None:
     html = whole_page(tmp_path, FINDINGS)
     marks = {words(said) for said in re.findall(r'<span class="status [^>]*>(.*?)</span>', html, re.S)}
-    assert all(re.fullmatch(r"[✓!✗–] (\d+ )?(pass|warn|fail|not run)", said) for said in marks)
+    assert all(re.fullmatch(r"[✓!✗–·] (\d+ )?(pass|warn|fail|not run|does not apply)", said) for said in marks)
 
 
 def test_what_a_check_says_is_text_and_never_markup(tmp_path: Path) -> None:
@@ -418,7 +457,8 @@ def test_same_tables_same_bytes(tmp_path: Path) -> None:
 def test_two_attacks_of_one_method_and_threat_are_two_lines(tmp_path: Path) -> None:
     again = SUMMARY[SUMMARY["attack"] == "pgd"].assign(attack="more")
     study = made_up({"pgd": "transfer", "more": "transfer", "through": "adaptive"})
-    write_tables(tmp_path, pd.concat([SUMMARY, again], ignore_index=True))
+    summary = pd.concat([SUMMARY, again], ignore_index=True)
+    write_tables(tmp_path, summary, strongest=strongest_of(summary, study))
     (tmp_path / "report.html").write_text(render(tmp_path, study, {}, {}), encoding="utf-8")
     curves = section((tmp_path / "report.html").read_text(), "curves")
     panel = re.search(r"<h4>ddpm</h4>.*?</svg>", curves, re.S).group(0)

@@ -350,7 +350,7 @@ def test_a_run_stops_at_a_corrupt_file_and_completes_once_told_what_to_do_is_don
     times = corrupt.stat()
     flip(corrupt)
     os.utime(corrupt, ns=(times.st_atime_ns, times.st_mtime_ns))
-    for table in ("summary", "comparisons", "worst_case", "per_class", "confusion"):
+    for table in ("summary", "strongest", "comparisons", "worst_case", "per_class", "confusion"):
         (study.results / f"{table}.csv").unlink()
     before = study.contents()
     status, output = study.snakemake("--cores", "1")

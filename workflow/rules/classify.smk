@@ -22,12 +22,13 @@ rule classify:
 
 
 rule summarise:
-    """One row per cell: accuracy, its interval, and what else the scores tell; who beats whom; the worst case; by class."""
+    """One row per cell: accuracy and more; the strongest attack; who beats whom; the worst case; by class."""
     input:
         unpack(inputs_of("summarise")),
     output:
         manifest=manifest("summary."),
         summary=result("summary", "summary"),
+        strongest=result("strongest", "strongest attack"),
         comparisons=result("comparisons", "who beats whom"),
         worst_case=result("worst_case", "worst case"),
         per_class=result("per_class", "accuracy by class"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.artifacts import Wanted
+from assay.evaluation.bounds import with_claims
 from assay.evaluation.classes import accuracy_by_class, confusion
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_slides
+from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
@@ -21,7 +23,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells, who beats whom, worst cases, classes, confusions, and what was not measured.
+    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions, and
+    what was not measured.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """
@@ -35,9 +38,11 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     judged = judge(measured(every, scores), scores, selected, read_slides(inputs.folder("images")))
     if not judged:
         raise AssayError(f"{scores}: no cell could be measured: {untrained(study.study, every, scores)['why'].iloc[0]}")
+    strongest = strongest_attacks(study, judged, scores)
     tables = {
         "summary": summarise(study.study, judged),
-        "comparisons": compare_cells(study.study, judged, study.seed),
+        "strongest": strongest,
+        "comparisons": with_claims(compare_cells(study.study, judged, study.seed), strongest),
         "worst_case": worst_cases(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),

@@ -13,6 +13,8 @@ from assay.study.probing import follows_gradients
 
 CLEAN = "clean"
 UNDEFENDED = "undefended"
+MAX_LEVELS = 32  # grey levels that people write as such
+OTHER = "@"  # in the name of an attack that was made on another classifier
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def eps_token(eps: float) -> str:
     if 0 < levels <= 255 and math.isclose(255 * eps, levels, rel_tol=1e-9):
         return f"{levels}_255"
     return f"{eps:.10g}"
+
+
+def eps_label(eps: float) -> str:
+    """An eps as people write it: `8/255` where it is a few grey levels, else its decimals."""
+    return eps_token(eps).replace("_", "/") if eps <= MAX_LEVELS / 255 else f"{eps:.10g}"
 
 
 def sigma_token(sigma: Level) -> str:
@@ -187,4 +194,10 @@ def _row(study: Study, cell: Cell) -> dict[str, Any]:
 def _attack_name(cell: Cell) -> str:
     """The attack's name in the summary: `pgd`, or `pgd@resnet` on a classifier that it was not made on."""
     attacked = cell.attacked
-    return attacked.attack if attacked.classifier == cell.classifier else f"{attacked.attack}@{attacked.classifier}"
+    own = attacked.classifier == cell.classifier
+    return attacked.attack if own else f"{attacked.attack}{OTHER}{attacked.classifier}"
+
+
+def attack_of(study: Study, name: str) -> Attack:
+    """The attack of a name in the summary."""
+    return study.attacks[name.split(OTHER)[0]]

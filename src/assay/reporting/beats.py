@@ -9,6 +9,7 @@ import pandas as pd
 
 from assay.files import AssayError
 from assay.reporting.read import TABLE, pick
+from assay.reporting.strongest import ranked
 from assay.reporting.trust import Checked, Verdict
 from assay.reporting.words import defence_name, eps_label
 
@@ -17,29 +18,34 @@ SHOWN = 4  # tables that are open
 
 @dataclass
 class Place:
-    """One defence of a table: how many others it beats and loses to, and the checks on it."""
+    """One defence of a table: how many others it beats and loses to, and the checks on it. An `upper_bound` was not
+    attacked directly, and may keep less than this."""
 
     rank: int
     name: str
     accuracy: float
+    upper_bound: bool
     verdict: Verdict
     beats: int = 0
     loses: int = 0
 
 
 class Difference(NamedTuple):
-    """How much better the defence of a row is than that of a column, in points, and whether that is significant."""
+    """How much better the defence of a row is than that of a column, in points, whether that is significant, and
+    whether the better one may be called so: an upper bound may not, over what was attacked directly."""
 
     points: float
     low: float
     high: float
     p: float
     significant: bool
+    claimed: bool
 
 
 @dataclass
 class Ranking:
-    """The defences under one attack at one eps, the most accurate first; `differences[i, j]` is of i over j > i."""
+    """The defences under one attack at one eps, the most accurate first, but upper bounds below all others;
+    `differences[i, j]` is of i over j > i."""
 
     title: str
     attack: str
@@ -49,7 +55,7 @@ class Ranking:
 
     @property
     def decided(self) -> bool:
-        """Whether any difference is significant."""
+        """Whether any defence may be called better than another."""
         return any(place.beats for place in self.places)
 
 
@@ -74,10 +80,10 @@ def beats(
 
 
 def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, checked: Checked) -> Ranking:
-    cells = cells.sort_values("accuracy", ascending=False, kind="stable")
+    cells = ranked(cells)
     ranks = {(row.defence, row.sigma): rank for rank, row in enumerate(cells.itertuples())}
     places = [
-        Place(rank + 1, defence_name(row.defence, row.sigma), row.accuracy, checked([row.scores]))
+        Place(rank + 1, defence_name(row.defence, row.sigma), row.accuracy, row.upper_bound, checked([row.scores]))
         for rank, row in enumerate(cells.itertuples())
     ]
     table = Ranking(_title(key), key["attack"], float(key["eps"]), places)
@@ -85,13 +91,16 @@ def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, chec
         a, b = ranks.get((row.a, row.a_sigma)), ranks.get((row.b, row.b_sigma))
         if a is None or b is None:
             raise AssayError(f"comparisons.csv: has {row.a} and {row.b}, summary.csv has not; run summarise again")
-        better, worse, sign = (b, a, 100) if b < a else (a, b, -100)
+        upper, lower, sign = (b, a, 100) if b < a else (a, b, -100)
         low, high = sorted((sign * row.low, sign * row.high))
-        significant = row.winner != "none"
-        table.differences[better, worse] = Difference(sign * row.difference + 0.0, low, high, row.p_holm, significant)
-        if significant:
-            places[better].beats += 1
-            places[worse].loses += 1
+        claimed = row.claim in ("a", "b")
+        table.differences[upper, lower] = Difference(
+            sign * row.difference + 0.0, low, high, row.p_holm, row.winner != "none", claimed
+        )
+        if claimed:
+            winner, loser = (a, b) if row.claim == "a" else (b, a)
+            places[winner].beats += 1
+            places[loser].loses += 1
     return table
 
 

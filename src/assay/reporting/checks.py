@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.checks.finding import FAIL, NOT_RUN, SEVERITY, WARN
+from assay.evaluation.checks.finding import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, SEVERITY, WARN
 from assay.reporting.trust import EVERY_CELL, worst
 
 # What each family asks, in the order in which the checks run.
@@ -28,7 +28,8 @@ class Told(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check of a study: its worst status, how many findings of each status, and the range of its number."""
+    """One check of a study: its worst status, how many findings of each status, and the range of its number; `why_not`
+    is why it was not run, or does not apply, each with that status."""
 
     name: str
     status: str
@@ -36,7 +37,7 @@ class Check(NamedTuple):
     number: str
     threshold: str
     told: list[Told]
-    why_not: list[str]
+    why_not: list[tuple[str, str]]
 
 
 class Family(NamedTuple):
@@ -55,9 +56,9 @@ def families_of(checks: pd.DataFrame) -> list[Family]:
 
 
 def totals(checks: pd.DataFrame) -> dict[str, int]:
-    """How many findings have each status, the good news first."""
+    """How many findings have each status, the good news first; what does not apply is none."""
     counts = checks["status"].value_counts()
-    return {status: int(counts.get(status, 0)) for status in ("PASS", WARN, FAIL, NOT_RUN)}
+    return {status: int(counts.get(status, 0)) for status in (PASS, WARN, FAIL, NOT_RUN)}
 
 
 def _family(name: str, findings: pd.DataFrame) -> Family:
@@ -73,7 +74,8 @@ def _check(name: str, findings: pd.DataFrame) -> Check:
             places = ["every cell" if place == EVERY_CELL else place for place in row.subject.split()]
             told.setdefault((status, row.meaning), []).extend(places)
     number, threshold = _range(findings["number"]), _range(findings["threshold"])
-    why_not = list(dict.fromkeys(findings.loc[findings["status"] == NOT_RUN, "meaning"]))
+    without = findings[findings["status"].isin([NOT_RUN, NOT_APPLICABLE])]
+    why_not = list(dict.fromkeys(without[["status", "meaning"]].itertuples(index=False, name=None)))
     status, found = worst(findings["status"]), [Told(*key, places) for key, places in told.items()]
     return Check(name, status, totals(findings), number, threshold, found, why_not)
 

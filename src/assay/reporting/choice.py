@@ -1,4 +1,4 @@
-"""The defence that the report speaks of: the best under the strongest attack made through it."""
+"""The defence that the report speaks of: of those that were attacked directly, the one that keeps most."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from assay.reporting.ladder import OTHER, noise_alone
+from assay.planning.cells import OTHER
+from assay.reporting.ladder import noise_alone
 from assay.reporting.read import pick
+from assay.reporting.strongest import SELECTED, ranked
 from assay.study.model import Study
 
 WIPED = 0.5  # an eps in L-infinity at which any image can be made grey: a control
@@ -16,10 +18,13 @@ WIPED = 0.5  # an eps in L-infinity at which any image can be made grey: a contr
 
 @dataclass(frozen=True)
 class Choice:
-    """A classifier, its one defence, and the rows of the summary that speak of both; None where not measured.
+    """A classifier, its one defence, and the rows that speak of both; None where not measured.
 
-    `through` is the strongest attack through the defence whose noise is fresh, `known` the strongest that knows the
-    noise, `transfer` the strongest that does not know the defence. `strongest` has the strongest attack of each threat.
+    `chosen` and `undefended` are rows of the strongest attacks, on the defence and without one. The others are rows of
+    the summary: `bare` the strongest attack without a defence, `alone` the one attack that leaves the defence least,
+    `through` the strongest through it whose noise is fresh, `known` the strongest that knows the noise, `transfer` the
+    strongest that does not know the defence; `strongest` has the strongest attack of each threat. Where the defence was
+    attacked by none but those who know the noise, `chosen` is `known`.
     """
 
     classifier: str
@@ -28,23 +33,15 @@ class Choice:
     eps: float | None
     clean: Any
     bare: Any
+    undefended: Any = None
     chosen: Any = None
     among: int = 0
     price: Any = None
+    alone: Any = None
     transfer: Any = None
     through: Any = None
     known: Any = None
     strongest: tuple[Any, ...] = ()
-
-    @property
-    def hardest(self) -> Any:
-        """The row that says what the defence is worth: the strongest attack through it, else by transfer."""
-        return self.through or self.known or self.transfer
-
-    @property
-    def upper_bound(self) -> bool:
-        """Whether the defence was attacked by transfer only, so that a better attack may leave less."""
-        return self.chosen is not None and self.through is None and self.known is None
 
     @property
     def speaks_of(self) -> list[tuple[str, float]]:
@@ -53,16 +50,19 @@ class Choice:
         return list(dict.fromkeys((row.attack, row.eps) for row in rows))
 
 
-def choices(summary: pd.DataFrame, study: Study) -> list[Choice]:
-    """The choice for each classifier, in the summary's order; `summary` as `with_knowledge` returns it."""
-    return [_choice(name, pick(summary, classifier=name), study) for name in summary["classifier"].unique()]
+def choices(summary: pd.DataFrame, strongest: pd.DataFrame, study: Study) -> list[Choice]:
+    """The choice for each classifier, in the summary's order; `summary` as `with_knowledge` and `with_bounds` return
+    it, `strongest` as `as_rows` does."""
+    tables = (summary, strongest)
+    return [
+        _choice(name, *(pick(table, classifier=name) for table in tables), study)
+        for name in summary["classifier"].unique()
+    ]
 
 
 def attacks_of(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows under attacks of the classifier itself, without controls: blind attacks and eps that wipe images."""
-    attacked = rows[(rows["attack"] != "none") & ~rows["control"] & ~rows["attack"].str.contains(OTHER)]
-    wiped = (attacked["norm"] == "Linf") & (attacked["eps"] >= WIPED)
-    return attacked if wiped.all() else attacked[~wiped]
+    return _unwiped(rows[(rows["attack"] != "none") & ~rows["control"] & ~rows["attack"].str.contains(OTHER)])
 
 
 def strongest(rows: pd.DataFrame, *cell: str) -> pd.DataFrame:
@@ -80,10 +80,10 @@ def only(rows: pd.DataFrame) -> Any:
     return next(rows.itertuples(), None)
 
 
-def _choice(classifier: str, rows: pd.DataFrame, study: Study) -> Choice:
+def _choice(classifier: str, rows: pd.DataFrame, worth: pd.DataFrame, study: Study) -> Choice:
     attacked = attacks_of(rows)
     clean = only(pick(rows, attack="none", defence="none"))
-    candidates = _candidates(attacked, study)
+    candidates = _candidates(_unwiped(worth), attacked, study)
     told = attacked if candidates.empty else candidates
     if told.empty:
         return Choice(classifier, [], None, None, clean, None)
@@ -91,33 +91,50 @@ def _choice(classifier: str, rows: pd.DataFrame, study: Study) -> Choice:
     eps = float(pick(told, norm=norm)["eps"].max())
     here = pick(attacked, norm=norm, eps=eps)
     bare = weakest(pick(here, defence="none", shared=True))
+    undefended = only(pick(worth, norm=norm, eps=eps, defence="none"))
     names = list(here["attack"].unique())
     if candidates.empty:
-        return Choice(classifier, names, norm, eps, clean, bare)
-    ranked = strongest(pick(candidates, norm=norm, eps=eps))
-    chosen = only(ranked.loc[[ranked["accuracy"].idxmax()]])
-    own = pick(here, defence=chosen.defence, sigma=chosen.sigma)
+        return Choice(classifier, names, norm, eps, clean, bare, undefended)
+    best = ranked(pick(candidates, norm=norm, eps=eps))
+    chosen = only(best)
+    defence = {"defence": chosen.defence, "sigma": chosen.sigma}
+    own = pick(here, **defence)
     through = own[~own["shared"]]
+    known = weakest(through[~through["fresh"]])
     by_threat = strongest(own, "place").sort_values("place", kind="stable")
     return Choice(
-        classifier, names, norm, eps, clean, bare, chosen,
-        among=len(ranked),
-        price=only(pick(rows, attack="none", defence=chosen.defence, sigma=chosen.sigma)),
+        classifier, names, norm, eps, clean, bare, undefended, chosen,
+        among=len(best),
+        price=only(pick(rows, attack="none", **defence)),
+        alone=only(pick(rows, attack=chosen.alone, norm=norm, eps=eps, **defence)),
         transfer=weakest(pick(own, shared=True)),
         through=weakest(through[through["fresh"]]),
-        known=weakest(through[~through["fresh"]]),
+        known=known,
         strongest=tuple(by_threat.itertuples()),
     )  # fmt: skip
 
 
-def _candidates(attacked: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The rows by which the defences are compared: attacks through them with fresh noise, else with known noise, else
-    transfer. Noise alone counts only where there is nothing else; a sigma that was selected on other images comes
-    before those that would be chosen on the test images."""
-    defended = attacked[attacked["defence"] != "none"]
-    repaired = defended[~defended["defence"].isin(noise_alone(study))]
-    defended = defended if repaired.empty else repaired
-    through = defended[~defended["shared"]]
-    found = next((rows for rows in (through[through["fresh"]], through) if not rows.empty), defended)
-    selected = found[found["scores"].str.endswith("/sigma-selected")]
-    return found if selected.empty else selected
+def _candidates(worth: pd.DataFrame, attacked: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows by which the defences are compared: the strongest attacks on those that were attacked directly, else on
+    all, else the attacks that know the noise. Noise alone counts only where there is nothing else; a sigma that was
+    selected on other images comes before those that would be chosen on the test images."""
+    known = strongest(attacked[~attacked["shared"] & ~attacked["fresh"]], "norm", "eps", "defence", "sigma")
+    known = known.assign(alone=known["attack"], selected=known["scores"].str.endswith(SELECTED))
+    tables = [_defended(table) for table in (worth[worth["direct"] == 1], worth, known)]
+    repaired = {defence for table in tables for defence in table["defence"]} - noise_alone(study)
+    for table in tables:
+        found = table[table["defence"].isin(repaired)] if repaired else table
+        if not found.empty:
+            return found[found["selected"]] if found["selected"].any() else found
+    return known[:0]
+
+
+def _defended(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of purifiers that do something: without noise one is the identity."""
+    return rows[(rows["defence"] != "none") & (rows["sigma"] != 0)]
+
+
+def _unwiped(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without the eps at which any image can be made grey, unless there is no other."""
+    wiped = (rows["norm"] == "Linf") & (rows["eps"] >= WIPED)
+    return rows if wiped.all() else rows[~wiped]

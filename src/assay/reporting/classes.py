@@ -15,7 +15,7 @@ from assay.reporting.charts.rows import Row, Value, rows
 from assay.reporting.choice import Choice
 from assay.reporting.read import pick
 from assay.reporting.trust import Checked
-from assay.reporting.words import defence_label, number, percent, with_interval
+from assay.reporting.words import bounded, defence_label, number, percent, with_interval
 from assay.words import count
 
 MOST = 20  # classes that are shown; of more, the worst
@@ -38,7 +38,7 @@ def classes(per_class: pd.DataFrame, confusion: pd.DataFrame, choice: Choice, ch
 
     None where nothing is known of them.
     """
-    shown = choice.hardest
+    shown = choice.alone
     named = [("no defence, clean images", choice.clean, "ink"), ("defence, clean images", choice.price, "c1")]
     attacked = choice.bare if shown is None else shown
     if attacked is not None:
@@ -71,9 +71,11 @@ def _of(table: pd.DataFrame, cell: Any) -> pd.DataFrame:
 def _value(row: Any, cell: Any, colour: str, checked: Checked) -> Value:
     """One class (a row of the table of classes) of a cell."""
     images = count(row.images, "image")
-    label = f"{row.name} ({images}), {defence_label(cell.defence, cell.sigma)}, {cell.attack}: {with_interval(row)}"
+    label = f"{row.name} ({images}), {defence_label(cell.defence, cell.sigma)}, {cell.attack}: "
+    label += bounded(with_interval(row), cell)
     doubted = checked([cell.scores]).failed
-    return Value(row.accuracy, label, number(row.accuracy), row.ci_low, row.ci_high, colour, doubted=doubted)
+    text = bounded(number(row.accuracy), cell)
+    return Value(row.accuracy, label, text, row.ci_low, row.ci_high, colour, doubted=doubted)
 
 
 def _matrix(confusion: pd.DataFrame, cell: Any, kept: list[str], checked: Checked) -> Markup:

@@ -109,6 +109,9 @@ class _Drawer:
         purifiers = shown["defence"].nunique()
         if purifiers > MAX_PANELS:
             notes.append(f"{MAX_PANELS} of {count(purifiers, 'purifier')} are drawn; the grid has them all.")
+        bounds = attacked.loc[attacked["upper_bound"], "defence"].unique()
+        if len(bounds):
+            notes.append(f"Not attacked directly at every eps, and an upper bound there: {', '.join(bounds)}.")
         if any(self.checked([scores]).failed for scores in attacked["scores"]):
             notes.append("Hollow grey points failed a check.")
         return [note for note in notes if note]

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from assay.study.attacks import Attack
+from assay.planning.cells import attack_of
 from assay.study.model import Study
 from assay.study.threats import Threat
-
-OTHER = "@"  # in the name of an attack that was made on another classifier
-
-
-def attack_of(study: Study, name: str) -> Attack:
-    """The attack of a name in the summary."""
-    return study.attacks[name.split(OTHER)[0]]
 
 
 def ladder(study: Study) -> list[Threat]:

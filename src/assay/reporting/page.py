@@ -30,6 +30,7 @@ from assay.reporting.origin import origin_text
 from assay.reporting.papers import beside, read_papers
 from assay.reporting.pictures import picture_panels
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
+from assay.reporting.strongest import as_rows, with_bounds
 from assay.reporting.training import trainings
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
@@ -72,13 +73,16 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
     """The report of the study in the folder `results`. `versions` are those of the libraries that run this, and
     `made_from` the seals of what it rests on, by kind."""
     summary = with_knowledge(read.read_summary(results / "summary.csv"), study)
+    strongest = read.read_strongest(results / "strongest.csv")
+    summary = with_bounds(summary, strongest)
+    worth = as_rows(strongest, summary)
     checks = read.read_checks(results / "checks.csv")
     checked = Checked(checks)
     judge = Judge(checked)
     artifacts = read.read_artifacts(results)
-    found = choices(summary, study)
+    found = choices(summary, worth, study)
     speaks_of = list(dict.fromkeys(cell for choice in found for cell in choice.speaks_of))
-    answers = [answer(choice, summary, study, judge) for choice in found]
+    answers = [answer(choice, summary, worth, study, judge) for choice in found]
     per_class, confusion = (
         read.read_per_class(results / "per_class.csv"),
         read.read_confusion(results / "confusion.csv"),
@@ -97,7 +101,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         answers=answers,
         totals=totals(checks),
         untrained=read.read_untrained(results / "untrained.csv"),
-        heat_maps=heat_maps(summary, checked),
+        heat_maps=heat_maps(summary, worth, checked),
         columns=[column for column in read.OPTIONAL if summary[column].notna().any()],
         cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],

@@ -27,7 +27,7 @@ from assay.reporting.ladder import noise_alone
 from assay.reporting.marks import value_of
 from assay.reporting.read import pick, read_known_slides
 from assay.reporting.trust import Checked
-from assay.reporting.words import bracket, defence_label, eps_label, number, percent, points, with_interval
+from assay.reporting.words import bounded, bracket, defence_label, eps_label, number, percent, points, with_interval
 from assay.study.fields import Model, Norm, Number
 from assay.study.model import Study
 
@@ -276,7 +276,7 @@ class _Teller:
 
 def _told(row: Any) -> str:
     under = "clean images" if row.attack == "none" else row.attack
-    return f"{with_interval(row)} ({defence_label(row.defence, row.sigma)}, {under})"
+    return f"{bounded(with_interval(row), row)} ({defence_label(row.defence, row.sigma)}, {under})"
 
 
 def _figure(paper: Paper, cells: Cells, checked: Checked) -> tuple[Markup | None, Markup | None]:

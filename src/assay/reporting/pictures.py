@@ -51,7 +51,7 @@ def picture_panels(
     """Panels of the strongest transfer attack and of the strongest through the defence; or why there are none."""
     if choice.chosen is None:
         return [], f"There are no pictures for {choice.classifier}: no purifier was tested against an attack on it."
-    defence = defence_at(choice.chosen.scores)
+    defence = defence_at(choice.alone.scores)
     found, ids = [], None
     for row in (choice.transfer, choice.through or choice.known):
         if row is not None:

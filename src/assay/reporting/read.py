@@ -25,6 +25,10 @@ OPTIONAL = ["sensitivity", "specificity", "balanced_accuracy", "majority_accurac
 SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]
 PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
+STRONGEST = [
+    *["classifier", "norm", "eps", "defence", "sigma", "attack_count", "attacks", "accuracy", "ci_low", "ci_high"],
+    *["chosen_for", "alone", "direct"],
+]
 WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "ci_low", "ci_high", "majority"]
 WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
 FINDINGS = ["family", "check", "status", "meaning"]
@@ -66,8 +70,16 @@ def read_summary(path: Path) -> pd.DataFrame:
 
 def read_comparisons(path: Path) -> pd.DataFrame:
     """Every two defences of each table; empty where no table has two."""
-    table = read_whole(path, [*PAIRS, "winner"])
-    return _require(table, table[[*PAIRS, "winner"]].notna().all(axis=1), path)
+    columns = [*PAIRS, "winner", "claim"]
+    table = read_whole(path, columns)
+    return _require(table, table[columns].notna().all(axis=1), path)
+
+
+def read_strongest(path: Path) -> pd.DataFrame:
+    """What the strongest attack on each image leaves, one row for each classifier, ball and defence; empty without
+    attacks."""
+    table = read_whole(path, STRONGEST)
+    return _require(table, table[STRONGEST].notna().all(axis=1), path)
 
 
 def read_worst_cases(path: Path) -> pd.DataFrame:

@@ -1,10 +1,29 @@
-"""The grid of a summary as text, for a terminal."""
+"""What a study found as text, for a terminal: the strongest attacks, the grid, and accuracy by class."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from assay.reporting.words import bracket, defence_label, eps_label, number
+from assay.reporting.strongest import ranked
+from assay.reporting.words import bounded, bracket, defence_label, eps_label, number
+
+LEGEND = "≤: an upper bound; no attack followed gradients through the defence at that eps."
+
+
+def text_strongest(strongest: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """What the strongest attack on each image leaves: a block for each classifier and norm, as in the grid.
+
+    `strongest` as `as_rows` returns it. Defences are in the order of what they keep at the largest eps, upper bounds
+    below the others.
+    """
+    clean = summary[summary["attack"] == "none"]
+    blocks = [
+        _attacked(f"{classifier}, strongest attack on each image ({norm})", _by_largest_eps(cells), clean)
+        for (classifier, norm), cells in strongest.groupby(["classifier", "norm"], sort=False)
+    ]
+    return "\n\n".join([*blocks, LEGEND] if strongest["upper_bound"].any() else blocks)
 
 
 def text_grid(summary: pd.DataFrame) -> str:
@@ -16,32 +35,47 @@ def text_grid(summary: pd.DataFrame) -> str:
     clean = summary[summary["attack"] == "none"]
     attacked = summary[summary["attack"] != "none"]
     for (classifier, attack, threat), cells in attacked.groupby(["classifier", "attack", "threat"], sort=False):
-        defences = cells[["defence", "sigma"]].drop_duplicates()
-        controls = clean[clean["classifier"] == classifier].merge(defences, on=["defence", "sigma"])
-        cells = pd.concat([controls, cells])
-        columns = ["clean" if row.attack == "none" else eps_label(row.eps) for row in cells.itertuples()]
-        blocks.append(_block(f"{classifier}, {attack} ({threat})", cells, columns))
+        blocks.append(_attacked(f"{classifier}, {attack} ({threat})", cells, clean))
     return "\n\n".join(blocks)
 
 
 def text_classes(per_class: pd.DataFrame) -> str:
-    """The same by class: a block for each classifier, attack and eps, a column a class."""
+    """Accuracy by class: a block for each classifier, attack and eps, a column a class."""
     blocks = []
     for (classifier, attack, eps), cells in per_class.groupby(["classifier", "attack", "eps"], sort=False):
         under = "clean images" if attack == "none" else f"{attack} at eps {eps_label(eps)}"
-        blocks.append(_block(f"{classifier}, {under}", cells, cells["name"].tolist()))
+        blocks.append(_block(f"{classifier}, {under}", cells, cells["name"].tolist(), list(cells["name"].unique())))
     return "\n\n".join(blocks)
 
 
-def _block(title: str, cells: pd.DataFrame, columns: list[str]) -> str:
+def _by_largest_eps(cells: pd.DataFrame) -> pd.DataFrame:
+    return ranked(cells).sort_values("eps", ascending=False, kind="stable")
+
+
+def _attacked(title: str, cells: pd.DataFrame, clean: pd.DataFrame) -> str:
+    """Cells of one classifier under attack by eps, beside the clean accuracy of their defences."""
+    defences = cells[["defence", "sigma"]].drop_duplicates()
+    controls = defences.merge(clean[clean["classifier"] == cells["classifier"].iloc[0]], on=["defence", "sigma"])
+    eps = [eps_label(value) for value in sorted(cells["eps"].unique())]
+    cells = pd.concat([controls, cells])
+    columns = ["clean" if row.attack == "none" else eps_label(row.eps) for row in cells.itertuples()]
+    return _block(title, cells, columns, ["clean", *eps])
+
+
+def _block(title: str, cells: pd.DataFrame, columns: list[str], order: list[str]) -> str:
+    """A table of accuracies: a row a defence, in the order of the cells, and the columns of these names in `order`."""
     table = pd.DataFrame(
         {
             "defence": [defence_label(row.defence, row.sigma) for row in cells.itertuples()],
             "column": columns,
-            "text": [f"{number(row.accuracy)} {bracket(row.ci_low, row.ci_high)}" for row in cells.itertuples()],
+            "text": [_value(row) for row in cells.itertuples()],
         }
     )
     grid = table.pivot(index="defence", columns="column", values="text")
-    grid = grid.reindex(index=table["defence"].unique(), columns=table["column"].unique()).fillna("–")
+    grid = grid.reindex(index=table["defence"].unique(), columns=order).fillna("–")
     grid.index.name = grid.columns.name = None
     return f"{title}\n{grid.to_string()}"
+
+
+def _value(row: Any) -> str:
+    return bounded(f"{number(row.accuracy)} {bracket(row.ci_low, row.ci_high)}", row)

@@ -10,10 +10,17 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, SEVERITY, WARN
+from assay.evaluation.checks.finding import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, SEVERITY, WARN
 
 EVERY_CELL = "images/test"  # as a subject
-MARKS = {PASS: ("✓", "pass"), WARN: ("!", "warn"), FAIL: ("✗", "fail"), NOT_RUN: ("–", "not run")}
+MARKS = {
+    PASS: ("✓", "pass"),
+    WARN: ("!", "warn"),
+    FAIL: ("✗", "fail"),
+    NOT_RUN: ("–", "not run"),
+    NOT_APPLICABLE: ("·", "does not apply"),
+}
+STARTS = {FAIL: "Not to be relied on", WARN: "To be read with care", NOT_RUN: "Not wholly checked"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,9 @@ class Verdict:
         return self.status == FAIL
 
     @property
-    def warned(self) -> bool:
-        return self.status == WARN
+    def mark(self) -> str:
+        """The sign of a doubt; empty where there is none."""
+        return "" if self.status == PASS else MARKS[self.status][0]
 
     @property
     def order(self) -> int:
@@ -39,7 +47,7 @@ class Verdict:
     @property
     def why(self) -> str:
         """All meanings, one a line, if there is something to say against the number."""
-        return "\n".join(self.meanings) if self.failed or self.warned else ""
+        return "" if self.status == PASS else "\n".join(self.meanings)
 
 
 class Checked:
@@ -54,9 +62,13 @@ class Checked:
                 self._by_place[place].append(index)
 
     def __call__(self, scores: Iterable[str]) -> Verdict:
-        """The verdict on a number that rests on these cells, named by their `scores` in the summary."""
+        """The verdict on a number that rests on these cells, named by their `scores` in the summary.
+
+        Checks that do not apply have no say in it.
+        """
         places = {place for cell in scores for place in places_of(cell)}
         found = sorted({index for place in places for index in self._by_place.get(place, [])})
+        found = [index for index in found if self._findings[index][0] != NOT_APPLICABLE]
         status = worst(self._findings[index][0] for index in found)
         meanings = dict.fromkeys(self._findings[index][1] for index in found if self._findings[index][0] == status)
         return Verdict(status, list(meanings))
@@ -87,9 +99,16 @@ class Sentence:
         return Sentence(self.text + other.text, list(dict.fromkeys([*self.scores, *other.scores])))
 
 
+def scores_of(row: Any) -> list[str]:
+    """The cells that a row rests on: its own of the summary, and all of them of the strongest attacks."""
+    return [row.scores] if isinstance(row.scores, str) else list(row.scores)
+
+
 def said(text: Markup | str, *rows: Any) -> Sentence:
-    """A sentence that rests on some rows of the summary; those that are None do not count."""
-    return Sentence(escape(text), [row.scores for row in rows if row is not None])
+    """A sentence that rests on some rows of the summary or of the strongest attacks; those that are None do not
+    count."""
+    cells = [cell for row in rows if row is not None for cell in scores_of(row)]
+    return Sentence(escape(text), list(dict.fromkeys(cells)))
 
 
 @dataclass(frozen=True)
@@ -114,12 +133,11 @@ class Judge:
         return Judged(verdict, self._note(verdict))
 
     def _note(self, verdict: Verdict) -> str:
-        if not (verdict.failed or verdict.warned):
+        if verdict.status not in STARTS or not verdict.meanings:
             return ""
         reason, others = verdict.meanings[0], len(verdict.meanings) - 1
         known = reason in self._given
         self._given.add(reason)
         if known:
             return "Not to be relied on, for a reason given above." if verdict.failed else ""
-        start = "Not to be relied on" if verdict.failed else "To be read with care"
-        return f"{start}: {reason}" + (f" And {others} more." if others else "")
+        return f"{STARTS[verdict.status]}: {reason}" + (f" And {others} more." if others else "")

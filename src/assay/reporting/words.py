@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from assay.planning.cells import eps_token, sigma_token
-
-MAX_LEVELS = 32
+from assay.planning.cells import eps_label, sigma_token
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -30,14 +28,14 @@ def with_interval(row: Any) -> str:
     return f"{percent(row.accuracy)} {bracket(row.ci_low, row.ci_high)}"
 
 
+def bounded(text: str, row: Any) -> str:
+    """What is said of a row's accuracy, marked where that is only an upper bound: `≤ 96.9%`."""
+    return f"≤ {text}" if row.upper_bound else text
+
+
 def points(difference: float, low: float, high: float) -> str:
     """A difference of shares and its interval in percentage points: `-5.0 [-9.1, -0.8]`."""
     return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def eps_label(eps: float) -> str:
-    """An eps as people write it: `8/255` where it is a few grey levels, else its decimals."""
-    return eps_token(eps).replace("_", "/") if eps <= MAX_LEVELS / 255 else f"{eps:.10g}"
 
 
 def defence_label(defence: str, sigma: float) -> str:

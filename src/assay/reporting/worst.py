@@ -23,13 +23,14 @@ class Row:
     """One defence in one ball: what its strongest attack leaves by each measure, and what all attacks leave.
 
     Pairs are (attacked, clean). The strongest leaves least in one draw, of the attacks that are judged on all draws.
-    `whole` is the row of the worst cases.
+    `whole` is the row of the worst cases, all of which are `upper_bound`s where the defence was not attacked directly.
     """
 
     name: str
     strongest: str
     single: list[tuple[float, float]]
     whole: Any
+    upper_bound: bool
     verdict: Verdict
 
 
@@ -91,4 +92,6 @@ def _row(row: Any, measures: list[str], cells: pd.DataFrame, clean: pd.DataFrame
     control_of = control.iloc[0] if len(control) else dict.fromkeys(measures, math.nan)
     single = [(strongest[column], control_of[column]) for column in measures]
     verdict = checked([*own["scores"], *control["scores"]])
-    return Row(defence_name(row.defence, row.sigma), strongest["attack"], single, row, verdict)
+    return Row(
+        defence_name(row.defence, row.sigma), strongest["attack"], single, row, own["upper_bound"].any(), verdict
+    )

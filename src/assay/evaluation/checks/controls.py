@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.evaluation.checks.evidence import Evidence, Measured, strongest
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, not_run
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run
 from assay.evaluation.checks.order import VIOLATION
 from assay.evaluation.statistics.paired import sign_flip
 from assay.evaluation.worst_case import GROUP
@@ -96,7 +96,7 @@ def identity(evidence: Evidence) -> Iterator[Finding]:
         )
         yield Finding(check, FAIL if differing else PASS, [cell.path], differing, 0, meaning)
     if not cells:
-        yield not_run(check, [], "No purifier of the study has a sigma of 0.")
+        yield does_not_apply(check, [], "No purifier of the study has a sigma of 0.")
 
 
 def worst_case(evidence: Evidence) -> Iterator[Finding]:
@@ -122,11 +122,12 @@ def worst_case(evidence: Evidence) -> Iterator[Finding]:
 def known_noise(evidence: Evidence) -> Iterator[Finding]:
     """The part of what is left under an attack through the defence that is owed to its noise being unknown."""
     check = "gap to known noise"
-    found = False
+    found, attacked = False, False
     for cells in evidence.groups(
         lambda m: (m.cell.classifier, m.attack.ball, m.attack.target, m.eps, m.cell.defence),
         lambda m: m.attack is not None and m.cell.defence.purifier is not None and m.own,
     ):
+        attacked = True
         adaptive = strongest(cell for cell in cells if cell.white_box and cell.attack.threat.fresh)
         locked = strongest(cell for cell in cells if cell.direct and cell.attack.threat.judged_draws is not None)
         if adaptive is None or locked is None:
@@ -138,8 +139,11 @@ def known_noise(evidence: Evidence) -> Iterator[Finding]:
             f"{locked.accuracy:.1%}: {100 * gap:.1f} points are owed to chance."
         )
         yield Finding(check, at_most(gap, OWED_TO_NOISE, np.inf), [adaptive.path], gap, OWED_TO_NOISE, meaning)
-    if not found:
-        yield not_run(check, [], "No defence was attacked both with its noise fresh (adaptive) and known (locked).")
+    if not attacked:
+        yield does_not_apply(check, [], "No defence was attacked.")
+    elif not found:
+        why = "No defence was attacked both with its noise fresh (adaptive) and known (locked), at the same eps"
+        yield not_run(check, [], why, "add an attack with threat: adaptive and one with threat: locked")
 
 
 def _defended(cell: Measured) -> tuple:

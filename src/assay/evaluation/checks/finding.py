@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PASS, WARN, FAIL, NOT_RUN = "PASS", "WARN", "FAIL", "NOT RUN"
-SEVERITY = [FAIL, WARN, PASS, NOT_RUN]  # the worst first
+PASS, WARN, FAIL, NOT_RUN, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT RUN", "DOES NOT APPLY"
+# The worst first: what was not looked at is not known to be right.
+SEVERITY = [FAIL, WARN, NOT_RUN, PASS, NOT_APPLICABLE]
 NAN = float("nan")
 
 
@@ -36,6 +37,14 @@ def at_least(number: float, warn: float, fail: float) -> str:
     return FAIL if not number >= fail else WARN if not number >= warn else PASS
 
 
-def not_run(check: str, subjects: Sequence[str], why: str) -> Finding:
-    """A check that there was nothing for."""
-    return Finding(check, NOT_RUN, subjects, NAN, NAN, why)
+def not_run(check: str, subjects: Sequence[str], why: str, add: str) -> Finding:
+    """A check that could have been run, and was not: why, and what to `add` to the config.
+
+    It is about what it would have been about. A comparison that the study lacks altogether is about no cell.
+    """
+    return Finding(check, NOT_RUN, subjects, NAN, NAN, f"{why}; {add}.")
+
+
+def does_not_apply(check: str, subjects: Sequence[str], why: str) -> Finding:
+    """A check that has nothing to say of its subjects, whatever the config; it lowers no verdict."""
+    return Finding(check, NOT_APPLICABLE, subjects, NAN, NAN, why)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, strongest
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, not_run
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run
+from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.statistics.paired import paired_difference
+from assay.planning.cells import eps_label
 
 # Beyond noise: one broken order in a hundred is put down to chance, one in twenty is mentioned.
 VIOLATION, SUSPICION = 0.01, 0.05
@@ -31,6 +33,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     yield from positive_control(evidence)
     yield from iterative(evidence)
     yield from beats_random(evidence)
+    yield from rung(evidence)
     yield from ladder(evidence)
     yield from black_box(evidence)
 
@@ -73,7 +76,8 @@ def large_eps(evidence: Evidence) -> Iterator[Finding]:
         if cell.white_box and cell.eps >= LARGE_EPS.get(cell.attack.ball, float("inf"))
     ]
     if not large:
-        yield not_run(check, [], f"No attack that follows gradients has an eps of {LARGE_EPS['Linf']:g} or more.")
+        why = f"No attack that follows gradients has an eps of {LARGE_EPS['Linf']:g} or more"
+        yield not_run(check, [], why, f"add the eps {LARGE_EPS['Linf']:g} to one")
     for cell in large:
         status = at_most(cell.accuracy, LARGE_EPS_LEFT, cell.chance)
         meaning = (
@@ -92,7 +96,8 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
     check = "attack works undefended"
     for classifier, trained in evidence.study.classifiers.items():
         if trained.kind == "trained" and trained.objective.method == "adversarial":
-            yield not_run(check, [], f"{classifier} was trained on attacked images: what they leave of it is its own.")
+            why = f"{classifier} was trained on attacked images: what they leave of it is its own."
+            yield does_not_apply(check, [], why)
             continue
         bare = [
             cell
@@ -110,7 +115,8 @@ def positive_control(evidence: Evidence) -> Iterator[Finding]:
             subjects = [cell.path, f"adversarial/{cell.cell.attacked.path}"]
             yield Finding(check, status, subjects, cell.accuracy, BARE_LEFT, meaning)
         if not bare:
-            yield not_run(check, [], f"No attack that follows gradients was made on the bare {classifier}.")
+            why = f"No attack that follows gradients was made on the bare {classifier}"
+            yield not_run(check, [], why, "add one with threat: transfer")
 
 
 def iterative(evidence: Evidence) -> Iterator[Finding]:
@@ -125,7 +131,8 @@ def iterative(evidence: Evidence) -> Iterator[Finding]:
                 found = True
                 yield ordered(check, cell, single, (str(cell.judged.row["attack"]), str(single.judged.row["attack"])))
     if not found:
-        yield not_run(check, [], "The study has no attack of one step beside one of many, at the same eps.")
+        why = "The study has no attack of one step beside one of many, at the same eps"
+        yield not_run(check, [], why, "add one with method: fgsm")
 
 
 def beats_random(evidence: Evidence) -> Iterator[Finding]:
@@ -139,29 +146,54 @@ def beats_random(evidence: Evidence) -> Iterator[Finding]:
                 found = True
                 yield ordered(check, cell, random, (str(cell.judged.row["attack"]), "random noise"))
     if not found:
-        yield not_run(check, [], "The study has no control (method random_sign) beside an attack.")
+        why = "The study has no random perturbation beside an attack, at the same eps"
+        yield not_run(check, [], why, "add an attack with method: random_sign")
+
+
+def rung(evidence: Evidence) -> Iterator[Finding]:
+    """Every defence is attacked directly at every eps: under attacks that do not know of it any defence looks better
+    than it is."""
+    check = "defence attacked directly"
+
+    def concerned(m: Measured) -> bool:
+        return m.attack is not None and counts(m.attack) and m.eps > 0 and _defended(m) and m.judged.row["sigma"] != 0
+
+    for cells in evidence.groups(lambda m: (m.cell.classifier, m.attack.ball, m.eps, m.cell.defence), concerned):
+        names = [str(m.judged.row["attack"]) for m in cells if is_direct(m.attack, defended=True, carried=not m.own)]
+        of = f"at eps {eps_label(cells[0].eps)} {cells[0].name} was"
+        if names:
+            status, meaning = PASS, f"Direct: {of} attacked through its gradients by {', '.join(names)}."
+        else:
+            foreign = all(m.attack.threat.shared or not m.own for m in cells)
+            how = "attacked by transfer only" if foreign else "not attacked through its gradients with fresh noise"
+            status, meaning = WARN, f"Upper bound: {of} {how}; add an attack with threat: adaptive at this eps."
+        yield Finding(check, status, [m.path for m in cells], len(names), 1, meaning)
 
 
 def ladder(evidence: Evidence) -> Iterator[Finding]:
     """Whoever knows more of the defence leaves no more, by the ranks of the threats: transfer leaves most, then BPDA
     and surrogate, then the exact gradient, then known noise. Of each threat the strongest attack counts."""
     found = False
-    for cells in evidence.groups(
-        _situation, lambda m: m.attack is not None and m.own and not m.control and m.cell.defence.purifier is not None
-    ):
+    for cells in evidence.groups(_situation, lambda m: m.attack and m.own and not m.control and _defended(m)):
+        found = True
         threats = {cell.attack.threat.name: cell.attack.threat.rank for cell in cells}
         best = {name: strongest(cell for cell in cells if cell.attack.threat.name == name) for name in threats}
         ranks = {name: rank for name, rank in sorted(threats.items()) if rank is not None}
         for stronger, weaker in ((a, b) for a in ranks for b in ranks if ranks[a] > ranks[b]):
-            found = True
             names = (
                 f"{best[stronger].judged.row['attack']} ({stronger})",
                 f"{best[weaker].judged.row['attack']} ({weaker})",
             )
             yield ordered(f"{stronger} not weaker than {weaker}", best[stronger], best[weaker], names)
+        if any(cell.attack.threat.shared for cell in cells):
+            continue
+        for cell in cells:
+            if is_direct(cell.attack, defended=True, carried=False):
+                why = f"At eps {eps_label(cell.eps)} {cell.name} was not attacked by transfer"
+                add = "add an attack with threat: transfer at this eps"
+                yield not_run(f"{cell.attack.threat.name} not weaker than transfer", [cell.path], why, add)
     if not found:
-        why = "No defence was attacked under two threats at the same eps, so gradients through it were not tried."
-        yield not_run("adaptive not weaker than transfer", [], why)
+        yield does_not_apply("adaptive not weaker than transfer", [], "No defence was attacked.")
 
 
 def black_box(evidence: Evidence) -> Iterator[Finding]:
@@ -185,7 +217,12 @@ def black_box(evidence: Evidence) -> Iterator[Finding]:
             meaning += ": the gradients are masked." if status == FAIL else "."
             yield Finding(check, status, [white.path], 100 * difference, 100 * BLACK_BOX_MARGIN, meaning)
     if not found:
-        yield not_run(check, [], "The study has no black-box attack beside one that follows the exact gradient.")
+        why = "The study has no black-box attack beside one that follows the exact gradient"
+        yield not_run(check, [], why, "add one with method: square, and with threat: blackbox to attack a defence")
+
+
+def _defended(cell: Measured) -> bool:
+    return cell.cell.defence.purifier is not None
 
 
 def _situation(cell: Measured) -> tuple:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.evaluation.checks.evidence import Evidence
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_least, at_most, not_run
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_least, at_most, does_not_apply, not_run
 from assay.study.attacks import Attack
 from assay.study.probing import follows_gradients
 
@@ -133,9 +133,10 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         probe = evidence.probe(attacked) if evidence.study.checks.probes else {}
         for name, found in probe.items():
             yield from judges[name](found, attack, subjects)
-    for name in judges:
-        if not getattr(evidence.study.checks, name):
-            yield not_run(f"probe of {name}", [], f"The study does not ask for it (checks.{name}: true).")
+        for name in judges:
+            if not getattr(evidence.study.checks, name):
+                why = f"The study does not ask for the probe of {name}"
+                yield not_run(f"probe of {name}", subjects, why, f"add checks: {{{name}: true}}")
 
 
 def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
@@ -153,11 +154,12 @@ def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Ite
     for rule in GRADIENTS:
         if rule.check == SLOPE and not attack.threat.backward:
             why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
-            yield not_run(SLOPE, subjects, why)
+            yield does_not_apply(SLOPE, subjects, why)
         elif rule.key == "random" and not attack.threat.backward:
             continue
         elif found[rule.key] is None:
-            yield not_run(rule.check, subjects, "The victim is right on none of the probed images, even when clean.")
+            why = "The victim is right on none of the probed images, even when clean"
+            yield not_run(rule.check, subjects, why, "probe more of them, checks: {images: 64}")
         else:
             yield rule.judge(found, subjects)
 
@@ -174,7 +176,7 @@ def convergence(found: dict[str, Any], attack: Attack, subjects: list[str]) -> I
         )
         yield Finding(f"converged in {what}", status, subjects, 100 * gain, 100 * width, meaning)
     if not doubled:
-        yield not_run("converged in steps", subjects, "The attack has neither steps nor draws to double.")
+        yield does_not_apply("converged in steps", subjects, "The attack has neither steps nor draws to double.")
     yield UNCHANGED.judge(found, subjects)
 
 
@@ -182,11 +184,11 @@ def active(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterat
     """Whether the attack finds what is known to be there (Zimmermann et al. 2022)."""
     if found["planted"] < FEWEST_PLANTED:
         why = f"Adversarial images could be planted in {found['planted']:.0%} of the balls only: noise hides them."
-        yield not_run(ACTIVE[0].check, subjects, why)
+        yield does_not_apply(ACTIVE[0].check, subjects, why)
         return
     if found["random"] > MOST_LUCK:
         why = f"Random noise of the same size finds the planted image for {found['random']:.0%}: it was too easy."
-        yield not_run(ACTIVE[0].check, subjects, why)
+        yield does_not_apply(ACTIVE[0].check, subjects, why)
         return
     for rule in ACTIVE:
         yield rule.judge(found, subjects)

@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.attacks.perturbation import boundary, perturbation
 from assay.evaluation.checks.evidence import Evidence, manifest_of
-from assay.evaluation.checks.finding import FAIL, NAN, PASS, Finding, at_least, at_most, not_run
+from assay.evaluation.checks.finding import FAIL, NAN, PASS, Finding, at_least, at_most, does_not_apply, not_run
 from assay.files import AssayError, read_json
 from assay.manifests import read_manifest
 from assay.planning.cells import Attacked
@@ -84,7 +84,7 @@ def ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects: list[
 def use_of_ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
     """Whether the attack used what it was allowed: an unused budget is an attack that was not made."""
     if eps == 0:
-        yield not_run("images perturbed", subjects, "Eps is 0: there is nothing to perturb.")
+        yield does_not_apply("images perturbed", subjects, "Eps is 0: there is nothing to perturb.")
         return
     top = np.iinfo(stack.images.dtype).max
     delta = perturbation(stack.images, clean.images)
@@ -167,7 +167,8 @@ def roles(evidence: Evidence) -> Iterator[Finding]:
     """No test image was trained, validated or chosen on, or is tested twice, by the hashes of check_images."""
     path = evidence.results / ROLES
     if not path.is_file():
-        yield not_run("no image has two roles", [TESTED], f"The images were not compared: there is no {ROLES}.")
+        why = f"The images of the study's splits were not compared: there is no {ROLES}"
+        yield not_run("no image has two roles", [TESTED], why, "run the workflow again, which makes it")
         return
     found = read_json(path)
     overlaps, splits = found["overlaps"], ", ".join(found["images"])
