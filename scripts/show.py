@@ -1,4 +1,4 @@
-"""Print a study's grid: accuracy in percent, with 95% intervals, by defence and eps."""
+"""Print a study's grid: accuracy in percent, with 95% intervals, by defence and eps; then which defences differ."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
-from assay.reporting.read import read_per_class, read_summary, read_untrained
-from assay.reporting.text import text_classes, text_grid
+from assay.reporting.read import read_comparisons, read_per_class, read_summary, read_untrained
+from assay.reporting.text import text_classes, text_differences, text_grid
 from assay.words import count
 
 
@@ -18,6 +18,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.classes:
         print(text_grid(read_summary(arguments.study / "summary.csv")))
+        if (comparisons := arguments.study / "comparisons.csv").is_file():
+            print(f"\n{text_differences(read_comparisons(comparisons))}".rstrip())
         for why, cells in read_untrained(arguments.study / "untrained.csv"):
             print(f"\n{count(cells, 'cell')} not measured: {why}")
         return

@@ -11,7 +11,10 @@ from scipy.stats import norm
 from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, balanced_interval, mean_interval
 from assay.evaluation.statistics.measures import worst_of
 from assay.evaluation.statistics.multiple import holm
-from assay.evaluation.statistics.paired import paired_difference, sign_flip
+from assay.evaluation.statistics.paired import paired_difference, paired_test, sign_flip
+from assay.evaluation.statistics.ratios import kept_interval
+from slide_worlds import UNEQUAL
+from slide_worlds import World as SlideWorld
 
 REPEATS = 600
 LEVEL = 0.95
@@ -201,7 +204,7 @@ def test_intervals_of_paired_differences_hold_their_level(world: World, factor: 
     def simulate(generator):
         chances, clusters = world.chances(generator)
         a, b = (generator.random((world.images, world.draws)) < f * chances[:, None] for f in (1.0, factor))
-        return paired_difference(a, b, seed=0, resamples=600, clusters=clusters)
+        return paired_difference(a, b, clusters=clusters)
 
     assert coverage((factor - 1) * world.p, simulate) >= LEVEL - SLACK - APPROXIMATE
 
@@ -212,7 +215,7 @@ def test_tests_hold_their_size(world: World) -> None:
     found = []
     for _ in range(REPEATS):
         a, b, clusters = world.verdicts(generator, times=2)
-        found.append([sign_flip(a, b, clusters), sign_flip(a, b, clusters, "greater")])
+        found.append([paired_test(a, b, clusters), paired_test(a, b, clusters, "greater")])
     for size in (0.05, 0.01):
         limit = size + 3 * np.sqrt(size * (1 - size) / REPEATS)
         assert ((np.array(found) <= size).mean(axis=0) <= limit).all()
@@ -241,3 +244,113 @@ def test_a_table_names_a_winner_among_equals_no_more_often_than_it_says() -> Non
         any_holm += holm(p).min() <= 0.05
     assert any_holm / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
     assert any_raw / repeats > 0.2
+
+
+# slides of unequal size: `tests/unit/test_slides_soak.py` and `benchmarks/coverage.py` go through all of the grid
+
+REFUSED = 0.5  # the largest share of repetitions that may have too few slides to be judged
+
+
+def holds(simulate, truth: float, repeats: int = REPEATS, level: float = 0.935) -> None:
+    """Of the intervals that are not refused enough hold the truth, by no less than the simulation's own error."""
+    generator = np.random.default_rng(0)
+    found = np.array([simulate(generator) for _ in range(repeats)])[:, 1:]
+    known = np.isfinite(found).all(axis=1)
+    assert known.mean() >= 1 - REFUSED
+    covered = ((found[:, 0] <= truth) & (truth <= found[:, 1]))[known].mean()
+    assert covered >= level - 2 * np.sqrt(level * (1 - level) / known.sum())
+
+
+@pytest.mark.parametrize("slides", [12, 20, 40])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize(("alike", "p"), [(0.15, 0.5), (0.3, 0.97), (0.05, 0.1)])
+def test_intervals_hold_their_level_whatever_the_sizes_of_slides(slides, spread, alike, p) -> None:
+    world = SlideWorld(slides, spread, alike, p)
+
+    def simulate(generator):
+        correct, clusters = world.verdicts(generator)
+        return accuracy_interval(correct, clusters=clusters)
+
+    holds(simulate, p, 400)
+
+
+@pytest.mark.parametrize(("slides", "most"), [(12, 1.6), (20, 1.3), (40, 1.15)])
+def test_intervals_of_equal_slides_are_little_wider_than_the_best(slides, most) -> None:
+    world, generator = SlideWorld(slides, 0.0), np.random.default_rng(0)
+    found = [
+        accuracy_interval(*verdicts[:1], clusters=verdicts[1]) for verdicts in map(world.verdicts, [generator] * 200)
+    ]
+    assert np.median([high - low for _, low, high in found]) < most * world.equal_width()
+
+
+@pytest.mark.parametrize("slides", [12, 20, 40])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_intervals_of_balanced_accuracy_and_auroc_hold_their_level_on_unequal_slides(slides, spread) -> None:
+    """Scores are normal: a part of the image and one of the slide; a score above the threshold says positive."""
+    world, shift = SlideWorld(slides, spread), 1.5
+    areas = norm.cdf(shift / np.sqrt(2 * 1.2))
+    right = norm.cdf(shift / 2 / np.sqrt(1.2))
+
+    def simulate(generator):
+        clusters = world.clusters(generator)
+        labels = np.arange(world.images) % 2
+        scores = generator.normal(size=world.images) + shift * (labels - 0.5)
+        scores += np.sqrt(0.2) * generator.normal(size=(2, slides))[labels, clusters]
+        logits = np.stack([-scores, scores], axis=-1)[:, None]
+        correct = (scores > 0)[:, None] == (labels > 0)[:, None]
+        return (
+            balanced_interval(correct, labels, clusters=clusters),
+            auroc_interval(logits, labels, clusters=clusters),
+        )
+
+    generator = np.random.default_rng(0)
+    found = np.array([simulate(generator) for _ in range(300)])
+    for intervals, truth in zip(found.transpose(1, 0, 2), (right, areas), strict=True):
+        known = np.isfinite(intervals).all(axis=1)
+        assert known.mean() >= 1 - REFUSED
+        covered = ((intervals[:, 1] <= truth) & (truth <= intervals[:, 2]))[known].mean()
+        assert covered >= 0.935 - 2 * np.sqrt(0.935 * 0.065 / known.sum())
+
+
+@pytest.mark.parametrize("slides", [12, 20, 40])
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+@pytest.mark.parametrize("effects", UNEQUAL)
+def test_tests_of_means_hold_their_size_whatever_slides_differ_by(slides, spread, effects) -> None:
+    world, generator = SlideWorld(slides, spread), np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        a, b, clusters = UNEQUAL[effects].verdicts(generator, world)
+        found.append(paired_test(a, b, clusters))
+    known = np.array(found)[np.isfinite(found)]
+    assert len(known) >= (1 - REFUSED) * 400
+    assert np.mean(known <= 0.05) <= 0.06 + 2 * np.sqrt(0.06 * 0.94 / len(known))
+
+
+def test_the_sign_flip_test_would_not() -> None:
+    """Of slides as they are, the signs of their sums tell more than there is to tell."""
+    world, generator = SlideWorld(12, 1.5), np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        a, b, clusters = UNEQUAL["a quarter loses"].verdicts(generator, world)
+        sums = np.bincount(clusters, (b.astype(int) - a)[:, 0])
+        signs = generator.choice([-1, 1], (1000, 12))
+        found.append(np.mean(np.abs(signs @ sums) >= abs(sums.sum())))
+    assert np.mean(np.array(found) <= 0.05) > 0.08
+
+
+@pytest.mark.parametrize(("slides", "spread"), [(0, 0.0), (12, 0.0), (20, 1.0), (40, 1.5)])
+@pytest.mark.parametrize(("clean", "left"), [(0.95, 0.4), (0.9, 0.02), (0.8, 0.95), (0.3, 0.5)])
+def test_intervals_of_what_is_kept_hold_their_level(slides, spread, clean, left) -> None:
+    """An image that is right when clean stays so with a chance that its slide has too."""
+    world = SlideWorld(slides or 300, spread, 0.15, clean, 640 if slides else 300)
+
+    def simulate(generator):
+        right, clusters = world.verdicts(generator)
+        chances = generator.beta(left * 6, (1 - left) * 6, world.slides)
+        if not slides:
+            right, chances = generator.random((300, 1)) < clean, np.full(300, left)
+        stays = generator.random((world.images, 2)) < chances[clusters][:, None]
+        attacked = (right & stays).mean(axis=1)
+        return kept_interval(attacked, right[:, 0].astype(float), (2, 1), clusters=clusters if slides else None)
+
+    holds(simulate, left, 400)

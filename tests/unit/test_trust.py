@@ -78,7 +78,7 @@ def compared(cells: dict[Cell, float], winners: set[frozenset[Defence]]) -> pd.D
             line |= {"b": b.defence.name, "b_sigma": b.defence.sigma, "accuracy_b": right}
             line |= {"difference": right - left, "low": right - left - 0.05, "high": right - left + 0.02}
             won = frozenset((a.defence, b.defence)) in winners
-            line |= {"p": 0.01, "p_holm": 0.02 if won else 1.0}
+            line |= {"p": 0.01, "p_holm": 0.02 if won else 1.0, "detectable": 0.03}
             found.append(line | {"winner": ("b" if right > left else "a") if won else "none"})
     return pd.DataFrame(found)[PAIRS]
 

@@ -37,7 +37,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         raise AssayError(f"{scores}: no cell could be measured: {untrained(study.study, every, scores)['why'].iloc[0]}")
     tables = {
         "summary": summarise(study.study, judged),
-        "comparisons": compare_cells(study.study, judged, study.seed),
+        "comparisons": compare_cells(study.study, judged),
         "worst_case": worst_cases(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),

@@ -238,7 +238,7 @@ class _Teller:
             return None
         first, second = (read_scores(folder) for folder in folders)
         clusters = clusters_of(first.ids, read_known_slides(self.results))
-        difference, low, high = paired_difference(first.correct, second.correct, seed=0, clusters=clusters)
+        difference, low, high = paired_difference(first.correct, second.correct, clusters=clusters)
         return f"{points(difference, low, high)} points: {_told(a)} against {_told(b)}", low, high, [a.scores, b.scores]
 
     def _ratio(self, a: Any, b: Any) -> Measured | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 PASS, WARN, FAIL, NOT_RUN = "PASS", "WARN", "FAIL", "NOT RUN"
 SEVERITY = [FAIL, WARN, PASS, NOT_RUN]  # the worst first
 NAN = float("nan")
+TOO_FEW_SLIDES = "The images come from too few slides to tell"
 
 
 @dataclass(frozen=True)
