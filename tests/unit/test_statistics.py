@@ -22,8 +22,9 @@ from assay.evaluation.statistics.intervals import (
 from assay.evaluation.statistics.measures import log_odds, majority, placements, variance_parts, worst_of
 from assay.evaluation.statistics.multiple import holm
 from assay.evaluation.statistics.paired import paired_difference, paired_test, sign_flip, unpaired_difference
-from assay.evaluation.statistics.power import detectable, planned
+from assay.evaluation.statistics.power import detectable
 from assay.evaluation.statistics.ratios import kept_interval
+from assay.planning.power import planned
 
 
 def simulate(generator, images, draws, accuracy, spread):

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from assay.reporting.text import text_classes, text_grid
+from assay.reporting.beats import Difference
+from assay.reporting.text import text_classes, text_differences, text_grid
 
 
 def row(attack: str, eps: float, defence: str, sigma: float, accuracy: float) -> dict:
@@ -38,6 +39,38 @@ def test_a_block_has_its_defences_their_clean_control_and_a_dash_where_nothing_w
     assert "45.6 [36, 56]" in second
     assert "–" in second
     assert "70.0" not in text_grid(summary)
+
+
+def test_where_an_interval_should_be_too_few_slides_are_named() -> None:
+    none = {"ci_low": float("nan"), "ci_high": float("nan")}
+    summary = pd.DataFrame([row("none", 0, "none", 0, 0.9) | none, row("pgd", 4 / 255, "none", 0, 0.3) | none])
+    assert "30.0 [too few slides]" in text_grid(summary)
+    absent = pd.DataFrame([row("none", 0, "none", 0, float("nan")) | none | {"name": "normal"}])
+    assert text_classes(absent).splitlines()[2].split()[-1] == "–"
+
+
+def compared(winner: str, detectable: float, p: float = 0.3) -> dict:
+    return row("pgd", 4 / 255, "a", 0, 0) | {"winner": winner, "detectable": detectable, "p_holm": p}
+
+
+def test_of_pairs_that_do_not_differ_it_is_told_what_could_have_been_seen() -> None:
+    nan = float("nan")
+    some, one = compared("none", 0.031), compared("a", 0.02)
+    under = "net, pgd at eps 4/255: "
+    assert text_differences(pd.DataFrame([one, some, compared("none", 0.04)])) == (
+        under + "1 of 3 pairs differ significantly; the rest could have seen 3.1 to 4.0 points"
+    )
+    assert text_differences(pd.DataFrame([some])).endswith("the rest could have seen 3.1 points")
+    assert text_differences(pd.DataFrame([one])) == under + "1 of 1 pair differ significantly"
+    refused = pd.DataFrame([compared("none", nan, nan)])
+    assert text_differences(refused).endswith("0 of 1 pair differ significantly; too few slides to see any difference")
+
+
+def test_a_difference_tells_what_it_could_have_seen_only_where_it_is_not_significant() -> None:
+    nan = float("nan")
+    assert Difference(1.0, -1.0, 3.0, 0.4, False, 4.2).told == "+1.0 points [-1.0, +3.0], p = 0.4; could have seen 4.2"
+    assert Difference(5.0, 1.0, 9.0, 0.01, True, 4.2).told == "+5.0 points [+1.0, +9.0], p = 0.01"
+    assert Difference(5.0, nan, nan, nan, False, nan).told == "+5.0 points, too few slides"
 
 
 def test_classes_are_columns_by_name() -> None:

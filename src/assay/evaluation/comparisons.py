@@ -12,9 +12,9 @@ from assay.evaluation.statistics.multiple import holm
 from assay.evaluation.statistics.paired import paired_difference, paired_test
 from assay.evaluation.statistics.power import detectable
 from assay.evaluation.summary import Judged
+from assay.planning.power import LEVEL
 
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]  # cells that agree in these are compared
-LEVEL = 0.05  # of a study: the chance that it names any winner where none is better
 COLUMNS = [
     *["study", *TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b"],
     *["difference", "low", "high", "p", "p_holm", "winner", "detectable"],

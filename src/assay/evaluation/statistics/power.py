@@ -1,16 +1,14 @@
-"""How small a difference two cells may have and still be told apart, before they are measured and after."""
+"""How small a difference two cells may have and still be told apart, as far as their images vary."""
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 
 from assay.evaluation.statistics import slides
 from assay.evaluation.statistics.paired import units_of
-
-POWER = 0.8  # the chance that a difference of the detectable size is found significant
+from assay.planning.power import POWER
 
 
 def detectable(a_correct: np.ndarray, b_correct: np.ndarray, level: float, clusters: np.ndarray | None = None) -> float:
@@ -29,17 +27,6 @@ def detectable(a_correct: np.ndarray, b_correct: np.ndarray, level: float, clust
     half = math.sqrt(largest / (1 - largest / worth) * ((errors**2).sum() + units.unseen)) / images
     needed = slides.t_quantile(1 - level / 2, count - 1)
     return half * _noncentral(count - 1, needed) / needed
-
-
-def planned(images: int, discordance: float, level: float) -> float:
-    """The smallest difference that a paired test at `level` will find with a chance of POWER on so many images, of
-    which the share `discordance` will be right in one cell and wrong in the other.
-
-    One image's difference has the variance discordance - difference², and normal quantiles stand for Student's. The
-    exact test needs a little more where only some twenty images differ.
-    """
-    quantiles = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(POWER)
-    return quantiles * math.sqrt(discordance / (images + quantiles**2))
 
 
 def _noncentral(freedom: int, needed: float) -> float:
