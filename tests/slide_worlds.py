@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from assay.evaluation.statistics.intervals import Interval, accuracy_interval, auroc_interval, balanced_interval
+from assay.evaluation.statistics.paired import paired_difference, paired_test
+from assay.evaluation.statistics.ratios import kept_interval
+
+SLIDES, SPREADS = (12, 20, 40), (0.0, 0.5, 1.0, 1.5)
+ALIKE, ACCURACIES = (0.05, 0.15, 0.3), (0.1, 0.3, 0.5, 0.75, 0.9, 0.97)
 
 
 @dataclass(frozen=True)
@@ -92,3 +100,90 @@ UNEQUAL = {
     "a quarter, large, loses": Effects(0.3, -0.3, 0.25, 3.0),
     "a sixth loses": Effects(0.1, -0.5, 1 / 6),
 }
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of repeated intervals: the share that holds the truth, their median width, and the share that was refused."""
+
+    covered: float
+    width: float
+    refused: float
+
+
+def found(simulate: Callable[[np.random.Generator], Interval], truth: float, repeats: int, seed: int = 0) -> Found:
+    """What `simulate` gives, so many times."""
+    generator = np.random.default_rng(seed)
+    bounds = np.array([simulate(generator)[1:] for _ in range(repeats)])
+    known = bounds[np.isfinite(bounds).all(axis=1)]
+    covered = ((known[:, 0] <= truth) & (truth <= known[:, 1])).mean()
+    return Found(float(covered), float(np.median(known[:, 1] - known[:, 0])), 1 - len(known) / repeats)
+
+
+def accuracy(world: World, repeats: int) -> Found:
+    """The interval of accuracy."""
+
+    def simulate(generator: np.random.Generator) -> Interval:
+        correct, clusters = world.verdicts(generator)
+        return accuracy_interval(correct, clusters=clusters)
+
+    return found(simulate, world.p, repeats)
+
+
+def ranked(world: World, repeats: int, of_auroc: bool) -> Found:
+    """The interval of AUROC, or of balanced accuracy, of two classes with every third image positive.
+
+    Scores are normal: a part of the image, and one of its slide and class.
+    """
+    from scipy.stats import norm
+
+    shift, of_slide = 1.5, 0.2
+    labels = (np.arange(world.images) % 3 == 0).astype(int)
+
+    def simulate(generator: np.random.Generator) -> Interval:
+        clusters = world.clusters(generator)
+        scores = generator.normal(size=world.images) + shift * (labels - 0.5)
+        scores += np.sqrt(of_slide) * generator.normal(size=(2, world.slides))[labels, clusters]
+        if of_auroc:
+            return auroc_interval(np.stack([-scores, scores], axis=-1)[:, None], labels, clusters=clusters)
+        return balanced_interval((scores > 0)[:, None] == (labels > 0)[:, None], labels, clusters=clusters)
+
+    apart = shift / np.sqrt(1 + of_slide)
+    return found(simulate, float(norm.cdf(apart / np.sqrt(2) if of_auroc else apart / 2)), repeats)
+
+
+def kept(world: World, left: float, repeats: int) -> Found:
+    """The interval of what is kept of the accuracy p: an image that is right when clean stays so under attack with a
+    chance that varies by slide, `left` on average."""
+
+    def simulate(generator: np.random.Generator) -> Interval:
+        right, clusters = world.verdicts(generator)
+        chances = generator.beta(left * 6, (1 - left) * 6, world.slides)[clusters][:, None]
+        attacked = right & (generator.random((world.images, 2)) < chances)
+        return kept_interval(attacked.mean(axis=1), right[:, 0].astype(float), (2, 1), clusters=clusters)
+
+    return found(simulate, left, repeats)
+
+
+def difference(effects: Effects, world: World, repeats: int) -> Found:
+    """The interval of the difference of two cells; where they are equal, the test's size is what it does not cover."""
+
+    def simulate(generator: np.random.Generator) -> Interval:
+        a, b, clusters = effects.verdicts(generator, world)
+        return paired_difference(a, b, clusters=clusters)
+
+    return found(simulate, effects.mean, repeats)
+
+
+def sizes(effects: Effects, world: World, repeats: int, flips: int = 1000) -> tuple[float, float]:
+    """How often two cells of equal accuracy are found to differ at 5 %: by the test, and by exchanging whole slides."""
+    generator, signs = np.random.default_rng(0), np.random.default_rng(1).choice([-1, 1], (flips, world.slides))
+    ours, by_signs = [], []
+    for _ in range(repeats):
+        a, b, clusters = effects.verdicts(generator, world)
+        p = paired_test(a, b, clusters)
+        if np.isfinite(p):
+            sums = np.bincount(clusters, (b.astype(int) - a)[:, 0])
+            ours.append(p)
+            by_signs.append(np.mean(np.abs(signs @ sums) >= abs(sums.sum())))
+    return float(np.mean(np.array(ours) <= 0.05)), float(np.mean(np.array(by_signs) <= 0.05))

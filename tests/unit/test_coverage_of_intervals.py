@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+import slide_worlds
 from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, balanced_interval, mean_interval
 from assay.evaluation.statistics.measures import worst_of
 from assay.evaluation.statistics.multiple import holm
 from assay.evaluation.statistics.paired import paired_difference, paired_test, sign_flip
 from assay.evaluation.statistics.ratios import kept_interval
-from slide_worlds import UNEQUAL
 from slide_worlds import World as SlideWorld
 
 REPEATS = 600
@@ -246,111 +247,75 @@ def test_a_table_names_a_winner_among_equals_no_more_often_than_it_says() -> Non
     assert any_raw / repeats > 0.2
 
 
-# slides of unequal size: `tests/unit/test_slides_soak.py` and `benchmarks/coverage.py` go through all of the grid
+# slides of unequal size; `benchmarks/coverage.py` prints the table of what the soak test goes through
 
 REFUSED = 0.5  # the largest share of repetitions that may have too few slides to be judged
 
 
-def holds(simulate, truth: float, repeats: int = REPEATS, level: float = 0.935) -> None:
-    """Of the intervals that are not refused enough hold the truth, by no less than the simulation's own error."""
-    generator = np.random.default_rng(0)
-    found = np.array([simulate(generator) for _ in range(repeats)])[:, 1:]
-    known = np.isfinite(found).all(axis=1)
-    assert known.mean() >= 1 - REFUSED
-    covered = ((found[:, 0] <= truth) & (truth <= found[:, 1]))[known].mean()
-    assert covered >= level - 2 * np.sqrt(level * (1 - level) / known.sum())
+def holds(found: slide_worlds.Found, repeats: int, level: float = 0.935) -> bool:
+    """Whether enough intervals hold the truth, by twice the simulation's own error, and enough were not refused."""
+    error = np.sqrt(level * (1 - level) / (repeats * (1 - found.refused)))
+    return found.refused <= REFUSED and found.covered >= level - 2 * error
 
 
-@pytest.mark.parametrize("slides", [12, 20, 40])
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
 @pytest.mark.parametrize("spread", [0.0, 1.0, 1.5])
 @pytest.mark.parametrize(("alike", "p"), [(0.15, 0.5), (0.3, 0.97), (0.05, 0.1)])
 def test_intervals_hold_their_level_whatever_the_sizes_of_slides(slides, spread, alike, p) -> None:
-    world = SlideWorld(slides, spread, alike, p)
-
-    def simulate(generator):
-        correct, clusters = world.verdicts(generator)
-        return accuracy_interval(correct, clusters=clusters)
-
-    holds(simulate, p, 400)
+    assert holds(slide_worlds.accuracy(SlideWorld(slides, spread, alike, p), 400), 400)
 
 
 @pytest.mark.parametrize(("slides", "most"), [(12, 1.6), (20, 1.3), (40, 1.15)])
 def test_intervals_of_equal_slides_are_little_wider_than_the_best(slides, most) -> None:
-    world, generator = SlideWorld(slides, 0.0), np.random.default_rng(0)
-    found = [
-        accuracy_interval(*verdicts[:1], clusters=verdicts[1]) for verdicts in map(world.verdicts, [generator] * 200)
-    ]
-    assert np.median([high - low for _, low, high in found]) < most * world.equal_width()
+    world = SlideWorld(slides, 0.0)
+    assert slide_worlds.accuracy(world, 200).width < most * world.equal_width()
 
 
-@pytest.mark.parametrize("slides", [12, 20, 40])
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
 @pytest.mark.parametrize("spread", [0.0, 1.0])
-def test_intervals_of_balanced_accuracy_and_auroc_hold_their_level_on_unequal_slides(slides, spread) -> None:
-    """Scores are normal: a part of the image and one of the slide; a score above the threshold says positive."""
-    world, shift = SlideWorld(slides, spread), 1.5
-    areas = norm.cdf(shift / np.sqrt(2 * 1.2))
-    right = norm.cdf(shift / 2 / np.sqrt(1.2))
-
-    def simulate(generator):
-        clusters = world.clusters(generator)
-        labels = np.arange(world.images) % 2
-        scores = generator.normal(size=world.images) + shift * (labels - 0.5)
-        scores += np.sqrt(0.2) * generator.normal(size=(2, slides))[labels, clusters]
-        logits = np.stack([-scores, scores], axis=-1)[:, None]
-        correct = (scores > 0)[:, None] == (labels > 0)[:, None]
-        return (
-            balanced_interval(correct, labels, clusters=clusters),
-            auroc_interval(logits, labels, clusters=clusters),
-        )
-
-    generator = np.random.default_rng(0)
-    found = np.array([simulate(generator) for _ in range(300)])
-    for intervals, truth in zip(found.transpose(1, 0, 2), (right, areas), strict=True):
-        known = np.isfinite(intervals).all(axis=1)
-        assert known.mean() >= 1 - REFUSED
-        covered = ((intervals[:, 1] <= truth) & (truth <= intervals[:, 2]))[known].mean()
-        assert covered >= 0.935 - 2 * np.sqrt(0.935 * 0.065 / known.sum())
+@pytest.mark.parametrize("of_auroc", [False, True], ids=["balanced accuracy", "auroc"])
+def test_intervals_of_classes_hold_their_level_whatever_the_sizes_of_slides(slides, spread, of_auroc) -> None:
+    assert holds(slide_worlds.ranked(SlideWorld(slides, spread), 300, of_auroc), 300)
 
 
-@pytest.mark.parametrize("slides", [12, 20, 40])
-@pytest.mark.parametrize("spread", [0.0, 1.5])
-@pytest.mark.parametrize("effects", UNEQUAL)
-def test_tests_of_means_hold_their_size_whatever_slides_differ_by(slides, spread, effects) -> None:
-    world, generator = SlideWorld(slides, spread), np.random.default_rng(0)
-    found = []
-    for _ in range(400):
-        a, b, clusters = UNEQUAL[effects].verdicts(generator, world)
-        found.append(paired_test(a, b, clusters))
-    known = np.array(found)[np.isfinite(found)]
-    assert len(known) >= (1 - REFUSED) * 400
-    assert np.mean(known <= 0.05) <= 0.06 + 2 * np.sqrt(0.06 * 0.94 / len(known))
-
-
-def test_the_sign_flip_test_would_not() -> None:
-    """Of slides as they are, the signs of their sums tell more than there is to tell."""
-    world, generator = SlideWorld(12, 1.5), np.random.default_rng(0)
-    found = []
-    for _ in range(300):
-        a, b, clusters = UNEQUAL["a quarter loses"].verdicts(generator, world)
-        sums = np.bincount(clusters, (b.astype(int) - a)[:, 0])
-        signs = generator.choice([-1, 1], (1000, 12))
-        found.append(np.mean(np.abs(signs @ sums) >= abs(sums.sum())))
-    assert np.mean(np.array(found) <= 0.05) > 0.08
-
-
-@pytest.mark.parametrize(("slides", "spread"), [(0, 0.0), (12, 0.0), (20, 1.0), (40, 1.5)])
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.0])
 @pytest.mark.parametrize(("clean", "left"), [(0.95, 0.4), (0.9, 0.02), (0.8, 0.95), (0.3, 0.5)])
 def test_intervals_of_what_is_kept_hold_their_level(slides, spread, clean, left) -> None:
-    """An image that is right when clean stays so with a chance that its slide has too."""
-    world = SlideWorld(slides or 300, spread, 0.15, clean, 640 if slides else 300)
+    assert holds(slide_worlds.kept(SlideWorld(slides, spread, 0.15, clean), left, 300), 300)
 
+
+@pytest.mark.parametrize(("clean", "left"), [(0.95, 0.4), (0.9, 0.02), (0.8, 0.95), (0.3, 0.5), (1.0, 0.1)])
+def test_intervals_of_what_is_kept_of_independent_images_hold_their_level(clean, left) -> None:
     def simulate(generator):
-        right, clusters = world.verdicts(generator)
-        chances = generator.beta(left * 6, (1 - left) * 6, world.slides)
-        if not slides:
-            right, chances = generator.random((300, 1)) < clean, np.full(300, left)
-        stays = generator.random((world.images, 2)) < chances[clusters][:, None]
-        attacked = (right & stays).mean(axis=1)
-        return kept_interval(attacked, right[:, 0].astype(float), (2, 1), clusters=clusters if slides else None)
+        right = generator.random((300, 1)) < clean
+        attacked = right & (generator.random((300, 2)) < generator.beta(left, 1 - left, (300, 1)))
+        return kept_interval(attacked.mean(axis=1), right[:, 0].astype(float), (2, 1))
 
-    holds(simulate, left, 400)
+    assert holds(slide_worlds.found(simulate, left, 500), 500)
+
+
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+@pytest.mark.parametrize("effects", slide_worlds.UNEQUAL)
+def test_tests_of_means_hold_their_size_whatever_slides_differ_by(slides, spread, effects) -> None:
+    found = slide_worlds.difference(slide_worlds.UNEQUAL[effects], SlideWorld(slides, spread), 300)
+    assert holds(found, 300, 0.94)
+
+
+def test_exchanging_whole_slides_would_not() -> None:
+    ours, by_signs = slide_worlds.sizes(slide_worlds.UNEQUAL["a quarter loses"], SlideWorld(12, 1.5), 300)
+    assert by_signs > 0.08 > 0.05 > ours
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", slide_worlds.SPREADS)
+def test_the_whole_grid_of_slides_holds(slides, spread) -> None:
+    repeats = 3000
+    for alike, p in itertools.product(slide_worlds.ALIKE, slide_worlds.ACCURACIES):
+        found = slide_worlds.accuracy(SlideWorld(slides, spread, alike, p), repeats)
+        assert holds(found, repeats), (alike, p, found)
+    for name, effects in slide_worlds.UNEQUAL.items():
+        found = slide_worlds.difference(effects, SlideWorld(slides, spread), repeats)
+        assert holds(found, repeats, 0.94), (name, found)

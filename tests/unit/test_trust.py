@@ -101,6 +101,8 @@ WORST_CASES = pd.DataFrame(
         "ci_high": [0.84, 0.07, 0.39],
         "clean": [0.87, 0.96, 0.87],
         "kept": [0.81 / 0.87, 0.04 / 0.96, 0.31 / 0.87],
+        "kept_low": [0.88, 0.01, float("nan")],
+        "kept_high": [0.97, 0.07, float("nan")],
         "majority": [0.86, 0.05, 0.38],
         "majority_clean": [0.91, 0.97, 0.91],
     }

@@ -28,7 +28,8 @@ TABLE = ["classifier", "attack", "threat", "norm", "eps"]
 PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "winner"]
 TOLD = ["low", "high", "p_holm", "detectable"]  # of a pair; not numbers where there are too few slides
 WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "majority"]
-WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
+# Not numbers where there is no clean cell, or where next to nothing was right.
+WORST_CLEAN = ["clean", "kept", "kept_low", "kept_high", "majority_clean"]
 FINDINGS = ["family", "check", "status", "meaning"]
 
 

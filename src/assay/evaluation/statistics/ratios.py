@@ -48,8 +48,17 @@ def _bound(top: float, bottom: float, of_top: float, of_bottom: float, alike: fl
 
 
 def _correlation(one: np.ndarray, other: np.ndarray, clusters: np.ndarray | None) -> float:
-    """The correlation of two means' errors, from what each image (images,) adds to them; 0 where one does not vary."""
+    """The correlation of two means' errors, from what each image (images,) adds to them; 0 where one does not vary.
+
+    It makes the interval narrower, and few slides may show too much of it by luck: a standard error, Fisher's, is taken
+    off.
+    """
+    worth = float(len(one))
     if clusters is not None:
-        one, other = slides.sums(clusters, one, other)
+        one, other, sizes = slides.sums(clusters, one, other, np.ones(len(one)))
+        worth = slides.effective(sizes)
     size = math.sqrt((one @ one) * (other @ other))
-    return float(one @ other) / size if size > 0 else 0.0
+    found = float(one @ other) / size if size > 0 else 0.0
+    if abs(found) >= 1 or worth <= 3:
+        return max(-1.0, min(found, 1.0))
+    return math.tanh(math.atanh(found) - 1 / math.sqrt(worth - 3))
