@@ -19,6 +19,7 @@ from slide_worlds import (
     SLIDES,
     SPREADS,
     UNEQUAL,
+    UNSEEN,
     Found,
     World,
     accuracy,
@@ -72,7 +73,7 @@ def tests(repeats: int) -> None:
     """Two cells of equal accuracy: how often they are said to differ."""
     print("\n| slides differ | slides | size of the test, by log-sd | of exchanging slides | width, points |")
     print("| :--- | ---: | :--- | :--- | :--- |")
-    for (name, effects), slides in itertools.product(UNEQUAL.items(), SLIDES):
+    for (name, effects), slides in itertools.product((UNEQUAL | UNSEEN).items(), SLIDES):
         worlds = [World(slides, spread) for spread in SPREADS]
         found = [sizes(effects, world, repeats) for world in worlds]
         ours, by_signs = (" ".join(f"{size:.3f}" for size in column) for column in zip(*found, strict=True))

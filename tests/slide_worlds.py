@@ -98,8 +98,9 @@ UNEQUAL = {
     "half against half": Effects(0.2, -0.2, 0.5),
     "a quarter loses": Effects(0.1, -0.3, 0.25),
     "a quarter, large, loses": Effects(0.3, -0.3, 0.25, 3.0),
-    "a sixth loses": Effects(0.1, -0.5, 1 / 6),
 }
+# Here one study in nine of 12 slides has none that loses: what no slide shows no test can weigh.
+UNSEEN = {"a sixth loses": Effects(0.1, -0.5, 1 / 6)}
 
 
 @dataclass(frozen=True)
