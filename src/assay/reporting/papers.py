@@ -242,17 +242,17 @@ class _Teller:
         return f"{points(difference, low, high)} points: {_told(a)} against {_told(b)}", low, high, [a.scores, b.scores]
 
     def _ratio(self, a: Any, b: Any) -> Measured | None:
-        """Accuracy of a as a share of that of b, paired by image; not measured where that is not clearly above 0."""
+        """Accuracy of a as a share of that of b, paired by image; not measured where that is 0."""
         found = self._paired(a, b)
         if found is None:
             return None
         of_a, of_b, clusters = found
         draws = of_a.shape[1], of_b.shape[1]
         share, low, high = kept_interval(of_a.mean(axis=1), of_b.mean(axis=1), draws, clusters=clusters)
-        if np.isnan(low):
+        if np.isnan(share):
             return None
-        measured = f"{percent(share, 0)} {bracket(low, high)}: {_told(a)} of {_told(b)}"
-        return measured, low, high, [a.scores, b.scores]
+        interval = "[too few images for an interval]" if np.isnan(low) else bracket(low, high)
+        return f"{percent(share, 0)} {interval}: {_told(a)} of {_told(b)}", low, high, [a.scores, b.scores]
 
     def _paired(self, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
         """The verdicts (images, draws) of a and of b, and the images' slides; None where scores are not there."""
