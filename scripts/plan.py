@@ -1,4 +1,5 @@
-"""What would run, why, for how long, and what disk it fills: a dry run of the workflow, with times from past runs."""
+"""What would run, why, for how long, and what disk it fills: a dry run of the workflow, with times from past runs; and
+how small a difference between two defences the study will find."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 
 from assay.planning.dry_run import planned_jobs
 from assay.planning.plan import render
+from assay.planning.power import smallest_differences
 from assay.program import run
 
 
@@ -21,6 +23,8 @@ def main() -> None:
     cores = (os.cpu_count() or 1) if arguments.cores == "all" else int(arguments.cores)
     jobs, study = planned_jobs([*others, "--cores", str(cores)])
     print(render(jobs, cores, study))
+    if power := study and smallest_differences(study):
+        print(power)
 
 
 if __name__ == "__main__":

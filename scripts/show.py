@@ -1,4 +1,5 @@
-"""Print what a study found: accuracy in percent with 95% intervals, by defence and eps; the strongest attacks first."""
+"""Print what a study found: accuracy in percent with 95% intervals, by defence and eps, the strongest attacks first;
+then which defences differ."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
-from assay.reporting.read import read_per_class, read_strongest, read_summary, read_untrained
+from assay.reporting.read import read_comparisons, read_per_class, read_strongest, read_summary, read_untrained
 from assay.reporting.strongest import as_rows, with_bounds
-from assay.reporting.text import text_classes, text_grid, text_strongest
+from assay.reporting.text import text_classes, text_differences, text_grid, text_strongest
 from assay.words import count
 
 
@@ -23,7 +24,8 @@ def main() -> None:
         print(text_classes(with_bounds(read_per_class(arguments.study / "per_class.csv"), strongest)))
         return
     summary = with_bounds(summary, strongest)
-    blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary)]
+    differences = text_differences(read_comparisons(arguments.study / "comparisons.csv"))
+    blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary), differences]
     print("\n\n".join(filter(None, blocks)))
     for why, cells in read_untrained(arguments.study / "untrained.csv"):
         print(f"\n{count(cells, 'cell')} not measured: {why}")

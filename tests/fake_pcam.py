@@ -56,8 +56,8 @@ def packed(content: bytes) -> bytes:
 
 
 def slides(part: str, count: int) -> list[str]:
-    """The slides (count,) of a part's images: four images each."""
-    return [f"{part}_slide_{row // 4}" for row in range(count)]
+    """The slides (count,) of a part's images: two images each."""
+    return [f"{part}_slide_{row // 2}" for row in range(count)]
 
 
 def write_pcam(folder: Path, content: Mapping[str, Labelled]) -> dict[str, str]:

@@ -446,6 +446,25 @@ def test_a_rise_that_chance_explains_is_no_violation(tmp_path: Path) -> None:
     assert found["number"].max() > 0
 
 
+def test_checks_that_too_few_slides_cannot_tell_are_not_run_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study.model_validate(STUDY)
+    worse = leaving("adaptive", LARGE, 0.2)
+    for slides, status in ((3, "NOT RUN"), (50, "FAIL")):
+        monkeypatch.setattr(
+            "assay.evaluation.checks.evidence.read_slides",
+            lambda _, slides=slides: {image: str(int(image[5:]) % slides) for image in IDS},
+        )
+        table = checked(tmp_path / f"checked{slides}", study, verdicts=worse)
+        (found,) = of(table, "adaptive not weaker than transfer").to_dict("records")
+        assert found["status"] == status
+        assert found["meaning"].startswith("The images come from too few slides to tell") == (slides == 3)
+        expected = "NOT RUN" if slides == 3 else "PASS"
+        assert set(of(table, "better than chance")["status"]) == {expected}
+        assert ("NOT RUN" in set(of(table, "black box not stronger than white box")["status"])) == (slides == 3)
+
+
 def test_label_noise_keeps_all_of_its_accuracy_and_earns_nothing(tmp_path: Path) -> None:
     """What is left of a coin under attack is what it had; the check says that this was worth nothing."""
     study = Study.model_validate(STUDY)

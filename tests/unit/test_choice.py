@@ -21,7 +21,7 @@ def share(fraction: float, images: int = 400) -> Scores:
 
 
 def sweep(robust: dict[float, float]):
-    return sweep_table(list(robust), [share(0.9)] * len(robust), [share(value) for value in robust.values()], 0)
+    return sweep_table(list(robust), [share(0.9)] * len(robust), [share(value) for value in robust.values()])
 
 
 def test_the_smallest_sigma_that_is_not_significantly_below_the_best_is_chosen() -> None:
@@ -45,7 +45,7 @@ def test_fewer_images_leave_more_sigmas_equal_to_the_best() -> None:
     def equal(images: int) -> int:
         rng = np.random.default_rng(1)
         cells = [scores(rng.random((images, 2)) < p) for p in (0.6, 0.65, 0.7, 0.75)]
-        return int(sweep_table([0.1, 0.2, 0.3, 0.4], cells, cells, 0)["equal"].sum())
+        return int(sweep_table([0.1, 0.2, 0.3, 0.4], cells, cells)["equal"].sum())
 
     assert equal(40) > equal(4000)
 
@@ -53,8 +53,8 @@ def test_fewer_images_leave_more_sigmas_equal_to_the_best() -> None:
 def test_images_of_one_slide_are_one_witness_and_leave_more_sigmas_equal() -> None:
     robust = {0.1: 0.70, 0.2: 0.75}
     cells = [share(value) for value in robust.values()]
-    alone = sweep_table(list(robust), cells, cells, 0)
-    together = sweep_table(list(robust), cells, cells, 0, clusters=np.arange(400) // 100)
+    alone = sweep_table(list(robust), cells, cells)
+    together = sweep_table(list(robust), cells, cells, clusters=np.arange(400) // 100)
     assert alone["equal"].tolist() == [0, 1]
     assert together["equal"].tolist() == [1, 1]
     for measure in ("clean", "robust"):
@@ -69,6 +69,6 @@ def test_equal_sigmas_seldom_lose_to_chance(seed: int) -> None:
     smallest = 0
     for _ in range(40):
         cells = [scores(rng.random((150, 1)) < 0.7) for _ in range(12)]
-        table = sweep_table(np.linspace(0.1, 1.2, 12).tolist(), cells, cells, 0)
+        table = sweep_table(np.linspace(0.1, 1.2, 12).tolist(), cells, cells)
         smallest += int(table["chosen"].iloc[0])
     assert smallest > 20

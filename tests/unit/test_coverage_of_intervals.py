@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+import slide_worlds
 from assay.evaluation.statistics.intervals import accuracy_interval, auroc_interval, balanced_interval, mean_interval
 from assay.evaluation.statistics.measures import worst_of
 from assay.evaluation.statistics.multiple import holm
-from assay.evaluation.statistics.paired import paired_difference, sign_flip
+from assay.evaluation.statistics.paired import paired_difference, paired_test, sign_flip
+from assay.evaluation.statistics.ratios import kept_interval
+from slide_worlds import World as SlideWorld
 
 REPEATS = 600
 LEVEL = 0.95
@@ -201,7 +205,7 @@ def test_intervals_of_paired_differences_hold_their_level(world: World, factor: 
     def simulate(generator):
         chances, clusters = world.chances(generator)
         a, b = (generator.random((world.images, world.draws)) < f * chances[:, None] for f in (1.0, factor))
-        return paired_difference(a, b, seed=0, resamples=600, clusters=clusters)
+        return paired_difference(a, b, clusters=clusters)
 
     assert coverage((factor - 1) * world.p, simulate) >= LEVEL - SLACK - APPROXIMATE
 
@@ -212,7 +216,7 @@ def test_tests_hold_their_size(world: World) -> None:
     found = []
     for _ in range(REPEATS):
         a, b, clusters = world.verdicts(generator, times=2)
-        found.append([sign_flip(a, b, clusters), sign_flip(a, b, clusters, "greater")])
+        found.append([paired_test(a, b, clusters), paired_test(a, b, clusters, "greater")])
     for size in (0.05, 0.01):
         limit = size + 3 * np.sqrt(size * (1 - size) / REPEATS)
         assert ((np.array(found) <= size).mean(axis=0) <= limit).all()
@@ -241,3 +245,77 @@ def test_a_table_names_a_winner_among_equals_no_more_often_than_it_says() -> Non
         any_holm += holm(p).min() <= 0.05
     assert any_holm / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
     assert any_raw / repeats > 0.2
+
+
+# slides of unequal size; `benchmarks/coverage.py` prints the table of what the soak test goes through
+
+REFUSED = 0.5  # the largest share of repetitions that may have too few slides to be judged
+
+
+def holds(found: slide_worlds.Found, repeats: int, level: float = 0.935) -> bool:
+    """Whether enough intervals hold the truth, by twice the simulation's own error, and enough were not refused."""
+    error = np.sqrt(level * (1 - level) / (repeats * (1 - found.refused)))
+    return found.refused <= REFUSED and found.covered >= level - 2 * error
+
+
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize(("alike", "p"), [(0.15, 0.5), (0.3, 0.97), (0.05, 0.1)])
+def test_intervals_hold_their_level_whatever_the_sizes_of_slides(slides, spread, alike, p) -> None:
+    assert holds(slide_worlds.accuracy(SlideWorld(slides, spread, alike, p), 400), 400)
+
+
+@pytest.mark.parametrize(("slides", "most"), [(12, 1.6), (20, 1.3), (40, 1.15)])
+def test_intervals_of_equal_slides_are_little_wider_than_the_best(slides, most) -> None:
+    world = SlideWorld(slides, 0.0)
+    assert slide_worlds.accuracy(world, 200).width < most * world.equal_width()
+
+
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("of_auroc", [False, True], ids=["balanced accuracy", "auroc"])
+def test_intervals_of_classes_hold_their_level_whatever_the_sizes_of_slides(slides, spread, of_auroc) -> None:
+    assert holds(slide_worlds.ranked(SlideWorld(slides, spread), 300, of_auroc), 300)
+
+
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize(("clean", "left"), [(0.95, 0.4), (0.9, 0.02), (0.8, 0.95), (0.3, 0.5)])
+def test_intervals_of_what_is_kept_hold_their_level(slides, spread, clean, left) -> None:
+    assert holds(slide_worlds.kept(SlideWorld(slides, spread, 0.15, clean), left, 300), 300)
+
+
+@pytest.mark.parametrize(("clean", "left"), [(0.95, 0.4), (0.9, 0.02), (0.8, 0.95), (0.3, 0.5), (1.0, 0.1)])
+def test_intervals_of_what_is_kept_of_independent_images_hold_their_level(clean, left) -> None:
+    def simulate(generator):
+        right = generator.random((300, 1)) < clean
+        attacked = right & (generator.random((300, 2)) < generator.beta(left, 1 - left, (300, 1)))
+        return kept_interval(attacked.mean(axis=1), right[:, 0].astype(float), (2, 1))
+
+    assert holds(slide_worlds.found(simulate, left, 500), 500)
+
+
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+@pytest.mark.parametrize("effects", slide_worlds.UNEQUAL)
+def test_tests_of_means_hold_their_size_whatever_slides_differ_by(slides, spread, effects) -> None:
+    found = slide_worlds.difference(slide_worlds.UNEQUAL[effects], SlideWorld(slides, spread), 300)
+    assert holds(found, 300, 0.94)
+
+
+def test_exchanging_whole_slides_would_not() -> None:
+    ours, by_signs = slide_worlds.sizes(slide_worlds.UNEQUAL["a quarter loses"], SlideWorld(12, 1.5), 300)
+    assert by_signs > 0.08 > 0.05 > ours
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("slides", slide_worlds.SLIDES)
+@pytest.mark.parametrize("spread", slide_worlds.SPREADS)
+def test_the_whole_grid_of_slides_holds(slides, spread) -> None:
+    repeats = 3000
+    for alike, p in itertools.product(slide_worlds.ALIKE, slide_worlds.ACCURACIES):
+        found = slide_worlds.accuracy(SlideWorld(slides, spread, alike, p), repeats)
+        assert holds(found, repeats), (alike, p, found)
+    for name, effects in slide_worlds.UNEQUAL.items():
+        found = slide_worlds.difference(effects, SlideWorld(slides, spread), repeats)
+        assert holds(found, repeats, 0.94), (name, found)

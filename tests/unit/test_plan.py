@@ -12,6 +12,7 @@ from assay.planning.jobs import Jobs
 from assay.planning.networks import NetworkSizes
 from assay.planning.past import START_UP, Past, sizes_of_results, split_place
 from assay.planning.plan import estimates, render
+from assay.planning.power import comparisons, planned, smallest_differences
 from assay.study.parse import parse_study
 
 SIDE, IMAGES, DRAWS, VALIDATION = 32, 100, 2, 50
@@ -357,3 +358,19 @@ def test_a_manifest_of_other_code_is_no_past(tmp_path):
     manifest = tmp_path / "old/purified/clean/ddpm/sigma-0.1/manifest.json"
     manifest.write_text(json.dumps({"spec": {"purifier": "old"}}))
     assert Past(tmp_path, NetworkSizes(tmp_path / "sizes.json")).samples == {}
+
+
+def test_the_plan_tells_the_smallest_difference_that_the_study_will_find():
+    # clean images and two eps of pgd: four purifiers and no defence each; the adaptive attack is made on the four alone
+    assert comparisons(study()) == 3 * 10 + 6
+    head, shares, points, by_chance, _ = smallest_differences(study()).splitlines()
+    assert head.startswith("power: 36 pairs of defences, counted together by Holm's method, on 100 images")
+    assert shares.split()[-3:] == ["5%", "10%", "20%"]
+    assert points.split()[-3:] == [f"{100 * planned(IMAGES, share, 0.05 / 36):.1f}" for share in (0.05, 0.1, 0.2)]
+    assert by_chance.split()[-1] == f"{100 * planned(IMAGES * DRAWS, 0.2, 0.05 / 36):.1f}"
+    once = study(evaluation=CONFIG["evaluation"] | {"draws": 1})
+    assert "chance between" not in smallest_differences(once)
+
+
+def test_a_study_that_compares_nothing_has_no_power_to_tell_of():
+    assert smallest_differences(study(cross=[{"purifiers": [], "attacks": ["pgd"]}])) == ""

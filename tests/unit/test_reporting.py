@@ -437,6 +437,28 @@ def test_a_summary_alone_makes_a_page(tmp_path: Path, study: tuple[Path, Study])
     assert "There are no networks" in said
 
 
+def test_a_study_of_too_few_slides_says_so_wherever_an_interval_should_be(tmp_path: Path, study: tuple[Path, Study]):
+    blank = {
+        "summary": ["ci_low", "ci_high"],
+        "strongest": ["ci_low", "ci_high"],
+        "comparisons": ["low", "high", "p", "p_holm", "detectable"],
+        "worst_case": ["ci_low", "ci_high"],
+        "per_class": ["ci_low", "ci_high"],
+    }
+    for path in [*study[0].glob("*.csv"), *study[0].glob("*.json")]:
+        shutil.copy(path, tmp_path)
+    for name, columns in blank.items():
+        if (path := tmp_path / f"{name}.csv").is_file():
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            write_table(table.assign(**dict.fromkeys(columns, np.nan)), path)
+    page = report(tmp_path, study[1])
+    said = text_of(page)
+    assert "[too few slides]" in said
+    assert "There are too few slides to see a difference." in said
+    assert not re.search(r"\bnan\b", page)
+    assert "points, too few slides" in page
+
+
 def test_large_studies_are_capped(tmp_path: Path, study: tuple[Path, Study]):
     summary = summary_of(study[0]).query("attack in ('none', 'pgd')")
     names = [f"purifier{index}" for index in range(14)]

@@ -5,12 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, mannwhitneyu
+from scipy.stats import binom, binomtest, mannwhitneyu, norm, t, ttest_1samp
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from assay.evaluation.statistics import measures
+from assay.evaluation.statistics import measures, slides
 from assay.evaluation.statistics.intervals import (
     accuracy_interval,
     auroc_interval,
@@ -18,9 +19,12 @@ from assay.evaluation.statistics.intervals import (
     mean_interval,
     wilson,
 )
-from assay.evaluation.statistics.measures import kept, log_odds, majority, placements, variance_parts, worst_of
+from assay.evaluation.statistics.measures import log_odds, majority, placements, variance_parts, worst_of
 from assay.evaluation.statistics.multiple import holm
-from assay.evaluation.statistics.paired import paired_difference, sign_flip, unpaired_difference
+from assay.evaluation.statistics.paired import paired_difference, paired_test, sign_flip, unpaired_difference
+from assay.evaluation.statistics.power import detectable
+from assay.evaluation.statistics.ratios import kept_interval
+from assay.planning.power import planned
 
 
 def simulate(generator, images, draws, accuracy, spread):
@@ -192,19 +196,18 @@ def test_sign_flip_by_hand():
 
 def test_a_cell_does_not_differ_from_itself_as_far_as_its_images_tell():
     few, many = (np.random.default_rng(0).random((images, 3)) < 0.5 for images in (50, 5000))
-    difference, low, high = paired_difference(few, few, seed=0)
+    difference, low, high = paired_difference(few, few)
     assert difference == 0
     assert -0.05 < low < 0 < high < 0.05
-    assert paired_difference(many, many, seed=0)[2] < high / 10
+    assert paired_difference(many, many)[2] < high / 10
 
 
-def test_paired_difference_has_a_sign_a_seed_and_any_numbers_of_draws():
+def test_paired_difference_has_a_sign_and_any_numbers_of_draws():
     a, b = np.zeros((40, 1), bool), np.repeat([[True, True, False], [False, False, False]], 20, axis=0)
-    difference, low, high = paired_difference(a, b, seed=1)
+    difference, low, high = paired_difference(a, b)
     assert difference == pytest.approx(1 / 3)
     assert 0 < low < 1 / 3 < high
-    assert paired_difference(a, b, seed=1) == (difference, low, high)
-    assert paired_difference(b, a, seed=1)[0] == pytest.approx(-difference)
+    assert paired_difference(b, a) == pytest.approx((-difference, -high, -low))
 
 
 def test_paired_interval_is_that_of_the_plain_bootstrap():
@@ -212,7 +215,7 @@ def test_paired_interval_is_that_of_the_plain_bootstrap():
     a, b = simulate(generator, 300, 3, 0.6, 1.0), simulate(generator, 300, 2, 0.7, 1.0)
     by_image = b.mean(axis=1) - a.mean(axis=1)
     means = by_image[generator.integers(300, size=(20_000, 300))].mean(axis=1)
-    _, low, high = paired_difference(a, b, seed=0, resamples=20_000)
+    _, low, high = paired_difference(a, b)
     assert (low, high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.004)
 
 
@@ -223,23 +226,36 @@ def test_the_paired_interval_covers_the_truth_and_uses_the_pairing():
         b = generator.random((256, 3)) < 0.9 * chances
         return a, b
 
-    found = coverage(lambda both: paired_difference(*both, seed=0, resamples=1000)[1:], -0.1 * 0.7, pair, repeats=1000)
+    found = coverage(lambda both: paired_difference(*both)[1:], -0.1 * 0.7, pair, repeats=1000)
     assert 0.93 <= found <= 0.985
 
     a, b = pair(np.random.default_rng(5))
-    _, low, high = paired_difference(a, b, seed=0)
+    _, low, high = paired_difference(a, b)
     widths = [interval[2] - interval[1] for interval in (accuracy_interval(a), accuracy_interval(b))]
     assert high - low < 0.8 * np.hypot(*widths)
 
 
-def test_another_seed_gives_another_resampling():
-    a, b = (np.random.default_rng(seed).random((200, 5)) < 0.5 for seed in (0, 1))
-    assert paired_difference(a, b, seed=0) != paired_difference(a, b, seed=1)
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 6), (1, 8), (2, 9), (2, 10), (4, 13), (30, 52), (60, 85)])
+def test_the_paired_interval_holds_zero_where_the_exact_test_does_not_reject(only_a, only_b):
+    a = np.repeat([True, False, True], [only_a, only_b, 300])[:, None]
+    b = np.repeat([False, True, True], [only_a, only_b, 300])[:, None]
+    _, low, high = paired_difference(a, b)
+    assert (low <= 0 <= high) == (sign_flip(a, b) > 0.05)
+
+
+def test_the_paired_interval_is_the_score_interval_of_mcnemars_test():
+    # 12 images of 100 were won by b and 3 by a; at a difference d the 17 squares (two unseen) become 17 - 18 d + 100 d²
+    a, b = np.repeat([False, True, True], [12, 3, 85])[:, None], np.repeat([True, False, True], [12, 3, 85])[:, None]
+    _, low, high = paired_difference(a, b)
+    square = t.ppf(0.975, 99) ** 2
+    largest = 100 * square / (square + 99)
+    for end in (low, high):
+        assert (9 - 100 * end) ** 2 == pytest.approx(largest * (17 - 18 * end + 100 * end**2))
 
 
 def test_other_images_are_refused():
     with pytest.raises(ValueError, match="not the same images: 3 against 4"):
-        paired_difference(np.ones((3, 1), bool), np.ones((4, 1), bool), seed=0)
+        paired_difference(np.ones((3, 1), bool), np.ones((4, 1), bool))
 
 
 @pytest.mark.parametrize(("right_a", "right_b"), [(70, 80), (100, 100), (0, 12), (40, 10)])
@@ -250,19 +266,15 @@ def test_unpaired_interval_equals_statsmodels_newcombe(right_a, right_b):
 
 
 @pytest.mark.parametrize("draws", [(1, 1), (2, 2), (1, 3), (2, 3)])
-@pytest.mark.parametrize("clustered", [False, True])
-def test_sign_flip_is_the_share_of_all_ways_to_exchange_a_and_b(draws, clustered):
+def test_sign_flip_is_the_share_of_all_ways_to_exchange_a_and_b(draws):
     generator = np.random.default_rng(sum(draws))
     a, b = (generator.random((9, count)) < chance for count, chance in zip(draws, (0.4, 0.7), strict=True))
-    clusters = np.array([0, 0, 1, 1, 2, 3, 4, 5, 5]) if clustered else np.arange(9)
     by_image = b.mean(axis=1) - a.mean(axis=1)
-    by_unit = np.array([by_image[clusters == unit].sum() for unit in np.unique(clusters)])
-    ways = np.array(list(itertools.product([-1, 1], repeat=len(by_unit)))) @ by_unit
-    both = np.mean(np.abs(ways) >= abs(by_unit.sum()) - 1e-12)
-    one = np.mean(ways >= by_unit.sum() - 1e-12)
-    given = clusters if clustered else None
-    assert sign_flip(a, b, given) == pytest.approx(both, abs=1e-12)
-    assert sign_flip(a, b, given, "greater") == pytest.approx(one, abs=1e-12)
+    ways = np.array(list(itertools.product([-1, 1], repeat=9))) @ by_image
+    both = np.mean(np.abs(ways) >= abs(by_image.sum()) - 1e-12)
+    one = np.mean(ways >= by_image.sum() - 1e-12)
+    assert sign_flip(a, b) == paired_test(a, b) == pytest.approx(both, abs=1e-12)
+    assert sign_flip(a, b, "greater") == paired_test(a, b, alternative="greater") == pytest.approx(one, abs=1e-12)
 
 
 def test_sign_flip_sees_small_chances():
@@ -311,11 +323,6 @@ def test_worst_of_k_is_unbiased():
 def test_more_draws_than_there_are_tell_nothing(k):
     with pytest.raises(ValueError, match=f"the worst of {k} is not defined for 3 draws"):
         worst_of(np.ones((2, 3), bool), k)
-
-
-def test_kept_is_a_share_of_the_same_measure_on_clean_images():
-    assert kept(0.4, 0.8) == 0.5
-    assert np.isnan(kept(0.0, 0.0))
 
 
 # noise is no defence
@@ -546,12 +553,122 @@ def test_at_zero_and_one_the_slides_count_not_the_images(value):
     assert alone[2] - alone[1] > np.diff(wilson(10 * value, 10))[0]
 
 
-def test_one_slide_tells_next_to_nothing():
-    clusters = np.zeros(100)
-    assert np.diff(accuracy_interval(np.ones((100, 1), bool), clusters=clusters)[1:]) > 0.7
-    a, b = np.zeros((100, 1), bool), np.ones((100, 1), bool)
-    assert paired_difference(a, b, seed=0, clusters=clusters) == (1.0, -1.0, 1.0)
-    assert sign_flip(a, b, clusters) == 1.0
+def test_the_interval_by_slide_by_hand():
+    # slides of 3, 2, 2, 2 and 1 images with 3, 0, 1, 2 and 1 right; the bound of five sums is 5 t² / (t² + 4)
+    correct = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1], float)
+    clusters = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 4])
+    p, errors = 0.7, np.array([3 - 2.1, 0 - 1.4, 1 - 1.4, 2 - 1.4, 1 - 0.7]) / 10
+    shares = np.array([0.3, 0.2, 0.2, 0.2, 0.1])
+    square = t.ppf(0.975, 4) ** 2
+    largest = 5 * square / (square + 4)
+    wider = largest / (1 - largest * (shares**2).sum())
+    variance = (errors**2).sum() + 0.3**2 * (0.7**2 + 0.3**2) * (shares**2).mean()
+    size = p * (1 - p) / variance * norm.ppf(0.975) ** 2 / wider
+    assert mean_interval(correct, clusters=clusters) == pytest.approx((p, *wilson(p * size, size)))
+
+
+def test_of_equal_slides_the_widening_is_students():
+    square = t.ppf(0.975, 11) ** 2
+    assert slides.widening(np.full(12, 7.0), 0.95) == pytest.approx(square * 12 / 11)
+
+
+def test_the_test_by_slide_is_students_test_of_their_sums():
+    sums = np.random.default_rng(0).normal(0.4, 1, 15)
+    assert slides.tail(sums, 0.0) == pytest.approx(ttest_1samp(sums, 0, alternative="greater").pvalue)
+
+
+@pytest.mark.parametrize("few", [np.zeros(100), np.arange(100) % 3, np.repeat(range(12), [89, *[1] * 11])])
+def test_too_few_slides_are_refused(few):
+    correct, labels = np.arange(100)[:, None] % 3 > 0, np.arange(100) % 2
+    logits = np.random.default_rng(0).normal(size=(100, 1, 2))
+    for mean, low, high in (
+        accuracy_interval(correct, clusters=few),
+        mean_interval(np.ones(100), clusters=few),
+        balanced_interval(correct, labels, clusters=few),
+        auroc_interval(logits, labels, clusters=few),
+        paired_difference(correct, ~correct, clusters=few),
+        kept_interval(correct[:, 0] * 0.5, np.ones(100), (1, 1), clusters=few),
+    ):
+        assert np.isfinite(mean)
+        assert np.isnan([low, high]).all()
+    assert np.isnan([paired_test(correct, ~correct, few), paired_test(correct, ~correct, few, "greater")]).all()
+    assert np.isnan(detectable(correct, ~correct, 0.05, few))
+
+
+def test_a_class_on_one_slide_is_seen_beside_the_others():
+    generator = np.random.default_rng(0)
+    labels, clusters = np.repeat([0, 1], [300, 60]), np.r_[np.arange(300) % 12, np.full(60, 12)]
+    correct = generator.random((360, 1)) < np.where(labels, 0.2, 0.8)[:, None]
+    low, high = balanced_interval(correct, labels, clusters=clusters)[1:]
+    assert np.isnan([low, high]).all()  # half of the balanced accuracy rests on one slide
+    labels = np.r_[labels % 1 + np.arange(360) // 30]  # twelve classes, of which two are on one slide alone
+    low, high = balanced_interval(correct, labels, clusters=clusters)[1:]
+    assert 0 < low < high < 1
+
+
+def test_the_winner_by_slide_is_who_the_interval_says():
+    generator = np.random.default_rng(0)
+    clusters = np.arange(200) % 14
+    for shift in np.linspace(0, 0.3, 40):
+        chances = generator.beta(3, 2, 14)
+        a, b = (generator.random((200, 2)) < np.clip(chances + by, 0, 1)[clusters][:, None] for by in (0, shift))
+        _, low, high = paired_difference(a, b, clusters=clusters)
+        assert (low <= 0 <= high) == (paired_test(a, b, clusters) > 0.05)
+
+
+# what is kept
+
+
+def test_kept_of_a_clean_accuracy_of_one_is_about_the_accuracy_under_attack():
+    attacked = (np.arange(4000) % 10 < 3).astype(float)
+    share, low, high = kept_interval(attacked, np.ones(4000), (1, 1))
+    assert share == 0.3
+    assert (low, high) == pytest.approx(mean_interval(attacked)[1:], abs=0.002)
+
+
+@pytest.mark.parametrize(("right", "defined"), [(0, False), (5, False), (12, True), (100, True)])
+def test_kept_is_undefined_where_the_clean_accuracy_is_not_clearly_above_zero(right, defined):
+    clean = (np.arange(200) < right).astype(float)
+    share, low, high = kept_interval(clean / 2, clean, (2, 1))
+    assert np.isnan(share) == (right == 0)
+    assert np.isfinite([low, high]).all() == defined
+    if defined:
+        assert low < 0.5 < high
+
+
+def test_a_defence_that_loses_nothing_keeps_everything():
+    right = (np.random.default_rng(0).random(500) < 0.8).astype(float)
+    share, low, high = kept_interval(right, right, (1, 1))
+    assert (share, low, high) == pytest.approx((1, 1, 1), abs=0.01)
+    assert kept_interval(np.zeros(500), right, (1, 1))[:2] == (0, 0)
+
+
+# what could have been seen
+
+
+@pytest.mark.parametrize(("count", "level"), [(12, 0.05), (40, 0.05), (500, 0.05), (500, 0.001)])
+def test_the_detectable_difference_is_that_of_students_test_by_statsmodels(count, level):
+    generator = np.random.default_rng(count)
+    a, b = generator.random((2, count, 400)) < 0.6
+    found = detectable(a, b, level)
+    effect = TTestPower().solve_power(nobs=count, alpha=level, power=0.8)
+    assert found == pytest.approx(effect * (b.mean(axis=1) - a.mean(axis=1)).std(ddof=1), rel=0.01)
+
+
+@pytest.mark.parametrize("discordance", [0.05, 0.1, 0.2])
+@pytest.mark.parametrize("images", [500, 2000])
+def test_a_planned_difference_is_found_four_times_in_five(discordance, images):
+    difference = planned(images, discordance, 0.05)
+    generator = np.random.default_rng(0)
+    by_a, by_b, _ = generator.multinomial(
+        images, [(discordance - difference) / 2, (discordance + difference) / 2, 1 - discordance], 4000
+    ).T
+    p = 2 * binom.cdf(np.minimum(by_a, by_b), by_a + by_b, 0.5)
+    assert np.mean(p <= 0.05) == pytest.approx(0.8, abs=0.05)
+
+
+def test_planned_differences_are_those_of_the_reference():
+    assert [round(100 * planned(1000, share, 0.05), 1) for share in (0.05, 0.1, 0.2)] == [2.0, 2.8, 3.9]
 
 
 def test_the_module_is_cheap_to_import():

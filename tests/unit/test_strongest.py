@@ -14,7 +14,8 @@ from assay.evaluation.knowledge import is_direct
 from assay.evaluation.scores import read_scores
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.strongest import ALL, COLUMNS, EACH, judged_by_choice, margins_of, strongest_attacks
-from assay.evaluation.summary import Judged, judge
+from assay.evaluation.summary import Judged, judge, write_table
+from assay.reporting.read import read_strongest
 from study_tables import logits_of, made_up, write_scores
 
 IMAGES, DRAWS, EPS = 8, 3, 0.1
@@ -148,10 +149,19 @@ def test_a_purifier_without_noise_is_attacked_by_what_attacks_the_classifier(tmp
 
 def test_slides_widen_the_interval(tmp_path: Path) -> None:
     verdicts = {("pgd", "ddpm"): right("33330000"), ("through", "ddpm"): right("33330000")}
-    slides = {str(image): str(image // 4) for image in range(IMAGES)}
+    slides = {str(image): str(image // 2) for image in range(IMAGES)}
     alone, together = (strongest(tmp_path, verdicts, slides=known).iloc[0] for known in (None, slides))
     assert alone["accuracy"] == together["accuracy"]
     assert together["ci_low"] < alone["ci_low"]
+
+
+def test_too_few_slides_have_no_interval_and_are_read(tmp_path: Path) -> None:
+    slides = {str(image): str(image // 4) for image in range(IMAGES)}
+    table = strongest(tmp_path, {("pgd", "ddpm"): right("33330000")}, slides=slides)
+    write_table(table, tmp_path / "strongest.csv")
+    (row,) = read_strongest(tmp_path / "strongest.csv").to_dict("records")
+    assert row["accuracy"] == 0.5
+    assert np.isnan([row["ci_low"], row["ci_high"]]).all()
 
 
 def test_an_upper_bound_is_no_winner_over_what_was_attacked_directly(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.scores import write_scores as write_scores_of_rows
 from assay.evaluation.statistics.intervals import accuracy_interval, mean_interval
 from assay.evaluation.statistics.paired import sign_flip
+from assay.evaluation.statistics.power import detectable
+from assay.evaluation.statistics.ratios import kept_interval
 from assay.evaluation.summary import COLUMNS, judge, summarise, write_table
 from assay.evaluation.worst_case import COLUMNS as WORST
 from assay.evaluation.worst_case import worst_cases
@@ -229,7 +231,9 @@ def test_the_worst_of_k_is_blank_beyond_the_draws(tmp_path, rows):
     purified, clean = summarise("demo", judge(rows, tmp_path)).to_dict("records")
     assert purified["worst_of_1"] == purified["accuracy"]
     assert purified["worst_of_2"] == pytest.approx((1 + 0 + 1 / 3 + 0) / 4)
-    assert np.isnan([purified["worst_of_5"], purified["worst_of_10"], clean["worst_of_2"]]).all()
+    for k in (5, 10, 20, 50, 100):
+        assert np.isnan([purified[f"worst_of_{k}"], clean[f"worst_of_{k}"]]).all()
+    assert np.isnan(clean["worst_of_2"])
     assert clean["worst_of_1"] == 0.75
 
 
@@ -277,11 +281,26 @@ def test_classes_by_hand(tmp_path):
     assert cells[0].measures["balanced_accuracy"] == 0.5
 
 
-def test_accuracy_by_class_goes_by_slide(tmp_path, rows):
-    slides = dict(zip("0123", "abba", strict=True))
-    table = accuracy_by_class("s", judge(rows[:1], tmp_path, slides=slides))
-    expected = [accuracy_interval(PURIFIED[k == LABELS], clusters=np.array(list("aa"))) for k in (0, 1)]
-    assert table[["accuracy", "ci_low", "ci_high"]].to_numpy() == pytest.approx(np.array(expected))
+@pytest.fixture
+def on_slides(tmp_path):
+    """The rows of two cells, one under attack, of 60 images, and the images' slides: six."""
+    generator = np.random.default_rng(0)
+    many = {"labels": np.arange(60) % 2, "ids": np.arange(60)}
+    clean = generator.random((60, 2)) < generator.beta(6, 2, 6)[np.arange(60) % 6][:, None]
+    for name, correct in (("right", clean), ("left", clean & (generator.random((60, 2)) < 0.5))):
+        write_scores(tmp_path / name, correct, **many)
+    return [row("right", **DDPM), row("left", **ATTACKED, **DDPM)], {str(index): str(index % 6) for index in range(60)}
+
+
+def test_accuracy_by_class_goes_by_slide_and_says_nothing_of_too_few(tmp_path, on_slides):
+    rows, slides = on_slides
+    (cell,) = judge(rows[:1], tmp_path, slides=slides)
+    measures = ["accuracy", "ci_low", "ci_high"]
+    assert accuracy_by_class("s", [cell])["ci_low"].isna().all()  # each class is on three slides
+    slides = {image: str(int(image) // 10) for image in slides}
+    (cell,) = judge(rows[:1], tmp_path, slides=slides)
+    expected = [accuracy_interval(cell.correct[k::2], clusters=np.arange(k, 60, 2) // 10) for k in (0, 1)]
+    assert accuracy_by_class("s", [cell])[measures].to_numpy() == pytest.approx(np.array(expected))
 
 
 def test_kept_is_what_the_same_defence_has_on_clean_images(tmp_path):
@@ -291,27 +310,53 @@ def test_kept_is_what_the_same_defence_has_on_clean_images(tmp_path):
     assert summarise("s", judge(rows, tmp_path))["kept"].tolist() == pytest.approx([np.nan, 0.5, np.nan], nan_ok=True)
 
 
-def test_who_beats_whom_is_paired_by_image_and_counted_by_table(tmp_path):
+def test_kept_has_an_interval_by_image_or_by_slide(tmp_path, on_slides):
+    rows, slides = on_slides
+    clean, attacked = (cell.correct.mean(axis=1) for cell in judge(rows, tmp_path))
+    for known, clusters in ((None, None), (slides, np.arange(60) % 6)):
+        cells = judge(rows, tmp_path, slides=known)
+        found = summarise("s", cells)[["kept", "kept_low", "kept_high"]].to_numpy()
+        assert np.isnan(found[0]).all()
+        assert found[1] == pytest.approx(kept_interval(attacked, clean, (2, 2), clusters=clusters))
+        every = [cell.correct.all(axis=1).astype(float) for cell in cells[::-1]]
+        worst = worst_cases("s", cells)[["kept", "kept_low", "kept_high"]].to_numpy()[0]
+        assert worst == pytest.approx(kept_interval(*every, (1, 1), clusters=clusters), nan_ok=True)
+
+
+def test_who_beats_whom_is_paired_by_image_and_counted_over_the_study(tmp_path):
     generator = np.random.default_rng(0)
     good, bad = generator.random((2, 60, 1)) < [[[0.95]], [[0.4]]]
     many = {"labels": np.arange(60) % 2, "ids": np.arange(60)}
     for name, correct in (("good", good), ("bad", bad), ("same", bad)):
         write_scores(tmp_path / name, correct, **many)
     defences = [{"defence": name, "sigma": 0.1, "scores": name} for name in ("good", "bad", "same")]
-    cells = judge([row("", **defence) for defence in defences] + [row("bad", **ATTACKED)], tmp_path)
+    attacked = [row("", **defence, **ATTACKED) for defence in defences[1:]]
+    cells = judge([row("", **defence) for defence in defences] + attacked, tmp_path)
     table = compare_cells("s", cells)
     assert table.columns.tolist() == COMPARED
     assert table[["a", "b", "winner"]].to_numpy().tolist() == [
         ["good", "bad", "a"],
         ["good", "same", "a"],
         ["bad", "same", "none"],
+        ["bad", "same", "none"],
     ]
     first = table.iloc[0]
     assert first["p"] == sign_flip(good, bad)
-    assert first["p_holm"] == pytest.approx(3 * first["p"])
+    assert first["p_holm"] == pytest.approx(4 * first["p"])
+    assert first["detectable"] == pytest.approx(detectable(good, bad, 0.05 / 2))  # two pairs are not significant
+    assert 0 < table["detectable"].iloc[2] < first["detectable"] < abs(first["difference"])
     assert first["difference"] == pytest.approx(first["accuracy_b"] - first["accuracy_a"])
     assert first["low"] < first["difference"] < first["high"] < 0
     assert table["p"].iloc[2] == table["p_holm"].iloc[2] == 1
+
+
+@pytest.mark.usefixtures("on_slides")
+def test_there_is_no_winner_where_there_are_too_few_slides(tmp_path):
+    cells = [row("right", **DDPM), row("left")]
+    table = compare_cells("s", judge(cells, tmp_path, slides={str(index): str(index % 3) for index in range(60)}))
+    assert table[["low", "high", "p", "p_holm", "detectable"]].isna().all(axis=None)
+    assert table["winner"].tolist() == ["none"]
+    assert compare_cells("s", judge(cells, tmp_path))["winner"].tolist() == ["a"]
 
 
 def test_all_or_nothing_is_over_every_attack_and_draw_beside_its_clean_control(tmp_path):
@@ -332,14 +377,23 @@ def test_all_or_nothing_is_over_every_attack_and_draw_beside_its_clean_control(t
     assert (alone["attacks"], alone["all_or_nothing"], alone["kept"]) == ("pgd", 0.5, 1.0)
 
 
-def test_slides_widen_the_intervals(tmp_path, rows):
+def test_slides_widen_the_intervals_and_too_few_have_none(tmp_path, rows, on_slides):
     slides = read_slides(write_images(tmp_path / "images", slide=["a", "a", "b", "b"]))
     assert read_slides(write_images(tmp_path / "plain")) is None
-    by_image, by_slide = (summarise("s", judge(rows, tmp_path, slides=known)).iloc[0] for known in (None, slides))
-    assert by_slide["accuracy"] == by_image["accuracy"]
-    expected = accuracy_interval(PURIFIED, clusters=np.array([0, 0, 1, 1]))[1:]
-    assert by_slide[["ci_low", "ci_high"]].tolist() == pytest.approx(expected)
-    assert by_slide["ci_low"] != by_image["ci_low"]
+    refused = summarise("s", judge(rows, tmp_path, slides=slides)).iloc[0]
+    assert refused["accuracy"] == 0.5
+    assert refused[["ci_low", "ci_high", "balanced_low", "auroc_high", "majority_low", "kept_low"]].isna().all()
+    rows, slides = on_slides
+    by_image, by_slide = (summarise("s", judge(rows, tmp_path, slides=known)) for known in (None, slides))
+    measures = ["accuracy", "kept"]
+    assert by_slide[measures].equals(by_image[measures])
+    clean = judge(rows, tmp_path)[0].correct
+    expected = accuracy_interval(clean, clusters=np.arange(60) % 6)[1:]
+    assert by_slide.loc[0, ["ci_low", "ci_high"]].tolist() == pytest.approx(expected)
+    for measure in ("ci", "majority", "balanced", "auroc"):
+        width = [table[f"{measure}_high"] - table[f"{measure}_low"] for table in (by_slide, by_image)]
+        assert (width[0] > width[1]).all()
+    rows = [row("clean/ddpm", **DDPM)]
     with pytest.raises(AssayError, match="image 3 is not in the table of the test images"):
         judge(rows, tmp_path, slides={"0": "a", "1": "a", "2": "b"})
 

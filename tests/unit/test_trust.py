@@ -82,7 +82,7 @@ def compared(cells: dict[Cell, float], winners: set[frozenset[Defence]]) -> pd.D
             line |= {"b": b.defence.name, "b_sigma": b.defence.sigma, "accuracy_b": right}
             line |= {"difference": right - left, "low": right - left - 0.05, "high": right - left + 0.02}
             won = frozenset((a.defence, b.defence)) in winners
-            line |= {"p": 0.01, "p_holm": 0.02 if won else 1.0}
+            line |= {"p": 0.01, "p_holm": 0.02 if won else 1.0, "detectable": 0.03}
             found.append(line | {"winner": ("b" if right > left else "a") if won else "none"})
     return with_claims(pd.DataFrame(found), STRONGEST)[PAIRS]
 
@@ -105,6 +105,8 @@ WORST_CASES = pd.DataFrame(
         "ci_high": [0.84, 0.07, 0.39],
         "clean": [0.87, 0.96, 0.87],
         "kept": [0.81 / 0.87, 0.04 / 0.96, 0.31 / 0.87],
+        "kept_low": [0.88, 0.01, float("nan")],
+        "kept_high": [0.97, 0.07, float("nan")],
         "majority": [0.86, 0.05, 0.38],
         "majority_clean": [0.91, 0.97, 0.91],
     }

@@ -15,7 +15,6 @@ from assay.evaluation.summary import write_table
 from assay.evaluation.untrained import why_unmade
 from assay.files import AssayError, write_json
 from assay.inputs import Inputs
-from assay.noise import derive_seed
 from assay.program import provenance
 from assay.study.selection import SIGMA, ChooseSpec
 
@@ -40,7 +39,7 @@ def choose_sigma(spec: ChooseSpec, code: str, inputs: Inputs, out: Path) -> None
     for cell in [*clean, *attacked]:
         require_same_images(clean[0], cell)
     clusters = clusters_of(clean[0].ids, read_slides(inputs.folder("images")))
-    table = sweep_table(spec.sigmas, clean, attacked, derive_seed(spec.seed, "choice"), clusters)
+    table = sweep_table(spec.sigmas, clean, attacked, clusters)
     (chosen,) = table.loc[table["chosen"] == 1, "sigma"]
     with wanted.write(provenance(("numpy", "pandas", "scipy"))) as draft:
         write_table(table, draft.path(SWEEP))
@@ -48,13 +47,14 @@ def choose_sigma(spec: ChooseSpec, code: str, inputs: Inputs, out: Path) -> None
 
 
 def sweep_table(
-    sigmas: list[float], clean: list[Scores], attacked: list[Scores], seed: int, clusters: np.ndarray | None = None
+    sigmas: list[float], clean: list[Scores], attacked: list[Scores], clusters: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Accuracy, clean and under attack, by sigma, and how it compares with the best one under attack.
 
-    `below_best` is the accuracy under attack less the best sigma's, on the same images, with its paired bootstrap
-    interval; a sigma is `equal` to the best unless that whole interval lies below zero. Of the equal ones the smallest
-    is `chosen`: it costs least and changes the image least. `clusters` are the slides (images,) where they are known.
+    `below_best` is the accuracy under attack less the best sigma's, on the same images, with its paired interval; a
+    sigma is `equal` to the best unless that whole interval lies below zero, and where there are too few slides to tell.
+    Of the equal ones the smallest is `chosen`: it costs least and changes the image least. `clusters` are the slides
+    (images,) where they are known.
     """
     order = sorted(range(len(sigmas)), key=lambda place: sigmas[place])
     means = [attacked[place].correct.mean() for place in order]
@@ -63,7 +63,7 @@ def sweep_table(
     for place in order:
         accuracy, low, high = accuracy_interval(clean[place].correct, clusters=clusters)
         robust, robust_low, robust_high = accuracy_interval(attacked[place].correct, clusters=clusters)
-        below, below_low, below_high = paired_difference(best.correct, attacked[place].correct, seed, clusters=clusters)
+        below, below_low, below_high = paired_difference(best.correct, attacked[place].correct, clusters=clusters)
         rows.append(
             {
                 "sigma": sigmas[place],
@@ -78,7 +78,7 @@ def sweep_table(
                 "below_best": below,
                 "below_best_low": below_low,
                 "below_best_high": below_high,
-                "equal": int(below_high >= 0),
+                "equal": int(not below_high < 0),
             }
         )
     table = pd.DataFrame(rows)

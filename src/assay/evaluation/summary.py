@@ -18,7 +18,8 @@ from assay.evaluation.statistics.intervals import (
     balanced_interval,
     mean_interval,
 )
-from assay.evaluation.statistics.measures import kept, majority, variance_parts, worst_of
+from assay.evaluation.statistics.measures import majority, variance_parts, worst_of
+from assay.evaluation.statistics.ratios import kept_interval
 from assay.files import AssayError, atomic
 from assay.stacks import read_table
 from assay.study.fields import SELECTED
@@ -28,7 +29,7 @@ MEASURES = [
     *["images", "draws", "accuracy", "ci_low", "ci_high"],
     *["sensitivity", "specificity", "majority_accuracy", "worst_accuracy"],
 ]
-REPEATS = (1, 2, 5, 10)  # how often one may ask who needs one wrong answer
+REPEATS = (1, 2, 5, 10, 20, 50, 100)  # how often one may ask who needs one wrong answer
 WORST_OF = [f"worst_of_{k}" for k in REPEATS]
 MORE_MEASURES = [
     *["majority_low", "majority_high", *WORST_OF],
@@ -36,7 +37,7 @@ MORE_MEASURES = [
     *["balanced_accuracy", "balanced_low", "balanced_high", "auroc", "auroc_low", "auroc_high"],
     *["image_variance", "draw_variance"],
 ]
-COLUMNS = ["study", *KEYS, *MEASURES, "scores", *MORE_MEASURES, "kept"]
+COLUMNS = ["study", *KEYS, *MEASURES, "scores", *MORE_MEASURES, "kept", "kept_low", "kept_high"]
 NAN = float("nan")
 
 
@@ -106,22 +107,30 @@ def judge_cell(row: Mapping[str, Any], cell: Scores, selected: float | None, clu
 def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
     """The summary of a study, one row a cell.
 
-    `kept` is the accuracy under attack as a share of the same defence's clean accuracy. It says nothing where the
-    clean accuracy is no better than chance.
+    `kept` is the accuracy under attack as a share of the same defence's clean accuracy, with its interval. It says
+    nothing where the clean accuracy is no better than chance.
     """
-    clean = {cell.key("classifier", "defence", "sigma"): cell.measures["accuracy"] for cell in cells if cell.clean}
+    clean = {cell.key("classifier", "defence", "sigma"): cell for cell in cells if cell.clean}
     lines = []
     for cell in cells:
-        control = clean.get(cell.key("classifier", "defence", "sigma"), NAN)
-        share = NAN if cell.clean else kept(cell.measures["accuracy"], control)
-        lines.append({"study": study, **cell.row, **cell.measures, "kept": share})
+        control = None if cell.clean else clean.get(cell.key("classifier", "defence", "sigma"))
+        share = kept_by_draw(cell, control) if control else (NAN,) * 3
+        shares = dict(zip(["kept", "kept_low", "kept_high"], share, strict=True))
+        lines.append({"study": study, **cell.row, **cell.measures, **shares})
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def kept_by_draw(cell: Judged, control: Judged) -> Interval:
+    """The accuracy of one draw under attack as a share of that on the same clean images, and its interval."""
+    right = [of.correct.mean(axis=1) for of in (cell, control)]
+    return kept_interval(*right, (cell.predicted.shape[1], control.predicted.shape[1]), clusters=cell.clusters)
 
 
 def measure(cell: Scores, clusters: np.ndarray | None = None) -> dict[str, float]:
     """What the summary says of one cell's scores.
 
-    `worst_accuracy` counts an image that is right in every draw, `worst_of_k` the chance that k draws are all right.
+    `worst_accuracy` counts an image that is right in every draw, `worst_of_k` the chance that k draws are all right; it
+    is not a number where there are fewer than k draws, which do not tell.
     Sensitivity and specificity are of two classes, of which the second is the positive one; AUROC is one against the
     rest, the mean over the classes, for more than two.
     """

@@ -42,7 +42,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     tables = {
         "summary": summarise(study.study, judged),
         "strongest": strongest,
-        "comparisons": with_claims(compare_cells(study.study, judged, study.seed), strongest),
+        "comparisons": with_claims(compare_cells(study.study, judged), strongest),
         "worst_case": worst_cases(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),

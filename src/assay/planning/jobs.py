@@ -263,7 +263,6 @@ class Jobs:
             sigmas=self.sweep.sigmas,
             clean=[cell.path for cell in self.sweep.clean],
             attacked=[cell.path for cell in self.sweep.attacked],
-            seed=self.study.seed,
         )
         scores = {cell.path: self.scores_of("selection/", cell) for cell in self.sweep.cells}
         return self._job(self.selection(), spec, {"images": self.images("selection")}, each={"scores": scores})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from assay.files import AssayError
 from assay.reporting.read import TABLE, pick
 from assay.reporting.strongest import ranked
 from assay.reporting.trust import Checked, Verdict
-from assay.reporting.words import defence_name, eps_label
+from assay.reporting.words import TOO_FEW, defence_name, eps_label
 
 SHOWN = 4  # tables that are open
 
@@ -31,8 +32,9 @@ class Place:
 
 
 class Difference(NamedTuple):
-    """How much better the defence of a row is than that of a column, in points, whether that is significant, and
-    whether the better one may be called so: an upper bound may not, over what was attacked directly."""
+    """How much better the defence of a row is than that of a column, in points, whether that is significant, whether
+    the better one may be called so (an upper bound may not, over what was attacked directly), and the smallest
+    difference that would have been significant with a chance of 80 %."""
 
     points: float
     low: float
@@ -40,6 +42,16 @@ class Difference(NamedTuple):
     p: float
     significant: bool
     claimed: bool
+    detectable: float
+
+    @property
+    def told(self) -> str:
+        """The difference with its interval and p-value, and what could have been seen where it is not significant."""
+        if math.isnan(self.low):
+            return f"{self.points:+.1f} points, {TOO_FEW}"
+        text = f"{self.points:+.1f} points [{self.low:+.1f}, {self.high:+.1f}], p = {self.p:.2g}"
+        unseen = "" if self.significant or math.isnan(self.detectable) else f"; could have seen {self.detectable:.1f}"
+        return text + unseen
 
 
 @dataclass
@@ -57,6 +69,16 @@ class Ranking:
     def decided(self) -> bool:
         """Whether any defence may be called better than another."""
         return any(place.beats for place in self.places)
+
+    @property
+    def unseen(self) -> str:
+        """What the differences that are not significant could have been, in words; empty where all are."""
+        found = [difference.detectable for difference in self.differences.values() if not difference.significant]
+        if not found:
+            return ""
+        if any(math.isnan(points) for points in found):
+            return f"There are {TOO_FEW} to see a difference."
+        return f"Pairs that do not differ significantly could have seen {max(found):.1f} points, four times in five."
 
 
 def rankings(comparisons: pd.DataFrame, summary: pd.DataFrame, checked: Checked) -> list[Ranking]:
@@ -93,9 +115,9 @@ def _ranking(key: dict[str, Any], pairs: pd.DataFrame, cells: pd.DataFrame, chec
             raise AssayError(f"comparisons.csv: has {row.a} and {row.b}, summary.csv has not; run summarise again")
         upper, lower, sign = (b, a, 100) if b < a else (a, b, -100)
         low, high = sorted((sign * row.low, sign * row.high))
-        claimed = row.claim in ("a", "b")
+        significant, claimed = row.winner != "none", row.claim in ("a", "b")
         table.differences[upper, lower] = Difference(
-            sign * row.difference + 0.0, low, high, row.p_holm, row.winner != "none", claimed
+            sign * row.difference + 0.0, low, high, row.p_holm, significant, claimed, 100 * row.detectable
         )
         if claimed:
             winner, loser = (a, b) if row.claim == "a" else (b, a)

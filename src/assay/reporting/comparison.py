@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.scores import Scores, read_scores
+from assay.evaluation.scores import Scores, clusters_of, read_scores
 from assay.evaluation.statistics.paired import paired_difference, unpaired_difference
 from assay.evaluation.summary import KEYS, MEASURES
 from assay.manifests import MANIFEST
-from assay.reporting.read import read_artifacts, read_summary
+from assay.reporting.read import read_artifacts, read_known_slides, read_summary
 from assay.reporting.stages import makers
 from assay.reporting.words import defence_label, eps_label, number, points
 
@@ -26,12 +26,13 @@ INTERVAL = ["accuracy", "ci_low", "ci_high"]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its summary by cell, the folder of its scores, which need not be there, and what made it: the
-    versions of libraries, and the devices."""
+    """One of the two: its summary by cell, the folder of its scores, which need not be there, what made it (the
+    versions of libraries, and the devices), and the slides of its images by id where they are known."""
 
     cells: dict[tuple[str, ...], pd.Series]
     scores: Path
     made_by: dict[str, set[str]]
+    slides: dict[str, str] | None
 
 
 def read_side(path: Path) -> Side:
@@ -41,7 +42,7 @@ def read_side(path: Path) -> Side:
     made_by: dict[str, set[str]] = {}
     for what, value, _ in makers(read_artifacts(summary.parent)):
         made_by.setdefault(what, set()).add(value)
-    return Side(cells, summary.parent / "scores", made_by)
+    return Side(cells, summary.parent / "scores", made_by, read_known_slides(summary.parent))
 
 
 def other_makers(a: Side, b: Side) -> list[str]:
@@ -54,7 +55,7 @@ def other_makers(a: Side, b: Side) -> list[str]:
     ]
 
 
-def compare(a: Side, b: Side, seed: int = 0) -> pd.DataFrame:
+def compare(a: Side, b: Side) -> pd.DataFrame:
     """The cells that differ, one row each (COLUMNS), the largest difference first, then those of one side only.
 
     `difference` is accuracy in b less accuracy in a, with its 95% interval; `interval` says whether it is paired
@@ -62,7 +63,7 @@ def compare(a: Side, b: Side, seed: int = 0) -> pd.DataFrame:
     """
     rows = [_only(cell, "only in A", "a") for key, cell in a.cells.items() if key not in b.cells]
     rows += [_only(cell, "only in B", "b") for key, cell in b.cells.items() if key not in a.cells]
-    changed = (_changed(a, b, key, seed) for key in a.cells if key in b.cells)
+    changed = (_changed(a, b, key) for key in a.cells if key in b.cells)
     table = pd.DataFrame([row for row in changed if row] + rows, columns=COLUMNS)
     return table.sort_values("difference", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
 
@@ -87,7 +88,7 @@ def render(table: pd.DataFrame) -> str:
     return shown.to_string(index=False)
 
 
-def _changed(a: Side, b: Side, key: tuple[str, ...], seed: int) -> dict | None:
+def _changed(a: Side, b: Side, key: tuple[str, ...]) -> dict | None:
     """The row of a cell that both have; None if it does not differ."""
     cell_a, cell_b = a.cells[key], b.cells[key]
     scores_a, scores_b = (_scores(side.scores, cell_a) for side in (a, b))
@@ -97,7 +98,8 @@ def _changed(a: Side, b: Side, key: tuple[str, ...], seed: int) -> dict | None:
         if np.array_equal(scores_a.correct, scores_b.correct):
             return None
         row |= {"accuracy_a": scores_a.correct.mean(), "accuracy_b": scores_b.correct.mean()}
-        difference, low, high = paired_difference(scores_a.correct, scores_b.correct, seed)
+        clusters = clusters_of(scores_a.ids, a.slides)
+        difference, low, high = paired_difference(scores_a.correct, scores_b.correct, clusters=clusters)
     else:
         if np.allclose(cell_a[MEASURES].astype(float), cell_b[MEASURES].astype(float), atol=1e-9, equal_nan=True):
             return None

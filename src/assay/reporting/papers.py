@@ -18,6 +18,7 @@ from pydantic import Field
 
 from assay.evaluation.scores import clusters_of, read_scores
 from assay.evaluation.statistics.paired import paired_difference
+from assay.evaluation.statistics.ratios import kept_interval
 from assay.manifests import MANIFEST
 from assay.planning.cells import Attacked, Defence
 from assay.reporting.charts.legend import Key, legend
@@ -233,21 +234,33 @@ class _Teller:
 
     def _difference(self, a: Any, b: Any) -> Measured | None:
         """Accuracy of a less that of b, paired by image."""
-        folders = [self.results / "scores" / row.scores for row in (b, a) if row is not None]
-        if len(folders) < 2 or not all((folder / MANIFEST).is_file() for folder in folders):
+        found = self._paired(a, b)
+        if found is None:
             return None
-        first, second = (read_scores(folder) for folder in folders)
-        clusters = clusters_of(first.ids, read_known_slides(self.results))
-        difference, low, high = paired_difference(first.correct, second.correct, seed=0, clusters=clusters)
+        of_a, of_b, clusters = found
+        difference, low, high = paired_difference(of_b, of_a, clusters=clusters)
         return f"{points(difference, low, high)} points: {_told(a)} against {_told(b)}", low, high, [a.scores, b.scores]
 
     def _ratio(self, a: Any, b: Any) -> Measured | None:
-        """Accuracy of a as a share of that of b."""
-        if a is None or b is None or not b.accuracy:
+        """Accuracy of a as a share of that of b, paired by image; not measured where that is 0."""
+        found = self._paired(a, b)
+        if found is None:
             return None
-        low, high = a.ci_low / b.accuracy, a.ci_high / b.accuracy
-        share = f"{percent(a.accuracy / b.accuracy, 0)} {bracket(low, high)}"
-        return f"{share}: {_told(a)} of {_told(b)}", low, high, [a.scores, b.scores]
+        of_a, of_b, clusters = found
+        draws = of_a.shape[1], of_b.shape[1]
+        share, low, high = kept_interval(of_a.mean(axis=1), of_b.mean(axis=1), draws, clusters=clusters)
+        if np.isnan(share):
+            return None
+        interval = "[too few images for an interval]" if np.isnan(low) else bracket(low, high)
+        return f"{percent(share, 0)} {interval}: {_told(a)} of {_told(b)}", low, high, [a.scores, b.scores]
+
+    def _paired(self, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
+        """The verdicts (images, draws) of a and of b, and the images' slides; None where scores are not there."""
+        folders = [self.results / "scores" / row.scores for row in (a, b) if row is not None]
+        if len(folders) < 2 or not all((folder / MANIFEST).is_file() for folder in folders):
+            return None
+        of_a, of_b = (read_scores(folder) for folder in folders)
+        return of_a.correct, of_b.correct, clusters_of(of_a.ids, read_known_slides(self.results))
 
     def _boundary(self, a: Any, b: Any) -> Measured | None:
         """The share of values at the eps bound, of the attack on the bare classifier."""

@@ -20,17 +20,20 @@ from assay.stacks import TABLE as TABLE_FILE
 from assay.stacks import read_stack, read_table
 
 NAMES = ["classifier", "attack", "threat", "norm", "defence"]
-NUMBERS = ["eps", "sigma", "images", "draws", "accuracy", "ci_low", "ci_high"]
+NUMBERS = ["eps", "sigma", "images", "draws", "accuracy"]
+BOUNDS = ["ci_low", "ci_high"]  # not numbers where there are too few slides
 OPTIONAL = ["sensitivity", "specificity", "balanced_accuracy", "majority_accuracy", "worst_accuracy"]
-SHARES = ["accuracy", "ci_low", "ci_high", *OPTIONAL]
+SHARES = ["accuracy", *BOUNDS, *OPTIONAL]
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]
-PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "low", "high", "p_holm"]
+PAIRS = [*TABLE, "a", "a_sigma", "b", "b_sigma", "accuracy_a", "accuracy_b", "difference", "winner", "claim"]
+TOLD = ["low", "high", "p_holm", "detectable"]  # of a pair; not numbers where there are too few slides
 STRONGEST = [
-    *["classifier", "norm", "eps", "defence", "sigma", "attack_count", "attacks", "accuracy", "ci_low", "ci_high"],
-    *["chosen_for", "alone", "direct"],
+    *["classifier", "norm", "eps", "defence", "sigma", "attack_count", "attacks", "accuracy", "chosen_for", "alone"],
+    "direct",
 ]
-WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "ci_low", "ci_high", "majority"]
-WORST_CLEAN = ["clean", "kept", "majority_clean"]  # not a number where there is no clean cell, or nothing was right
+WORST = ["classifier", "norm", "eps", "defence", "sigma", "all_or_nothing", "majority"]
+# Not numbers where there is no clean cell, or where next to nothing was right.
+WORST_CLEAN = ["clean", "kept", "kept_low", "kept_high", "majority_clean"]
 FINDINGS = ["family", "check", "status", "meaning"]
 
 
@@ -54,12 +57,13 @@ class Artifact:
 
 def read_summary(path: Path) -> pd.DataFrame:
     """The summary, whole: one row a cell. A truncated or foreign file is an `AssayError`."""
-    table = read_table(path, (*NAMES, *NUMBERS, "scores"))
+    table = read_table(path, (*NAMES, *NUMBERS, *BOUNDS, "scores"))
     table = table.reindex(columns=[*table.columns, *(column for column in OPTIONAL if column not in table)])
     table[NAMES] = table[NAMES].astype(object)
-    for column in [*NUMBERS, *OPTIONAL]:
+    for column in [*NUMBERS, *BOUNDS, *OPTIONAL]:
         table[column] = pd.to_numeric(table[column], errors="coerce")
-    bad = table[[*NAMES, *NUMBERS]].isna().any(axis=1) | ((table[SHARES] < 0) | (table[SHARES] > 1)).any(axis=1)
+    bad = table[BOUNDS].isna().sum(axis=1) == 1
+    bad |= table[[*NAMES, *NUMBERS]].isna().any(axis=1) | ((table[SHARES] < 0) | (table[SHARES] > 1)).any(axis=1)
     if bad.any():
         line = int(np.flatnonzero(bad)[0]) + 2
         raise AssayError(f"{path}: line {line} is incomplete or out of range (truncated?); delete it and run again")
@@ -70,21 +74,20 @@ def read_summary(path: Path) -> pd.DataFrame:
 
 def read_comparisons(path: Path) -> pd.DataFrame:
     """Every two defences of each table; empty where no table has two."""
-    columns = [*PAIRS, "winner", "claim"]
-    table = read_whole(path, columns)
-    return _require(table, table[columns].notna().all(axis=1), path)
+    table = read_whole(path, [*PAIRS, *TOLD])
+    return _require(table, table[PAIRS].notna().all(axis=1), path)
 
 
 def read_strongest(path: Path) -> pd.DataFrame:
     """What the strongest attack on each image leaves, one row for each classifier, ball and defence; empty without
     attacks."""
-    table = read_whole(path, STRONGEST)
+    table = read_whole(path, [*STRONGEST, *BOUNDS])
     return _require(table, table[STRONGEST].notna().all(axis=1), path)
 
 
 def read_worst_cases(path: Path) -> pd.DataFrame:
     """What is left by all attacks together, a row each classifier, ball and defence; empty without attacks."""
-    table = read_whole(path, [*WORST, *WORST_CLEAN])
+    table = read_whole(path, [*WORST, *BOUNDS, *WORST_CLEAN])
     return _require(table, table[WORST].notna().all(axis=1), path)
 
 

@@ -1,13 +1,17 @@
-"""What a study found as text, for a terminal: the strongest attacks, the grid, and accuracy by class."""
+"""What a study found as text, for a terminal: the strongest attacks, the grid, which defences differ, and accuracy by
+class."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
 
+from assay.evaluation.bounds import BOUND
 from assay.reporting.strongest import ranked
-from assay.reporting.words import bounded, bracket, defence_label, eps_label, number
+from assay.reporting.words import TOO_FEW, bounded, bracket, defence_label, eps_label, number
+from assay.words import count
 
 LEGEND = "≤: an upper bound; no attack followed gradients through the defence at that eps."
 
@@ -48,6 +52,34 @@ def text_classes(per_class: pd.DataFrame) -> str:
     return "\n\n".join(blocks)
 
 
+def text_differences(comparisons: pd.DataFrame) -> str:
+    """A line for each attack and eps: how many pairs of defences differ significantly, how many of these only by an
+    upper bound, which is no sign of being better, and what the others hide."""
+    lines = []
+    for (classifier, attack, eps), pairs in comparisons.groupby(["classifier", "attack", "eps"], sort=False):
+        under = "clean images" if attack == "none" else f"{attack} at eps {eps_label(eps)}"
+        differ = f"{(pairs['winner'] != 'none').sum()} of {count(len(pairs), 'pair')} differ significantly"
+        bounds = (pairs["claim"] == BOUND).sum()
+        only = f", {bounds} of them only by an upper bound" if bounds else ""
+        lines.append(f"{classifier}, {under}: {differ}{only}{_unseen(pairs)}")
+    return "\n".join(lines)
+
+
+def _unseen(pairs: pd.DataFrame) -> str:
+    """What the pairs that do not differ significantly could have shown."""
+    undecided = pairs.loc[pairs["winner"] == "none"]
+    if undecided.empty:
+        return ""
+    if undecided["detectable"].isna().any():
+        return f"; {TOO_FEW} to see any difference" if undecided["p_holm"].isna().any() else ""
+    least, most = (f"{100 * found:.1f}" for found in (undecided["detectable"].min(), undecided["detectable"].max()))
+    return (
+        f"; the rest could have seen {least} points"
+        if least == most
+        else f"; the rest could have seen {least} to {most} points"
+    )
+
+
 def _by_largest_eps(cells: pd.DataFrame) -> pd.DataFrame:
     return ranked(cells).sort_values("eps", ascending=False, kind="stable")
 
@@ -78,4 +110,7 @@ def _block(title: str, cells: pd.DataFrame, columns: list[str], order: list[str]
 
 
 def _value(row: Any) -> str:
+    """An accuracy and its interval, marked where it is an upper bound; a dash where nothing was measured."""
+    if math.isnan(row.accuracy):
+        return number(row.accuracy)
     return bounded(f"{number(row.accuracy)} {bracket(row.ci_low, row.ci_high)}", row)

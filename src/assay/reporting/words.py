@@ -7,6 +7,8 @@ from typing import Any
 
 from assay.planning.cells import eps_label, sigma_token
 
+TOO_FEW = "too few slides"  # where an interval should be: the images come from too few slides to tell
+
 
 def percent(share: float, digits: int = 1) -> str:
     """A share as a percentage: `96.9%`."""
@@ -19,8 +21,8 @@ def number(share: float) -> str:
 
 
 def bracket(low: float, high: float) -> str:
-    """An interval of shares in whole percent: `[92, 99]`."""
-    return f"[{100 * low:.0f}, {100 * high:.0f}]"
+    """An interval of shares in whole percent: `[92, 99]`; without bounds there were too few slides to tell."""
+    return f"[{TOO_FEW}]" if math.isnan(low) else f"[{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def with_interval(row: Any) -> str:
@@ -35,7 +37,8 @@ def bounded(text: str, row: Any) -> str:
 
 def points(difference: float, low: float, high: float) -> str:
     """A difference of shares and its interval in percentage points: `-5.0 [-9.1, -0.8]`."""
-    return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    interval = TOO_FEW if math.isnan(low) else f"{100 * low:+.1f}, {100 * high:+.1f}"
+    return f"{100 * difference:+.1f} [{interval}]"
 
 
 def defence_label(defence: str, sigma: float) -> str:

@@ -35,7 +35,6 @@ class ChooseSpec(Model):
     sigmas: list[Sigma]
     clean: list[str]
     attacked: list[str]
-    seed: int
 
 
 def read_sigma(path: Path) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.evaluation.checks.evidence import Evidence, Measured, strongest
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
 from assay.evaluation.checks.order import VIOLATION
-from assay.evaluation.statistics.paired import sign_flip
+from assay.evaluation.statistics.paired import paired_test
 from assay.evaluation.worst_case import GROUP
 
 # A defence whose clean accuracy is within five points of guessing protects nothing worth having.
@@ -32,6 +32,10 @@ def better_than_chance(evidence: Evidence) -> Iterator[Finding]:
     """A defence that answers at random keeps all of its accuracy under any attack: there is none to lose."""
     for clean in (cell for cell in evidence.measured if cell.attack is None):
         own = [m.path for m in evidence.measured if (m.cell.classifier, m.cell.defence) == _defended(clean)]
+        if np.isnan(clean.low):
+            what = f" whether {clean.cell.classifier} with {clean.name} is better than chance"
+            yield too_few_slides("better than chance", own, what)
+            continue
         status = FAIL if clean.low <= clean.chance else WARN if clean.low <= clean.chance + ABOVE_CHANCE else PASS
         meaning = (
             f"With {clean.name}, {clean.cell.classifier} is right on {clean.accuracy:.1%} of the clean images "
@@ -68,7 +72,9 @@ def no_gain(evidence: Evidence) -> Iterator[Finding]:
 def _no_gain(check: str, cell: Measured, clean: np.ndarray, left: np.ndarray) -> Finding:
     """Of verdicts (images,) on clean and on attacked images."""
     gain = float(left.mean() - clean.mean())
-    p = sign_flip(clean[:, None], left[:, None], cell.judged.clusters, "greater") if gain > 0 else 1.0
+    p = paired_test(clean[:, None], left[:, None], cell.judged.clusters, "greater") if gain > 0 else 1.0
+    if np.isnan(p):
+        return too_few_slides(check, [cell.path], f": {100 * gain:.1f} points more are right under attack")
     meaning = f"{left.mean():.1%} are right under {cell.judged.row['attack']}, {clean.mean():.1%} when clean"
     meaning += f" (p = {p:.2g}): an attack cannot help." if p < VIOLATION else "."
     return Finding(check, FAIL if p < VIOLATION else PASS, [cell.path], 100 * gain, 0.0, meaning)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.scores import clusters_of, read_scores, read_slides
-from assay.evaluation.statistics.paired import sign_flip
+from assay.evaluation.statistics.paired import paired_test
 from assay.evaluation.summary import Judged, judge_cell, read_whole
 from assay.evaluation.untrained import why_unmade
 from assay.evaluation.worst_case import GROUP
@@ -150,8 +150,11 @@ def read_evidence(study: Study, results: Path, selected: float | None = None) ->
 
 
 def more_is_left(stronger: Measured, weaker: Measured) -> float:
-    """The p-value that a stronger attack left no more than a weaker one: small where it did, on the same images."""
-    return sign_flip(weaker.correct, stronger.correct, stronger.judged.clusters, "greater")
+    """The p-value that a stronger attack left no more than a weaker one: small where it did, on the same images.
+
+    Not a number where there are too few slides to tell.
+    """
+    return paired_test(weaker.correct, stronger.correct, stronger.judged.clusters, "greater")
 
 
 def strongest(cells: Iterable[Measured]) -> Measured | None:

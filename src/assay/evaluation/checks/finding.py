@@ -45,6 +45,15 @@ def not_run(check: str, subjects: Sequence[str], why: str, add: str) -> Finding:
     return Finding(check, NOT_RUN, subjects, NAN, NAN, f"{why}; {add}.")
 
 
+def too_few_slides(check: str, subjects: Sequence[str], what: str) -> Finding:
+    """A check that was not run because the test images come from too few slides to tell `what`.
+
+    `what` goes on after these words: ` whether …`, or `: …`.
+    """
+    why = f"The images come from too few slides to tell{what}"
+    return not_run(check, subjects, why, "test on images of more slides")
+
+
 def does_not_apply(check: str, subjects: Sequence[str], why: str) -> Finding:
     """A check that has nothing to say of its subjects, whatever the config; it lowers no verdict."""
     return Finding(check, NOT_APPLICABLE, subjects, NAN, NAN, why)

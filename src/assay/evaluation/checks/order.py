@@ -6,11 +6,12 @@ found, which is no sign that it is not there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
 from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, strongest
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run
+from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
 from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.statistics.paired import paired_difference
 from assay.planning.cells import eps_label
@@ -42,6 +43,9 @@ def ordered(check: str, stronger: Measured, weaker: Measured, names: tuple[str, 
     """The finding that a stronger attack left no more than a weaker one; its number is what it left more, in points."""
     excess = stronger.accuracy - weaker.accuracy
     p = more_is_left(stronger, weaker) if excess > 0 else 1.0
+    if math.isnan(p):
+        what = f": {names[0]} leaves {100 * excess:.1f} points more of {stronger.name} than {names[1]}"
+        return too_few_slides(check, [stronger.path], what)
     status = FAIL if p < VIOLATION else WARN if p < SUSPICION else PASS
     meaning = f"{names[0]} leaves {stronger.accuracy:.1%} of {stronger.name}, {names[1]} {weaker.accuracy:.1%}"
     if status != PASS:
@@ -208,7 +212,10 @@ def black_box(evidence: Evidence) -> Iterator[Finding]:
             if white is None or not (blind and black.direct):
                 continue
             found = True
-            difference, low, _ = paired_difference(black.correct, white.correct, 0, clusters=black.judged.clusters)
+            difference, low, _ = paired_difference(black.correct, white.correct, clusters=black.judged.clusters)
+            if math.isnan(low):
+                yield too_few_slides(check, [white.path], " whether its gradients are masked")
+                continue
             status = FAIL if low > BLACK_BOX_MARGIN else PASS
             meaning = (
                 f"{black.judged.row['attack']}, without gradients, leaves {black.accuracy:.1%} of {black.name}, "

@@ -1,7 +1,8 @@
 """Intervals of accuracies and of AUROC: Wilson's, at the sample size that the images, draws and slides are worth.
 
 Images of one slide are not independent. Where `clusters` (images,) names the slide of each image, every variance is
-taken between slides, and Student's quantile stands for the normal one: slides are few.
+taken between slides, and the quantile is that of so many slides of such sizes. Where the slides are worth fewer than
+four of equal size, an interval is refused: its bounds are not numbers.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from statistics import NormalDist
 
 import numpy as np
 
+from assay.evaluation.statistics import slides
 from assay.evaluation.statistics.measures import log_odds, placements, require_verdicts
 
 CONFIDENCE = 0.95
 
-UNSEEN = 1.0  # images of either verdict that are counted along: near 0 and 1 few slides show that they differ
+# Two slides that were not seen are counted along, this part of the way to 0 and to 1: few slides show how they differ.
+UNSEEN = 0.3
 
 Interval = tuple[float, float, float]  # mean, low, high
 
@@ -51,7 +54,8 @@ def mean_interval(
     """The mean of `values` (images,) in [0,1], each of up to `draws` independent verdicts, and its interval."""
     p, images = float(values.mean()), len(values)
     if clusters is not None:
-        return _clustered(p, values - p, clusters, images, images * draws, confidence)
+        weights = np.full(images, 1 / images)
+        return _clustered(p, weights * (values - p), weights, clusters, images * draws, confidence)
     variance = float(values.var(ddof=1)) / images if images > 1 else np.inf
     return _effective(p, variance, images, images * draws, confidence)
 
@@ -69,9 +73,13 @@ def balanced_interval(
     _, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
     right = correct.mean(axis=1)
     mean = float((np.bincount(members, right) / counts).mean())
-    influence = (right - mean) / counts[members] / len(counts)
+    weights = 1 / counts[members] / len(counts)
+    most = correct.shape[0] * draws
+    if clusters is not None:
+        influence = _within_classes(weights * (right - mean), members, clusters)
+        return _clustered(mean, influence, weights, clusters, most, confidence)
     least = len(counts) * int(counts.min())
-    return _by_class(mean, influence, members, clusters, least, correct.shape[0] * draws, confidence)
+    return _by_class(mean, weights * (right - mean), members, least, most, confidence)
 
 
 def auroc_interval(
@@ -100,42 +108,45 @@ def auroc_interval(
         influence += weight * placed
         weights += weight
     area = float(areas.mean())
-    least = classes * int(np.minimum(counts, images - counts).min()) / 2
+    influence -= weights * area
     most = images * logits.shape[1] * (classes - 1)
-    return _by_class(area, influence - weights * area, members, clusters, least, most, confidence)
-
-
-def t_quantile(probability: float, freedom: int) -> float:
-    """Student's quantile."""
-    from scipy.special import stdtrit  # half a second to import, and most callers need none
-
-    return float(stdtrit(freedom, probability))
+    if clusters is not None:
+        influence = _within_classes(influence, members, clusters)
+        return _clustered(area, influence, weights / 2, clusters, most, confidence, worth=0.5)
+    least = classes * int(np.minimum(counts, images - counts).min()) / 2
+    return _by_class(area, influence, members, least, most, confidence)
 
 
 def _by_class(
-    p: float,
-    influence: np.ndarray,
-    members: np.ndarray,
-    clusters: np.ndarray | None,
-    least: float,
-    most: float,
-    confidence: float,
+    p: float, influence: np.ndarray, members: np.ndarray, least: float, most: float, confidence: float
 ) -> Interval:
     """The interval of a mean in which the images' weights depend on their classes, `members` (images,) from 0 without
     gaps. `influence` (images,) is what each image adds to the mean's error, and sums to zero.
 
     The number of images of each class is fixed, so the variance is taken within the classes. One image does not show
-    how its class varies: where a class has but one, the effective sample size is `least`, and the variance between
-    clusters is taken over all classes together.
+    how its class varies: where a class has but one, the effective sample size is `least`.
     """
     counts = np.bincount(members)
-    alone = counts.min() == 1
-    if not alone:
-        influence = influence - (np.bincount(members, influence) / counts)[members]
-    if clusters is not None:
-        return _clustered(p, len(influence) * influence, clusters, least, most, confidence)
-    variance = np.inf if alone else float(((counts / (counts - 1))[members] * influence**2).sum())
+    if counts.min() == 1:
+        return _effective(p, np.inf, least, most, confidence)
+    influence = influence - (np.bincount(members, influence) / counts)[members]
+    variance = float(((counts / (counts - 1))[members] * influence**2).sum())
     return _effective(p, variance, least, most, confidence)
+
+
+def _within_classes(influence: np.ndarray, members: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """The influence of each image (images,) around that of its class, `members` (images,), for slides.
+
+    What a class loses by being compared with its own mean is given back. A class on few slides does not show how slides
+    of it vary: it stays compared with the mean of all.
+    """
+    found = influence.copy()
+    for own in (members == label for label in range(members.max() + 1)):
+        (sizes,) = slides.sums(clusters[own], np.ones(own.sum()))
+        worth = slides.effective(sizes)
+        if worth >= slides.LEAST:
+            found[own] = (influence[own] - influence[own].mean()) * np.sqrt(worth / (worth - 1))
+    return found
 
 
 def _effective(p: float, variance: float, least: float, most: float, confidence: float) -> Interval:
@@ -148,22 +159,25 @@ def _effective(p: float, variance: float, least: float, most: float, confidence:
 
 
 def _clustered(
-    p: float, influence: np.ndarray, clusters: np.ndarray, least: float, most: float, confidence: float
+    p: float,
+    influence: np.ndarray,
+    weights: np.ndarray,
+    clusters: np.ndarray,
+    most: float,
+    confidence: float,
+    worth: float = 1.0,
 ) -> Interval:
-    """The same where clusters are the independent units; `influence` (images,) sums to zero and has the mean's scale.
+    """The same where slides are the independent units. `influence` (images,) is what each image adds to the mean's
+    error, `weights` (images,) its share in the mean.
 
-    Where all agree there is no variance to see: each cluster then counts as one, the larger ones as more.
+    Where all agree there is no variance to see: each slide then counts as `worth` trials, if all are of one size.
     """
-    images = len(influence)
-    _, members = np.unique(clusters, return_inverse=True)
-    sizes = np.bincount(members)
-    count = len(sizes)
-    if count == 1:
-        return p, *wilson(p, 1.0, confidence)
-    worth = images**2 / (sizes**2).sum() * least / images
-    sums = np.bincount(members, influence)
-    spread = (sums**2).sum() + UNSEEN * (p**2 + (1 - p) ** 2)
-    variance = count / (count - 1) * spread / images**2
-    size = worth if p in (0, 1) or variance == 0 else min(p * (1 - p) / variance, most)
-    size *= (NormalDist().inv_cdf((1 + confidence) / 2) / t_quantile((1 + confidence) / 2, count - 1)) ** 2
+    errors, shares = slides.sums(clusters, influence, weights)
+    wider = slides.widening(shares, confidence)
+    if np.isnan(wider):
+        return p, float("nan"), float("nan")
+    unseen = UNSEEN**2 * (p**2 + (1 - p) ** 2) * (shares**2).mean()
+    variance = (errors**2).sum() + unseen
+    size = worth * slides.effective(shares) if p in (0, 1) else min(p * (1 - p) / variance, most)
+    size *= NormalDist().inv_cdf((1 + confidence) / 2) ** 2 / wider
     return p, *wilson(p * size, size, confidence)

@@ -43,11 +43,6 @@ def worst_of(correct: np.ndarray, k: int) -> np.ndarray:
     return np.prod(np.maximum(correct.sum(axis=1)[:, None] - taken, 0) / (draws - taken), axis=1)
 
 
-def kept(under_attack: float, clean: float) -> float:
-    """What is left under attack of the same measure on clean images; not a number where nothing was right."""
-    return under_attack / clean if clean > 0 else float("nan")
-
-
 def variance_parts(correct: np.ndarray) -> tuple[float, float]:
     """The variance of one verdict, split: between images, and between the draws of an image. Both are unbiased.
 

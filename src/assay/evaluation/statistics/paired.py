@@ -1,36 +1,54 @@
 """Two cells on the same images: which is better, and by how much.
 
-Tests are exact: under the hypothesis that two cells are as good, each image's difference is as likely to be the other
-way round. For one verdict an image that is McNemar's test; for several draws it is the same test of their sums.
+Images that are independent have an exact test: under the hypothesis that two cells are as good, each image's difference
+is as likely to be the other way round. For one verdict an image that is McNemar's test; for several draws it is the
+same test of their sums. It is a test of symmetry. Slides may differ unequally and yet be equal on average, so that they
+have a test of the mean, whose interval holds zero where its p-value is above 5 %.
 """
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from assay.evaluation.statistics.intervals import CONFIDENCE, Interval, t_quantile
+from assay.evaluation.statistics import slides
+from assay.evaluation.statistics.intervals import CONFIDENCE, Interval
 from assay.evaluation.statistics.measures import require_verdicts
 
-RESAMPLES = 4000
+Alternative = Literal["two-sided", "greater"]
+UNSEEN = 4  # slides that are counted along, two of either sign: as the four verdicts of Agresti and Coull (1998)
 
 
-def sign_flip(
+def paired_test(
     a_correct: np.ndarray,
     b_correct: np.ndarray,
     clusters: np.ndarray | None = None,
-    alternative: Literal["two-sided", "greater"] = "two-sided",
+    alternative: Alternative = "two-sided",
 ) -> float:
+    """The p-value that b is as good as a; `greater`: no better than a. Both are (images, draws) of bool.
+
+    It is the exact test where images are independent. Where `clusters` (images,) names their slides it is Student's
+    test of the slides' sums, and not a number where the slides are worth fewer than four.
+    """
+    if clusters is None:
+        return sign_flip(a_correct, b_correct, alternative)
+    units = units_of(a_correct, b_correct, clusters)
+    if slides.effective(units.sizes) < slides.LEAST:
+        return float("nan")
+    if alternative == "greater":
+        return slides.tail(units.differences, units.unseen)
+    return min(1.0, 2 * slides.tail(units.differences * np.sign(units.differences.sum()), units.unseen))
+
+
+def sign_flip(a_correct: np.ndarray, b_correct: np.ndarray, alternative: Alternative = "two-sided") -> float:
     """The p-value of the exact sign-flip test that b is as good as a; `greater`: no better than a.
 
-    Both are (images, draws) of bool, with as many draws as they like; with clusters, whole clusters are flipped. The
-    sum of whole numbers d_i under random signs has the characteristic function prod_i cos(d_i t), of which one
-    Fourier transform gives every probability.
+    Both are (images, draws) of bool, with as many draws as they like. The sum of whole numbers d_i under random signs
+    has the characteristic function prod_i cos(d_i t), of which one Fourier transform gives every probability.
     """
-    differences, _, _ = _units(a_correct, b_correct, clusters)
+    differences, _ = _whole(a_correct, b_correct)
     observed = int(differences.sum())
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     if not len(sizes):
@@ -52,38 +70,31 @@ def sign_flip(
 def paired_difference(
     a_correct: np.ndarray,
     b_correct: np.ndarray,
-    seed: int,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
+    *,
     clusters: np.ndarray | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
     """Accuracy of b less that of a, and its interval, on the same images.
 
-    Both are (images, draws) of bool, with as many draws as they like. Bootstrap over images, which keeps the draws of
-    an image together, or over clusters, which keeps their images together. Units differ in few distinct ways, so a
-    resample is a multinomial draw of how often each way occurs: memory is `resamples` times the number of ways,
-    however many images there are. Two more images are resampled along, one won by either side by one verdict (Bonett
-    and Price 2012): where hardly an image differs, those seen do not tell how many could. The interval is Hesterberg's
-    (2015) expanded percentile interval: for few units the plain one is too short.
+    Both are (images, draws) of bool, with as many draws as they like. The interval holds every difference d that the
+    test of the mean would not reject, by image or by slide: (S - n d)² <= bound * (sum of (D - m d)² + unseen), with D
+    what a unit's images differ by, m how many they are, S and n the sums of these. For images of one verdict it is the
+    score interval that belongs to McNemar's test. The bounds are not numbers where the slides are worth fewer than
+    four.
     """
-    differences, members, scale = _units(a_correct, b_correct, clusters)
-    units = len(differences)
-    difference = float(differences.sum() / members.sum() / scale)
-    if units == 1:
+    units = units_of(a_correct, b_correct, clusters)
+    total, images = units.differences.sum(), units.sizes.sum()
+    difference = float(total / images)
+    largest, worth = slides.bound(len(units.sizes), confidence), slides.effective(units.sizes)
+    if clusters is not None and np.isnan(slides.widening(units.sizes, confidence)):
+        return difference, float("nan"), float("nan")
+    if worth <= largest:
         return difference, -1.0, 1.0
-    verdict = scale // min(a_correct.shape[1], b_correct.shape[1])
-    both = np.vstack([np.column_stack([differences, members]), [[verdict, 1], [-verdict, 1]]])
-    ways, counts = np.unique(both, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(units + 2, counts / (units + 2), size=resamples)
-    means = (drawn @ ways[:, 0]) / (drawn @ ways[:, 1]) / scale
-    low, high = np.quantile(means, expanded(units, confidence))
-    return difference, float(low), float(high)
-
-
-def expanded(units: int, confidence: float) -> tuple[float, float]:
-    """The two shares of a bootstrap distribution of `units` between which the interval lies."""
-    half = math.sqrt(units / (units - 1)) * t_quantile((1 + confidence) / 2, units - 1)
-    return NormalDist().cdf(-half), NormalDist().cdf(half)
+    square = images**2 - largest * (units.sizes**2).sum()
+    middle = (images * total - largest * (units.differences @ units.sizes)) / square
+    constant = (total**2 - largest * ((units.differences**2).sum() + units.unseen)) / square
+    half = math.sqrt(max(middle**2 - constant, 0.0))
+    return difference, float(max(middle - half, -1.0)), float(min(middle + half, 1.0))
 
 
 def unpaired_difference(a: Interval, b: Interval) -> Interval:
@@ -97,10 +108,34 @@ def unpaired_difference(a: Interval, b: Interval) -> Interval:
     return difference, float(low), float(high)
 
 
-def _units(
-    a_correct: np.ndarray, b_correct: np.ndarray, clusters: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Of each unit (image or cluster): b's right draws less a's in whole numbers, and its images; and the scale.
+class Units(NamedTuple):
+    """What is independent, images or slides: the sums (units,) of their images' differences in accuracy, how many
+    images (units,) they have, and what is added to the sum of squared differences for units that were not seen."""
+
+    differences: np.ndarray
+    sizes: np.ndarray
+    unseen: float
+
+
+def units_of(a_correct: np.ndarray, b_correct: np.ndarray, clusters: np.ndarray | None) -> Units:
+    """The units of two cells (images, draws).
+
+    Where hardly an image differs, those seen do not tell how many could: two more are counted along, one won by either
+    side by one verdict (Bonett and Price 2012). Nor do few slides tell how one more would differ: UNSEEN of average
+    size are counted along, on which every image that differs does so in the same direction.
+    """
+    whole, scale = _whole(a_correct, b_correct)
+    by_image = whole / scale
+    unseen = 2 / min(a_correct.shape[1], b_correct.shape[1]) ** 2
+    if clusters is None:
+        return Units(by_image, np.ones(len(by_image)), unseen)
+    differences, sizes = slides.sums(clusters, by_image, np.ones(len(by_image)))
+    unseen += UNSEEN * float(np.abs(by_image).mean() ** 2 * (sizes**2).mean())
+    return Units(differences, sizes, unseen)
+
+
+def _whole(a_correct: np.ndarray, b_correct: np.ndarray) -> tuple[np.ndarray, int]:
+    """Of each image b's right draws less a's in whole numbers, and the scale of these.
 
     The scale is the least number of draws that both numbers of draws divide: an image's accuracy times it is whole.
     """
@@ -109,10 +144,4 @@ def _units(
     draws_a, draws_b = a_correct.shape[1], b_correct.shape[1]
     scale = math.lcm(draws_a, draws_b)
     right_a, right_b = (correct.sum(axis=1, dtype=np.int64) for correct in (a_correct, b_correct))
-    differences = right_b * (scale // draws_b) - right_a * (scale // draws_a)
-    if clusters is None:
-        return differences, np.ones_like(differences), scale
-    _, members = np.unique(clusters, return_inverse=True)
-    sums = np.zeros(members.max() + 1, np.int64)
-    np.add.at(sums, members, differences)
-    return sums, np.bincount(members), scale
+    return right_b * (scale // draws_b) - right_a * (scale // draws_a), scale
