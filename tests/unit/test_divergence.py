@@ -16,7 +16,7 @@ from torch import nn
 import trainings
 from assay.diffusion.denoiser import load_denoiser
 from assay.files import AssayError
-from assay.manifests import read_manifest
+from assay.manifests import check, read_manifest
 from assay.networks.classifier import load_classifier
 from assay.reporting.read import read_artifacts
 from assay.reporting.training import trainings as shown_trainings
@@ -209,10 +209,14 @@ def test_what_loads_a_network_that_diverged_is_told(kind: str, prepared: Path, t
     hot = trainings.train(kind, prepared, tmp_path / "hot", **FAR_TOO_HIGH, on_divergence="record")
     step = read_manifest(hot)["facts"]["diverged"]["step"]
     said = rf"^{hot}: its training diverged at step {step} \(on_divergence: record\); it has no weights: lower [^\n]*$"
+    load = {"classifier": load_classifier, "diffusion": load_denoiser}[kind]
     with pytest.raises(AssayError, match=said):
-        {"classifier": load_classifier, "diffusion": load_denoiser}[kind](hot, CPU)
-    with pytest.raises(AssayError, match=said):
-        trainings.train(kind, prepared, tmp_path / "next", start="hot", needs={"start": hot})
+        load(hot, CPU)
+    onward = trainings.train(kind, prepared, tmp_path / "next", start="hot", needs={"start": hot})
+    why = f"its start could not be trained: diverged at step {step}"
+    assert check(onward, kind)["facts"] == {"unmade": why}
+    with pytest.raises(AssayError, match=f"^{onward}: {why}; it has no weights: remove what uses it from the study$"):
+        load(onward, CPU)
 
 
 @pytest.mark.parametrize("kind", KINDS)
