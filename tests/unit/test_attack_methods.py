@@ -165,11 +165,12 @@ def test_own_pgd_equals_torchattacks_from_the_same_start(
     method: str, classes: int, random_start: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, (images, labels, keys) = curved(classes), batch(classes=classes)
-    plain = {"loss": "ce", "momentum": 0.0, "decay": "none", "step_size": None}
-    attack = attack_of(method, steps=6, random_start=random_start, **plain)
+    plain = {"loss": "ce", "momentum": 0.0, "decay": "none"}
+    size = 2.5 * (EPS if method == "pgd" else EPS_L2) / 6
+    attack = attack_of(method, steps=6, random_start=random_start, step_size=size, **plain)
     starts = []
     theirs = {"pgd": torchattacks.PGD, "pgdl2": torchattacks.PGDL2}[method](
-        lambda_module(network, starts), attack.radius, 2.5 * attack.radius / 6, 6, random_start
+        lambda_module(network, starts), attack.radius, size, 6, random_start
     )
     torch.manual_seed(7)
     expected = theirs(images, labels)

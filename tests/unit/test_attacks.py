@@ -52,10 +52,9 @@ def test_fgsm_and_pgd_equal_torchattacks(classes: int, steps: int) -> None:
     images, labels, _ = batch(classes=classes)
     fgsm = torchattacks.FGSM(network, eps=EPS)(images, labels)
     assert torch.equal(run(attack_of("fgsm", loss="ce"), network, classes), fgsm)
-    for keys in ({}, {"step_size": 2 / 255}):
-        alpha = keys.get("step_size", 2.5 * EPS / steps)
+    for alpha in (2.5 * EPS / steps, 2 / 255):
         pgd = torchattacks.PGD(network, eps=EPS, alpha=alpha, steps=steps, random_start=False)(images, labels)
-        attack = attack_of("pgd", steps=steps, **PLAIN, **keys)
+        attack = attack_of("pgd", steps=steps, **PLAIN, step_size=alpha)
         assert torch.equal(run(attack, network, classes), pgd)
 
 
@@ -76,7 +75,7 @@ def test_targeted_attacks_equal_torchattacks(method: str) -> None:
         expected = theirs.attack_single_run(images, targets)[1]
     else:
         expected = theirs(images, targets)
-    more = {"fgsm": {"loss": "ce"}, "pgd": PLAIN, "square": {"queries": 50}}[method]
+    more = {"fgsm": {"loss": "ce"}, "pgd": PLAIN | {"step_size": 2.5 * EPS / 20}, "square": {"queries": 50}}[method]
     attack = attack_of(method, target="random", **more)
     torch.manual_seed(7)
     found = build_search(attack, Bare(network), 4)(images, targets, keys)

@@ -10,7 +10,7 @@ from assay.study.fields import MOST, Brought, Count, Model, Norm, Number, Positi
 from assay.study.needs import Needs
 from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
-PRESETS = {"quick": (10, 4), "standard": (20, 10), "thorough": (200, 20)}  # steps, draws
+PRESETS = {"quick": (10, 4), "standard": (40, 4), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
 LEAVING_DRAWS = 32
 HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
@@ -210,7 +210,7 @@ class DescentAttack(SteppedAttack):
     """What projected gradient descent has in either ball."""
 
     step_size: Number | None = Field(
-        None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 2.5 eps / steps if absent."
+        None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 10 eps / steps if absent."
     )
     decay: Literal["none", "linear", "cosine"] = Field(
         "linear", description="How the step decays from twice its mean size to nothing; `none`: all are as long."

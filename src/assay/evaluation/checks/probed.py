@@ -143,7 +143,7 @@ def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
     """The steps together are long enough to cross the ball."""
     steps, size = getattr(attack, "steps", None), getattr(attack, "step_size", None)
     if steps is None or size is None or eps == 0:
-        return  # one step of eps, steps of 2.5 eps in all, or steps that adapt: within reach by their making
+        return  # one step of eps, steps of 10 eps in all, or steps that adapt: within reach by their making
     travel = steps * size / eps
     meaning = f"{steps} steps of {size:.4g} travel {travel:.2g} eps; from one side of the ball to the other are 2."
     yield Finding("ball within reach", at_least(travel, REACH_WARN, REACH_FAIL), subjects, travel, REACH_WARN, meaning)
