@@ -241,7 +241,7 @@ def test_what_a_job_reads_follows_from_what_its_parts_need() -> None:
     assert set(jobs.purify("", "clean", "noise", "0.1").inputs) == {"images"}
     bare, defended = (
         jobs.attack("", f"resnet/{place}")
-        for place in ("pgd/eps-4_255/undefended", "pgd-adaptive/eps-4_255/oneshot-0.1")
+        for place in ("pgd/eps-4_255/undefended", "pgd-adaptive/eps-8_255/oneshot-0.1")
     )
     assert set(bare.inputs) == {"images", "classifier"}
     assert set(defended.inputs) == {"images", "classifier", "diffusion"}
