@@ -37,7 +37,7 @@ from torch.nn import functional
 from assay.networks.classifier import load_classifier
 from assay.networks.unet import load_network
 
-ROOM = 128  # images that go through the networks at once
+ROOM = 32  # images that go through the networks at once
 CHECK_EVERY, CHECKED = 10, 64  # steps between two checks of the points, and the fresh draws of each check
 FINAL = 128  # draws on which the points of the restarts are compared; and, fresh ones, on which the best is judged
 MOMENTUM = 0.75
@@ -270,7 +270,7 @@ def run(results: Path, row: dict[str, str], args: argparse.Namespace) -> dict[st
              if own["attack"] == name and all(own[key] == row[key] for key in cell))
         for name in names
     ]  # fmt: skip
-    stacks = [read_images(results / "adversarial" / place.rsplit("/", 2)[0]) for place in places]
+    stacks = [read_images(results / "adversarial" / "/".join(place.split("/")[1:-2])) for place in places]
     if any(stack[0] != ids for stack in stacks):
         raise SystemExit(f"{results}: an attack is not of all test images; this program compares all of them")
     rows = slice(0, args.images)
