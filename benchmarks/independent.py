@@ -93,13 +93,24 @@ def read_defence(results: Path, row: dict[str, str], generator: torch.Generator)
     if spec["method"] == "noise":
         return lambda x: classifier((x + sigma * gaussian(x)).clamp(0, 1))
     folder = results / "diffusions" / spec["diffusion"]
-    facts = read_json(folder / "manifest.json")["facts"]
-    if facts["prediction"] != "epsilon":
-        raise SystemExit(f"{folder}: predicts {facts['prediction']}; this program knows the noise (epsilon) only")
     network = load_network(folder).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    steps = 1 if spec["method"] == "oneshot" else spec["steps"]
+    facts = read_json(folder / "manifest.json")["facts"]
+    purify = sampled(network, facts, spec["method"], sigma, steps, gaussian)
+    return lambda x: classifier(purify(x))
+
+
+def sampled(
+    network: Callable[..., Any], facts: dict[str, Any], method: str, sigma: float, steps: int | None,
+    gaussian: Callable[[Tensor], Tensor],
+) -> Callable[[Tensor], Tensor]:  # fmt: skip
+    """x -> x + sigma n, and down again by a sampler; `facts` describe what the network was trained on."""
+    if facts["prediction"] != "epsilon":
+        raise SystemExit(f"a diffusion predicts {facts['prediction']}; this program knows the noise (epsilon) only")
     low, high = facts["data_range"]
     abar = shares_of_signal(facts["schedule"], facts["time_steps"])
     levels = np.sqrt(1 / abar - 1) / (high - low)  # sigma by time step, in pixel units
+    ladder = levels_down(levels, sigma, steps)
 
     def denoise(x: Tensor, level: float) -> Tensor:
         """The estimate of the clean image, (y_t - sqrt(1 - abar) n) / sqrt(abar) of Ho et al. (2020), in pixels."""
@@ -109,22 +120,19 @@ def read_defence(results: Path, row: dict[str, str], generator: torch.Generator)
         clean = x - level * predicted
         return clean.clamp(0, 1) if facts["clip"] else clean
 
-    steps = 1 if spec["method"] == "oneshot" else spec["steps"]
-    ladder = levels_down(levels, sigma, steps)
-
     def purify(x: Tensor) -> Tensor:
         x = x + sigma * gaussian(x)
         for level, following in zip(ladder, [*ladder[1:], 0.0], strict=True):
             clean = denoise(x, level)
             ratio = following / level
-            if spec["method"] == "ddpm":  # the posterior of Ho et al. (2020), eq. 7, for y_t / sqrt(abar_t)
+            if method == "ddpm":  # the posterior of Ho et al. (2020), eq. 7, for y_t / sqrt(abar_t)
                 x = clean + ratio**2 * (x - clean)
                 x = x + ratio * math.sqrt(level**2 - following**2) * gaussian(x) if following else x
             else:  # Song et al. (2021), eq. 12 without new noise
                 x = clean + ratio * (x - clean)
         return x.clamp(0, 1)
 
-    return lambda x: classifier(purify(x))
+    return purify
 
 
 def shares_of_signal(schedule: str, steps: int) -> np.ndarray:

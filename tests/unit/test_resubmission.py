@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from assay.evaluation.resubmission import COLUMNS, MOST_SUBMISSIONS, resubmission_risk
-from assay.evaluation.statistics.intervals import mean_interval
+from assay.evaluation.statistics.intervals import accuracy_interval, mean_interval
 from assay.evaluation.summary import Judged, judge, write_table
 from assay.files import AssayError
 from assay.reporting.read import read_resubmission
@@ -46,7 +46,9 @@ def test_the_risk_is_the_mean_over_all_choices_of_so_many_draws_beside_the_clean
             chosen = [verdicts[:, list(of)].all(1) for of in itertools.combinations(range(DRAWS), row.submissions)]
             assert left == pytest.approx(np.mean(chosen))
     chances = np.array([1, 1, 3 / 6, 1 / 6, 0, 0])
-    assert table.loc[1, ["accuracy", "ci_low", "ci_high"]].tolist() == pytest.approx(mean_interval(chances))
+    interval = ["accuracy", "ci_low", "ci_high"]
+    assert table.loc[1, interval].tolist() == pytest.approx(mean_interval(chances, draws=2))
+    assert table.loc[0, interval].tolist() == pytest.approx(accuracy_interval(VERDICTS)), "as the summary says"
 
 
 def test_the_estimate_is_unbiased_and_ends_at_the_stored_draws() -> None:

@@ -48,7 +48,12 @@ def resubmission_risk(study: Study, cells: Sequence[Judged]) -> pd.DataFrame:
 
 
 def _left(cell: Judged | None, submissions: int) -> tuple[float, float, float]:
-    """The chance that so many draws of an image are all right, averaged over the images, with its interval."""
-    if cell is None or cell.predicted.shape[1] < submissions:
+    """The chance that so many draws of an image are all right, averaged over the images, with its interval.
+
+    The draws of an image make as many independent verdicts as there are groups of so many among them.
+    """
+    draws = 0 if cell is None else cell.predicted.shape[1]
+    if cell is None or draws < submissions:
         return NAN, NAN, NAN
-    return mean_interval(worst_of(cell.correct, submissions), clusters=cell.clusters)
+    chances = worst_of(cell.correct, submissions)
+    return mean_interval(chances, clusters=cell.clusters, draws=draws // submissions)
