@@ -1,4 +1,4 @@
-"""A trained network whose answers are squashed, scaled or noisy: the image's class changes little, the gradient does."""
+"""A trained network whose answers are squashed, scaled or noisy: classes change little, gradients do."""
 
 from __future__ import annotations
 

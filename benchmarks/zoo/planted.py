@@ -1,7 +1,7 @@
 """What all planted purifiers share: the true one that they are built around, and gradients that are not their own.
 
-Every one of them can be made `honest`: the same values, with the gradient that an attacker would follow who knows of the
-fault. What attacks leave of the two is the same only where the fault hides nothing.
+Every one of them can be made `honest`: the same values, with the gradient that an attacker would follow who knows of
+the fault. What attacks leave of the two is the same only where the fault hides nothing.
 """
 
 from __future__ import annotations
