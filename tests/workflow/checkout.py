@@ -29,14 +29,19 @@ WILDCARDS = re.compile(r"^ {4}wildcards: (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Python:
-    """The Python that runs Snakemake, and what its jobs find in their environment; `used` unless another is named."""
+    """The Python that runs Snakemake, and what its jobs find in their environment; `used` unless another is named.
+
+    `used` is warm from a session's begin on (see conftest.py). Under `apart`, stages are warm too, but Snakemake is a
+    process of its own: to be killed with its group.
+    """
 
     program: str
     environment: Mapping[str, str]
     used: ClassVar["Python"]
+    apart: ClassVar["Python"]
 
 
-COLD = Python.used = Python(sys.executable, {})  # `used` is a warm one from a session's begin on: see conftest.py
+COLD = Python.used = Python.apart = Python(sys.executable, {})
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from warm import warm_python
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The stages that Snakemake starts in these tests need not import their libraries again and again."""
-    with warm_python(tmp_path_factory.mktemp("warm") / "python") as (program, environment):
-        Python.used = Python(program, environment)
+    """Snakemake and its stages need not import their libraries again and again in these tests."""
+    with warm_python(tmp_path_factory.mktemp("warm") / "python") as (warm, python, environment):
+        Python.used, Python.apart = Python(str(warm), environment), Python(str(python), environment)
         yield
-    Python.used = COLD
+    Python.used = Python.apart = COLD
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def pristine(tmp_path_factory) -> Checkout:
 def two_runs(pristine, tmp_path_factory) -> dict[int, Checkout]:
     """The study finished twice, in two folders, with one and with two cores; side by side, to save time.
 
-    The stages of the one on one core are programs like a user's, each of which imports its libraries.
+    On one core, Snakemake and its stages are programs like a user's, each of which imports its libraries.
     """
     folder = tmp_path_factory.mktemp("workflow")
     checkouts = {cores: pristine.copy(folder / f"cores-{cores}") for cores in (1, 2)}

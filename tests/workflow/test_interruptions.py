@@ -9,7 +9,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from checkout import differences, faults
+from checkout import Python, differences, faults
 
 PGD = "resnet/pgd/eps-4_255/undefended"
 CLASSIFIER, DIFFUSION = "classifiers/resnet", "diffusions/unet"
@@ -62,7 +62,7 @@ def interrupted(pristine, tmp_path_factory):
         (kept(DDPM, "batch-000000.npz"), 1, "kill"),
         (f"{ONESHOT}/table.csv", 1, "stall"),
     )
-    process = checkout.start("--cores", "2", ASSAY_TEST_STALLED=str(note), **wanted)
+    process = checkout.start("--cores", "2", python=Python.apart, ASSAY_TEST_STALLED=str(note), **wanted)
     try:
         _wait_for(note, process)
         rival = checkout.snakemake("--cores", "2")

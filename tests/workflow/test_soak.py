@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkout import ROOT, Checkout, differences
+from checkout import COLD, ROOT, Checkout, differences
 from edits import EDITS, apply, jobs_that_changed
 from safetensors.torch import save_file
 from weights import SIDE, TIMM
@@ -77,7 +77,7 @@ def test_a_study_killed_at_random_moments_ends_with_the_same_bytes(seed, everyth
     chance = random.Random(seed)
     for _ in range(KILLS_OF_A_STUDY):
         moment = chance.uniform(0, LONGEST)
-        process = study.start("--cores", "2", ASSAY_TEST_FAST_CLOCK="1")
+        process = study.start("--cores", "2", python=COLD, ASSAY_TEST_FAST_CLOCK="1")
         start = time.monotonic()
         while process.poll() is None and time.monotonic() - start < moment:
             time.sleep(0.02)

@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from assay.files import AssayError, sha256
 
@@ -71,23 +72,14 @@ def data_files(module: Path) -> tuple[Path, ...]:
     Such a module has `__file__` in it, and the name of the file or of its folder as a text of its own:
     `Path(__file__).parent / "templates"`.
     """
-    nodes = list(running(_tree(module)))
-    if not any(isinstance(node, ast.Name) and node.id == "__file__" for node in nodes):
-        return ()
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    named = [module.parent / text for text in sorted(texts) if FILE_NAME.fullmatch(text)]
+    named = [module.parent / text for text in _read(module).named]
     found = [file for path in named for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return tuple(file for file in found if file.is_file() and file.suffix not in (".py", ".pyc"))
 
 
 @functools.cache
 def _imports(path: Path) -> tuple[Path, ...]:
-    names: set[str] = set()
-    for node in running(_tree(path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    names = _read(path).imports
     parents = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
     own = [module_file(name) if name.split(".")[0] == "assay" else _neighbour(path, name) for name in sorted(parents)]
     return tuple(file for file in own if file)
@@ -95,10 +87,12 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 def running(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a syntax tree, without those that only a type checker sees."""
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
-            yield child
-            yield from running(child)
+    waiting = [node]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+                yield child
+                waiting.append(child)
 
 
 def _neighbour(path: Path, name: str) -> Path | None:
@@ -112,41 +106,67 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
-@functools.cache
 def _tree_hash(path: Path) -> str:
-    return hashlib.sha256(_text(_WithoutWords().visit(_tree(path))).encode()).hexdigest()
+    return _read(path).hash
+
+
+class _Module(NamedTuple):
+    """What counts of one source file: the hash of its tree, what it imports, names of files beside it."""
+
+    hash: str
+    imports: frozenset[str]
+    named: tuple[str, ...]
+
+
+@functools.cache
+def _read(path: Path) -> _Module:
+    """A source file, parsed and walked once: every start of the workflow reads some two hundred of them."""
+    tree = _tree(path)
+    imports, texts, beside = set[str](), set[str](), False
+    for node in running(tree):
+        if isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.add(node.value)
+        elif isinstance(node, ast.Name) and node.id == "__file__":
+            beside = True
+    named = tuple(text for text in sorted(texts) if FILE_NAME.fullmatch(text)) if beside else ()
+    return _Module(hashlib.sha256(_text(tree).encode()).hexdigest(), frozenset(imports), named)
+
+
+WORDS = ("description", "help", "clause", "meaning")  # keywords of calls: what people read of a key or a threat
 
 
 def _text(part: object) -> str:
-    """A syntax tree as text that all Pythons write alike: later ones have more fields, which are empty where unused."""
+    """A syntax tree as text, without words, that all Pythons write alike: later ones have more fields, empty if unused.
+
+    Words are docstrings, and the texts that config keys, command-line options and threats are described with.
+    """
     if isinstance(part, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(part) if value not in (None, []) and name != "kind"]
-        told = ",".join(f"{name}={_text(value)}" for name, value in sorted(fields))
+        fields = [(name, _without_words(part, name, getattr(part, name, None))) for name in _in_order(part._fields)]
+        told = ",".join(f"{name}={_text(value)}" for name, value in fields if value is not None and value != [])
         return f"{type(part).__name__}({told})"
     if isinstance(part, list):
         return f"[{','.join(map(_text, part))}]"
     return repr(part)
 
 
-WORDS = ("description", "help", "clause", "meaning")  # keywords of calls: what people read of a key or a threat
+@functools.cache
+def _in_order(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(fields) - {"kind"}))
 
 
-class _WithoutWords(ast.NodeTransformer):
-    """Drops docstrings, and the texts that config keys, command-line options and threats are described with."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-        elif isinstance(node, ast.Call):
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in WORDS]
-        return node
+def _without_words(node: ast.AST, name: str, value: object) -> object:
+    """A field of a node, without a docstring in it, or a call's descriptions."""
+    if name == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        first = node.body[0] if node.body else None
+        words = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        return node.body[1:] if words and isinstance(first.value.value, str) else value
+    if name == "keywords" and isinstance(node, ast.Call):
+        return [keyword for keyword in node.keywords if keyword.arg not in WORDS]
+    return value
 
 
 def _tree(path: Path) -> ast.Module:

@@ -13,9 +13,9 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def warm_python(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A Python in a new folder that runs Snakemake, and beside it the `python` of its rules, which is served warm; and
-    the environment that they need."""
+def warm_python(folder: Path) -> Iterator[tuple[Path, Path, dict[str, str]]]:
+    """A `python` in a new folder that is served warm, and that rules find too; beside it, a Python like any other, under
+    which stages are warm but Snakemake is not; and the environment that both need."""
     binaries, socket = folder / "bin", f"assay-warm-python-{os.getpid()}"
     binaries.mkdir(parents=True)
     packages = folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
@@ -33,7 +33,7 @@ def warm_python(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     server = subprocess.Popen([sys.executable, str(HERE / "server.py"), socket], stdout=subprocess.PIPE)
     try:
         assert server.stdout.readline() == b"ready\n", "the server of warm programs does not start"
-        yield str(python), environment
+        yield stand_in, python, environment
     finally:
         server.kill()
         server.wait()

@@ -1,14 +1,15 @@
-"""Runs the stages of the workflow tests in copies of one process that has torch and the other libraries loaded.
+"""Runs Snakemake and the stages of the workflow tests in copies of one process that has their libraries loaded.
 
-A stage's program spends more of its time on imports than on a study as small as the tests'. In the tests `python` is a
-small program (`stand_in.py`) that hands a stage over to this server: command line, environment, folder and open files.
-The server's copy runs it as Python would: with the checkout's own code, which is never loaded here.
+Both spend more of their time on imports than on a study as small as the tests'. In the tests `python` is a small
+program (`stand_in.py`) that hands a command over to this server: command line, environment, folder and open files. The
+server's copy runs it as Python would: with the checkout's own code, which is never loaded here.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -16,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import traceback
 
 LIBRARIES = (
@@ -26,6 +28,8 @@ LIBRARIES = (
     "torchattacks",
     "pydantic",
     "torch.optim.swa_utils",
+    "torch._dynamo",
+    "snakemake.cli",
 )
 THROUGH_THE_LIBRARY = ("timm", "diffusers.models.unets.unet_2d")
 OPEN_FILES = 3  # standard input, output, error
@@ -54,8 +58,6 @@ def main(name: str) -> None:
 
 def _load() -> None:
     """Load what stages load, but for the library itself."""
-    import importlib
-
     from assay.networks.libraries import import_library
 
     for name in THROUGH_THE_LIBRARY:
@@ -67,12 +69,13 @@ def _load() -> None:
 
 
 def _attend(connection: socket.socket) -> None:
-    """Run one program in a copy of this process; the other side hears how it ends, and if it goes away, it is ended."""
+    """Run one program in a copy of this process; the other side hears how it ends, and if that goes away, it is killed."""
     job, files = _receive(connection)
     pid = os.fork()
     if pid == 0:
         connection.close()
         _become(job, files)
+    os.setpgid(pid, pid)  # what it starts is ended with it
     ended = os.pidfd_open(pid)
     while True:
         ready, _, _ = select.select([connection, ended], [], [])
@@ -82,8 +85,11 @@ def _attend(connection: socket.socket) -> None:
                 connection.sendall(json.dumps(os.waitstatus_to_exitcode(status)).encode())
             os._exit(0)
         told = connection.recv(1)
-        os.kill(pid, told[0] if told else signal.SIGKILL)
-        if not told:
+        if told:
+            os.kill(pid, told[0])
+        else:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             os._exit(0)
 
 
@@ -106,10 +112,13 @@ def _become(job: dict, files: list[int]) -> None:
         os.chdir(job["folder"])
         os.environ.clear()
         os.environ.update(job["environment"])
-        script, *_ = sys.argv = job["words"]
-        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:] = [os.path.dirname(os.path.abspath(script)), *filter(None, paths), *sys.path[1:]]
-        runpy.run_path(script, run_name="__main__")
+        sys.executable = os.environ["ASSAY_WARM_PYTHON"]
+        sys.orig_argv = [sys.executable, *job["words"]]
+        sys.path[:] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *sys.path[1:]]
+        sys.modules.pop("sitecustomize", None)
+        with contextlib.suppress(ImportError):
+            importlib.import_module("sitecustomize")  # as Python does at its start: see faults/
+        _run(job["words"])
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
@@ -118,9 +127,22 @@ def _become(job: dict, files: list[int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        threading._shutdown()  # as Python does at its end: wait for threads
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _run(words: list[str]) -> None:
+    """Run `-m MODULE ...` or `SCRIPT ...`."""
+    if words[0] == "-m":
+        sys.path.insert(0, os.getcwd())
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""What `python` is in the rules of the workflow tests: a stage goes to the warm server, all else to the real Python.
-
-So does a stage on which faults are ordered, or that must be a process of its own for another reason: its environment
-then has a variable that begins with ASSAY_TEST_.
-"""
+"""What `python` is in the workflow tests: Snakemake and the stages go to the warm server, all else to the real Python."""
 
 import array
 import json
@@ -15,8 +11,8 @@ import sys
 def main() -> None:
     words = sys.argv[1:]
     python, name = os.environ["ASSAY_WARM_PYTHON"], os.environ["ASSAY_WARM_SOCKET"]
-    ordered = any(name.startswith("ASSAY_TEST_") for name in os.environ)
-    if ordered or not words or "/stages/" not in words[0] or not os.path.isfile(words[0]):
+    stage = bool(words) and "/stages/" in words[0] and os.path.isfile(words[0])
+    if not stage and words[:2] != ["-m", "snakemake"]:
         os.execv(python, [python, *words])
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.connect(f"\0{name}")
