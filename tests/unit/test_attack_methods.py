@@ -337,7 +337,7 @@ def test_a_victim_is_a_function_the_same_call_has_the_same_answer() -> None:
         assert torch.equal(victim(images, keys, query), before)
         assert before.shape == (4, len(query.draws), 2)
     assert not torch.equal(first[0], first[1])
-    in_turn = answers(victim, images, keys, calls[2], room=4)  # in smaller batches, whose sums a CPU may order otherwise
+    in_turn = answers(victim, images, keys, calls[2], room=4)  # a CPU may order the sums of smaller batches otherwise
     assert torch.allclose(in_turn, first[2], atol=1e-5)
 
 
