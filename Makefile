@@ -37,7 +37,7 @@ lint: .venv/installed  ## ruff, snakefmt, snakemake --lint
 docs: .venv/installed  ## the config's documentation, from its models
 	$(BIN)/python scripts/document_config.py
 
-lock:  ## requirements/lock.txt, from requirements.in
+lock:  ## requirements/lock.txt, from pyproject.toml
 	requirements/make_lock.sh
 
 clean:  ## everything that can be made again, but for results

@@ -36,6 +36,6 @@ done
 grep -q "^${cpu_torch% *} " <<< "$everything" || { echo "error: make_locks.sh: name the CPU build's hash of the new torch" >&2; exit 1; }
 {
   compile "${cuda[@]}" torch.in | sed "s/^${cpu_torch% *} .*/&\n    --hash=${cpu_torch#* } \\\\/"
-  compile --no-deps ../requirements/torchattacks.in
-} | write "torch.in and requirements/torchattacks.in" torch.lock
+  compile --no-deps --group ../pyproject.toml:torchattacks
+} | write "torch.in and pyproject.toml" torch.lock
 compile "${others[@]}" torch.in | write "torch.in, what only torch's CUDA build needs" torch-cuda.lock

@@ -25,7 +25,13 @@ def load(implementation: str) -> ModuleType:
     A user's file may import its neighbours: its folder is searched for them.
     """
     if not implementation.endswith(".py"):
-        return importlib.import_module(implementation)
+        try:
+            return importlib.import_module(implementation)
+        except ModuleNotFoundError as error:
+            raise AssayError(
+                f"{implementation}: needs the Python package {error.name}, which is not installed; "
+                "install it (README.md, 'Install')"
+            ) from None
     path = Path(implementation)
     if not os.path.isfile(path):
         raise AssayError(f"module: {implementation} not found; give its path from the folder that the study runs in")

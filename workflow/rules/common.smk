@@ -12,6 +12,7 @@ from assay.planning.bring import plan_study
 from assay.planning.configs import check_configs
 from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
+from assay.planning.fingerprint import ROOT
 from assay.planning.freshness import Freshness, now_wanted
 from assay.planning.interpreter import provide_python
 from assay.planning.jobs import Jobs, split_of
@@ -22,7 +23,7 @@ from assay.planning.site import GPU_STAGES
 from assay.planning.trials import check_networks
 from assay.study.training import Ranks
 
-DEMO = Path(workflow.basedir) / "config" / "config.yaml"
+DEMO = ROOT / "config" / "config.yaml"
 IN_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 try:
@@ -55,7 +56,7 @@ NOW_WANTED = now_wanted(Path(".snakemake"), touch=workflow.is_main_process)
 REQUESTS = Requests(JOBS, lambda: workflow.non_local_exec or workflow.remote_exec)
 RESULTS = f"results/{STUDY.study}"
 # Relative, because Snakemake looks an image up in the working directory; which may be another than the Snakefile's.
-STAGES = os.path.relpath(Path(workflow.basedir) / "workflow" / "stages")
+STAGES = os.path.relpath(ROOT / "workflow" / "stages")
 IMAGES = {kind: os.path.relpath(image(kind)) for kind in RECIPES}
 
 

@@ -57,7 +57,7 @@ def attack_stack(
     stack = inputs.images()
     attack, classes = spec.attack, len(stack.classes)
     norm, eps = attack.ball, attack.radius
-    libraries = ("torch", "torchattacks", "numpy", "tifffile")
+    libraries = ("torch", *attack.libraries, "numpy", "tifffile")
     load = functools.cache(lambda: build_victim(spec, inputs))
 
     def attack_batch(index: int) -> Arrays:

@@ -32,7 +32,10 @@ def storage_bits(norm: Norm, eps: float) -> int:
 
 class Attack(Model):
     """What every attack has. `follows` is what it asks of its victim; a `control` is no search, but shows what a
-    perturbation of that size does by chance; a `target` is a class that it searches for."""
+    perturbation of that size does by chance; a `target` is a class that it searches for; `libraries` are those that
+    its search runs beside torch and numpy."""
+
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     eps: list[Number] = Field(min_length=1, description="Radii of the ball, in pixel units: `2/255` or a number.")
     threat: AnyThreat = Field(
@@ -262,6 +265,7 @@ class SquareAttack(TargetedAttack):
     """Random search with square patches, without gradients (Andriushchenko et al. 2020)."""
 
     follows: ClassVar[Follows] = "answers"
+    libraries: ClassVar[tuple[str, ...]] = ("torchattacks",)
     method: Literal["square"] = Field(description="Black-box random search by squares.")
     norm: Norm = Field("Linf", description="Norm of the ball.")
     queries: PositiveInt = Field(500, description="Queries per image, each of `draws` draws.")

@@ -46,7 +46,7 @@ def probe_attack(
         found["convergence"] = probe_convergence(spec.attack, build, sample, spec.seed)
     if spec.checks.active:
         found["active"] = probe_active(spec.attack, build(spec.attack), sample, spec.seed)
-    made_by = provenance(("torch", "torchattacks", "numpy"), devices.name(device))
+    made_by = provenance(("torch", *spec.attack.libraries, "numpy"), devices.name(device))
     with wanted.write(made_by) as draft:
         draft.facts["images"] = len(sample.keys)
         write_json(draft.path(PROBE), found)
