@@ -21,6 +21,10 @@ IMAGES = {
     "phantom": {"source": "phantom", "size": 16, "train": 48, "validation": 16, "task": "tumour"},
     "pcam": {"source": "pcam", "validation": 16, "size": 96},
     "kaggle": {"source": "kaggle", "validation": 16, "size": 96, "folder": "mine"},
+    "cifar10": {"source": "cifar10", "validation": 16},
+    "cifar100": {"source": "cifar100", "validation": 16},
+    "medmnist": {"source": "medmnist", "validation": 16},
+    "imagenet": {"source": "imagenet", "validation": 16, "folder": "mine"},
     "folder": {"source": "folder", "validation": 16, "size": 32, "folder": "mine", "classes": ["cat", "dog"]},
     "python": {"source": "python", "module": MODULE, "size": 32, "train": 9, "validation": 9, "classes": ["a", "b"]},
 }

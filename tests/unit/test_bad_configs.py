@@ -110,6 +110,39 @@ PLACES: list[tuple[Place, Any, str]] = [
     (("images",), IMAGES["pcam"] | {"folder": "a.txt"}, "images.folder: a.txt is no folder; name one that the files"),
     (("images",), IMAGES["pcam"] | {"folder": "{x}"}, "images.folder: '{x}' has {x} in it, which means something to"),
     (("images",), IMAGES["pcam"] | {"validation": 40000}, "images.validation: 40008 images (validation and selection"),
+    (
+        ("images",),
+        IMAGES["cifar10"] | {"validation": 50000},
+        "images.validation: 50008 images (validation and selectio",
+    ),
+    (("images",), IMAGES["cifar10"] | {"size": 32}, "images.size: unknown key; known are folder, mirrors,"),
+    (("images",), IMAGES["medmnist"] | {"size": 32}, "images.size: must be 28, 64, 128 or 224, found 32"),
+    (
+        ("images",),
+        IMAGES["medmnist"] | {"sha256": {"x.npz": 32 * "0"}},
+        "images.sha256: no hash of pathmnist.npz; give",
+    ),
+    (
+        ("images",),
+        {"source": "imagenet", "validation": 16},
+        "images.folder: data/imagenet/ILSVRC2012_img_val.tar not found; put the data set",
+    ),
+    (
+        ("images",),
+        IMAGES["imagenet"] | {"folder": "kitless/ILSVRC2012_img_val.tar"},
+        "images.folder: kitless/ILSVRC2012_devkit_t12.tar.gz not found; put it beside ILSVRC2012_img_val.tar",
+    ),
+    (("images",), IMAGES["imagenet"] | {"folder": "a.txt"}, "images.folder: a.txt is not a folder or .tar; unpack it"),
+    (
+        ("images",),
+        IMAGES["imagenet"] | {"preprocess": {"resize": 200}},
+        "images.preprocess.resize: 200 is less than the 224 pixels of size; raise it",
+    ),
+    (
+        ("images",),
+        IMAGES["imagenet"] | {"preprocess": {"mode": "fit"}},
+        "images.preprocess.mode: must be 'crop' or 'sq",
+    ),
     (("images",), IMAGES["pcam"] | {"mirrors": ["ftp://x"]}, "images.mirrors.0: 'ftp://x' is not an address; begin it"),
     (("study",), "taken", "study: results/taken is no folder, and what the study makes lies in one; move it away"),
 ]
@@ -122,6 +155,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.chdir(there)
     bring_modules(there)
     (there / "a.txt").write_text("a text")
+    (there / "kitless").mkdir()
+    (there / "kitless/ILSVRC2012_img_val.tar").write_bytes(b"")
     (there / "results").mkdir()
     (there / "results/taken").write_text("a file")
     yield there

@@ -19,10 +19,11 @@ from assay.files import AssayError, read_json
 from assay.inputs import Inputs
 from assay.manifests import read_manifest
 from assay.stacks import Stack, read_stack
-from assay.study.images import FolderImages, ImagesSpec, IndexSpec, RolesSpec
+from assay.study.images import FolderImages, FolderSource, ImagesSpec, IndexSpec, RolesSpec
 from image_folder import CLASSES, as_tar, as_zip, save, write_images
 
 SIZE = 16
+SOURCE = FolderSource(source="folder", size=SIZE)
 COUNTS = {"test": 6, "validation": 7}
 
 
@@ -206,7 +207,7 @@ def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path, height, width
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     whole = np.asarray(Image.fromarray(pixels).resize(resized, Image.Resampling.BICUBIC))
     expected = whole[top : top + SIZE, left : left + SIZE]
-    assert np.array_equal(decode(file_of(tmp_path, pixels), "image", SIZE), expected)
+    assert np.array_equal(decode(file_of(tmp_path, pixels), "image", SOURCE), expected)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path, height, width
     ],
 )
 def test_images_of_every_kind_become_rgb(tmp_path: Path, mode: str, name: str) -> None:
-    found = decode(file_of(tmp_path, gradient(24, 24), name, mode), name, SIZE)
+    found = decode(file_of(tmp_path, gradient(24, 24), name, mode), name, SOURCE)
     assert found.shape == (SIZE, SIZE, 3)
     assert found.dtype == np.uint8
     if mode in ("L", "LA", "1"):
@@ -233,9 +234,9 @@ def test_images_of_every_kind_become_rgb(tmp_path: Path, mode: str, name: str) -
 def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90°
-    upright = decode(file_of(tmp_path, gradient(24, 24)), "", SIZE)
+    upright = decode(file_of(tmp_path, gradient(24, 24)), "", SOURCE)
     stored = np.rot90(gradient(24, 24))
-    turned = decode(file_of(tmp_path, np.ascontiguousarray(stored), "turned.png", exif=exif), "", SIZE)
+    turned = decode(file_of(tmp_path, np.ascontiguousarray(stored), "turned.png", exif=exif), "", SOURCE)
     assert np.array_equal(turned, upright)
 
 

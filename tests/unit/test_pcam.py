@@ -66,7 +66,10 @@ def test_the_published_hashes_are_pinned_and_valid_and_test_are_not_swapped() ->
     )
     assert PCAM_FILES[name("valid", "x")][0].startswith("f82ee167")
     assert len({sha256 for sha256, _ in PCAM_FILES.values()}) == 6
-    assert {file: md5[:8] for file, md5 in PCAM_SLIDES.items()} == {meta("test"): "3455fd69", meta("valid"): "67589e00"}
+    assert {file: found.checksum[:8] for file, found in PCAM_SLIDES.items()} == {
+        meta("test"): "3455fd69",
+        meta("valid"): "67589e00",
+    }
 
 
 def test_the_index_says_where_each_image_stands(source: Source) -> None:

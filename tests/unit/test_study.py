@@ -89,7 +89,7 @@ def test_eps_may_be_a_fraction() -> None:
         (lambda c: c["images"].pop("source"), "images.source: missing; add it"),
         (
             lambda c: c["images"].update(source="pcm"),
-            "images.source: 'pcm' is not among phantom, pcam, kaggle, folder, python; did you",
+            "images.source: 'pcm' is not among phantom, pcam, kaggle, cifar10, cifar100, medmnist, imagenet, folder,",
         ),
         (lambda c: c["images"].update(source="pcam", foldr="x"), "images.foldr: unknown key; did you mean 'folder'?"),
         (

@@ -17,6 +17,7 @@ from assay.manifests import read_manifest
 from assay.stacks import pixel_hashes, read_stack
 from fake_pcam import PARTS, SIZE, WITH_SLIDES, hashes, meta, name, parts, patches, write_kaggle, write_pcam
 from image_folder import CLASSES, write_images
+from small_sets import CIFAR10, cifar10_files, noise, tar_of
 from stack_files import write_stack
 
 ROLES = "results/tiny/images/roles/manifest.json"
@@ -88,6 +89,31 @@ def test_a_study_on_pcam_s_files(fresh: Checkout, mirror) -> None:
 def hashes_of(*folders) -> dict[str, str]:
     """The hashes of files that lie in several folders."""
     return {path.name: sha256(path) for folder in folders for path in folder.iterdir()}
+
+
+def test_a_study_on_cifar10_s_archive(fresh: Checkout, mirror) -> None:
+    """One archive is fetched and read for every split; what is made does not need it any more."""
+    address, served = mirror
+    (served / CIFAR10).write_bytes(tar_of(cifar10_files(noise(40, 10, 0), noise(60, 10, 1))))
+    hashes = {CIFAR10: sha256(served / CIFAR10)}
+    fresh.set_config(fresh.config() | {"images": {"source": "cifar10", "validation": 10, "sha256": hashes}})
+    fresh.edit(CONFIG, "  source: cifar10", f"  source: cifar10\n  mirrors: [{address}]")
+    assert fresh.plan(ROLES) == {f"fetch_images {CIFAR10}", "index_images", "check_images"} | PREPARED
+    fresh.complete("--cores", "2", ROLES)
+    stacks = {split: read_stack(fresh.results / "images" / split) for split in SPLITS}
+    assert {split: stack.images.shape for split, stack in stacks.items()} == {
+        "train": (50, 32, 32, 3),
+        "validation": (10, 32, 32, 3),
+        "test": (8, 32, 32, 3),
+    }
+    assert {split: stack.ids[0].split("-")[0] for split, stack in stacks.items()} == {
+        "train": "train",
+        "validation": "train",
+        "test": "test",
+    }
+    shutil.rmtree(fresh.root / "data/cifar10")
+    assert fresh.plan(ROLES) == set()
+    assert fresh.litter() == []
 
 
 def test_a_study_on_kaggle_s_files_and_one_whose_roles_overlap(fresh: Checkout) -> None:

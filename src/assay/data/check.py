@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from assay.artifacts import Wanted
-from assay.data.roles import KEYS
 from assay.files import AssayError, write_json
 from assay.inputs import Inputs, open_images
 from assay.program import provenance
 from assay.progress import track
 from assay.stacks import Images, Stack, pixel_hashes
 from assay.study.images import RolesSpec
+from assay.study.sources import KEYS
 
 ROLES = "roles.json"
 SHOWN = 3  # ids that a message names

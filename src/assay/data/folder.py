@@ -8,31 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from assay.data.decode import SUFFIXES, content_hash, decode
-from assay.data.listed import PLACE, places
-from assay.data.members import Member, list_members, read_member
-from assay.data.reading import read_in_chunks
-from assay.data.roles import draw, read_index
+from assay.data.decode import SUFFIXES
+from assay.data.image_files import Found, drawn, index_of
+from assay.data.members import Member, list_members
 from assay.files import AssayError
-from assay.stacks import pixel_hashes
-from assay.study.images import ROLES, WHOLE, FolderSource, ImagesSpec
+from assay.study.images import FolderSource, ImagesSpec
+from assay.study.sources import ROLES, WHOLE
 
 LIBRARIES = ("pandas", "tifffile", "pillow")
-SHOWN = 10  # unreadable files that a message names
 PARTS = ("train", "val", "valid", "validation", "test")  # usual names of parts, never of classes
-
-
-class Found(NamedTuple):
-    """An image file: its part, its class, and where it lies."""
-
-    part: str
-    label: str
-    member: Member
 
 
 def catalogue(source: FolderSource, folder: Path, scratch: Path) -> tuple[list[str], pd.DataFrame]:
@@ -45,24 +33,12 @@ def catalogue(source: FolderSource, folder: Path, scratch: Path) -> tuple[list[s
     parts = list(dict.fromkeys(map(source.part, ROLES)))
     files = [each for part in parts for each in found if each.part == part and each.label in classes]
     _require_all(source, folder, classes, parts, files)
-    numbers = {name: label for label, name in enumerate(classes)}
-    table = pd.DataFrame({"id": [each.member.path for each in files], "label": [numbers[each.label] for each in files]})
-    table["file"] = [each.part for each in files]
-    table["row"] = table.groupby("file", sort=False).cumcount()
-    hashes = list(_hashes(folder, [each.member for each in files], source.size))
-    table[["pixels", "content"]] = hashes
-    for column in PLACE[1:] if folder.is_file() else ():
-        table[column] = [getattr(each.member, column) for each in files]
-    return classes, table
+    return classes, index_of(source, folder, classes, files)
 
 
 def open_split(spec: ImagesSpec, index: Path, folder: Path, scratch: Path) -> tuple[pd.DataFrame, Iterator[np.ndarray]]:
     """The drawn rows of the index, and their images in chunks; of images to train on, where their bytes lie instead."""
-    parts = {split: spec.images.part(split) for split in ROLES}
-    rows = draw(read_index(index, spec.images), spec, parts).reset_index(drop=True)
-    if spec.split == "train":
-        return rows[["id", "label", "pixels", "content", *(name for name in PLACE[1:] if name in rows)]], iter(())
-    return rows[["id", "label", "pixels"]], _images(folder, list(places(rows)), spec.images.size)
+    return drawn(spec, index, folder)
 
 
 def _find(source: FolderSource, root: Path) -> list[Found]:
@@ -107,31 +83,3 @@ def _require_all(
             raise AssayError(f"{root}: has no images of class {missing[0]}{where}; add some, or correct images.classes")
     if len(classes) < 2:
         raise AssayError(f"{root}: needs a folder with images for each of two classes or more; see config/README.md")
-
-
-def _hashes(root: Path, members: Sequence[Member], size: int) -> Iterator[tuple[str, str]]:
-    """The hashes of each file's pixels and of its bytes. Files that are no whole images are named, all at once."""
-
-    def hashed(member: Member) -> tuple[str, str] | AssayError:
-        try:
-            content = read_member(root, member)
-            return pixel_hashes(decode(content, str(root / member.path), size)[None])[0], content_hash(content)
-        except AssayError as error:
-            return error
-
-    faults = []
-    for chunk in read_in_chunks(members, hashed, f"read {root}"):
-        faults += [each for each in chunk if isinstance(each, AssayError)]
-        yield from (each for each in chunk if not isinstance(each, AssayError))
-    if faults:
-        more = [f"{root}: {len(faults) - SHOWN} more like these"] if len(faults) > SHOWN else []
-        raise AssayError("\n".join([*map(str, faults[:SHOWN]), *more]))
-
-
-def _images(root: Path, members: Sequence[Member], size: int) -> Iterator[np.ndarray]:
-    """The images of the files, in chunks (k, size, size, 3)."""
-
-    def read(member: Member) -> np.ndarray:
-        return decode(read_member(root, member), str(root / member.path), size)
-
-    return map(np.stack, read_in_chunks(members, read, f"read {root}"))

@@ -20,6 +20,7 @@ from assay.data.reading import READERS
 from assay.files import AssayError
 from assay.manifests import check
 from assay.stacks import TABLE, Images, read_table
+from assay.study.images import FilesSource, ImagesSpec
 
 # The columns of a table that say where a file's bytes lie; all but the first are absent where it is no archive.
 PLACE = ("id", "offset", "length", "deflated")
@@ -31,9 +32,11 @@ class ListedImages(Images):
 
     root: Path
 
+    source: FilesSource
+
     @property
     def side(self) -> int:
-        return self.manifest["spec"]["images"]["size"]
+        return self.source.size
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         some = self.table.iloc[np.asarray(indices)]
@@ -49,7 +52,7 @@ class ListedImages(Images):
                 f"{self.root / member.path}: is not the file that was indexed; restore it, or delete the study's "
                 "folder images and run again"
             )
-        return decode(content, str(self.root / member.path), self.side)
+        return decode(content, str(self.root / member.path), self.source)
 
 
 def read_images(folder: Path) -> ListedImages:
@@ -58,7 +61,8 @@ def read_images(folder: Path) -> ListedImages:
     root = Path(manifest["facts"]["folder"])
     if not root.exists():
         raise AssayError(f"{root}: not found; put the images that {folder} lists back there")
-    return ListedImages(read_table(folder / TABLE, ("id", "label", "pixels", "content")), manifest, root)
+    source = ImagesSpec.model_validate(manifest["spec"]).images
+    return ListedImages(read_table(folder / TABLE, ("id", "label", "pixels", "content")), manifest, root, source)
 
 
 def places(table: pd.DataFrame) -> Iterator[Member]:

@@ -17,8 +17,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from assay.data.pinned import one_line, verify
 from assay.data.roles import draw, read_index
-from assay.files import AssayError, checksum, checksum_name, naming_a_full_disk
+from assay.files import AssayError, naming_a_full_disk
 from assay.progress import track
 from assay.stacks import SLIDE, pixel_hashes
 from assay.study.images import PCAM_PARTS, PCAM_SLIDES, ImagesSpec, PcamSource, pcam_file, pcam_slides_file
@@ -63,11 +64,11 @@ def _has_slides(source: PcamSource, part: str) -> bool:
 def _slides(source: PcamSource, part: str, folder: Path, expected: int) -> list[str]:
     """The slide of each of the images of a part."""
     path = folder / pcam_slides_file(part)
-    _verify(path, source.hashes[path.name])
+    verify(path, source.hashes[path.name])
     try:
         table = pd.read_csv(path, dtype=str)
     except ValueError as error:
-        raise AssayError(f"{path}: is no CSV table ({_one_line(error)}); get it anew") from None
+        raise AssayError(f"{path}: is no CSV table ({one_line(error)}); get it anew") from None
     if "wsi" not in table or table["wsi"].isna().any():
         raise AssayError(f"{path}: needs a column 'wsi' with the slide of each image; get it anew")
     if len(table) != expected:
@@ -112,7 +113,7 @@ def _read(path: Path, stored: h5py.Dataset, rows: slice) -> np.ndarray:
     try:
         return stored[rows]
     except OSError as error:
-        raise AssayError(f"{path}: cannot be read ({_one_line(error)}); get it anew") from None
+        raise AssayError(f"{path}: cannot be read ({one_line(error)}); get it anew") from None
 
 
 def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
@@ -125,7 +126,7 @@ def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
 def _opened(source: PcamSource, name: str, folder: Path, scratch: Path) -> Iterator[tuple[Path, h5py.File]]:
     """The path and the content of a file, verified, and decompressed for as long as it is open."""
     path = folder / name
-    _verify(path, source.hashes[name])
+    verify(path, source.hashes[name])
     scratch.mkdir(parents=True, exist_ok=True)
     content = scratch / name.removesuffix(".gz")
     try:
@@ -133,21 +134,11 @@ def _opened(source: PcamSource, name: str, folder: Path, scratch: Path) -> Itera
         try:
             file = h5py.File(content, "r")
         except OSError as error:
-            raise AssayError(f"{path}: holds no whole HDF5 file ({_one_line(error)}); get it anew") from None
+            raise AssayError(f"{path}: holds no whole HDF5 file ({one_line(error)}); get it anew") from None
         with file:
             yield path, file
     finally:
         content.unlink(missing_ok=True)
-
-
-def _verify(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise AssayError(f"{path}: not found; let the workflow fetch it, or put it there")
-    if (found := checksum(path, expected)) != expected:
-        raise AssayError(
-            f"{path}: {checksum_name(expected)} {found}, expected {expected}; delete it and run again to fetch it "
-            "anew, or put the right one there (images.sha256 holds the hashes of data of your own)"
-        )
 
 
 def _decompress(path: Path, content: Path) -> None:
@@ -155,8 +146,4 @@ def _decompress(path: Path, content: Path) -> None:
         try:
             shutil.copyfileobj(packed, unpacked, BUFFER)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise AssayError(f"{path}: is no whole gzip file ({_one_line(error)}); get it anew") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+            raise AssayError(f"{path}: is no whole gzip file ({one_line(error)}); get it anew") from None

@@ -20,7 +20,8 @@ import pandas as pd
 from assay.files import AssayError
 from assay.manifests import check
 from assay.stacks import TABLE, read_table
-from assay.study.images import AnySource, ImagesSpec, Split
+from assay.study.images import AnySource, ImagesSpec
+from assay.study.sources import KEYS, Split
 
 # Where a split begins on the circle of circumference 1, and in which direction it goes.
 POINTS: dict[Split, tuple[float, int]] = {
@@ -28,12 +29,6 @@ POINTS: dict[Split, tuple[float, int]] = {
     "selection": (0.5, 1),
     "validation": (0.5, -1),
     "train": (0.0, -1),
-}
-KEYS: dict[Split, str] = {
-    "test": "evaluation.images",
-    "selection": "selection.images",
-    "validation": "images.validation",
-    "train": "images.train",
 }
 COLUMNS = ("id", "label", "file", "row", "pixels")
 # What became of an image in the index. Only kept ones are drawn.

@@ -20,20 +20,12 @@ from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, P
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Model
-from assay.study.images import (
-    LIST_FILES,
-    MASKS_FILE,
-    PCAM_FILES,
-    AnySource,
-    FetchSpec,
-    ImagesSpec,
-    IndexSpec,
-    Split,
-)
+from assay.study.images import AnySource, FetchSpec, ImagesSpec, IndexSpec, length_of
 from assay.study.model import Study
 from assay.study.probing import ProbeSpec
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.schedules import steps_down
+from assay.study.sources import LIST_FILES, MASKS_FILE, Split
 
 # A pass with a gradient, in forward passes: with respect to the image alone, or to the weights too. A step of a
 # sampler that is computed once more for its gradient takes one more.
@@ -174,8 +166,7 @@ def cost_of_study(study: Study, sizes: Sizes) -> Cost:
 
 
 def _fetch(spec: FetchSpec, folders: Folders, sizes: Sizes) -> Cost:
-    sha256, length = PCAM_FILES.get(spec.file, (None, None))
-    known = length if spec.checksum == sha256 else None
+    known = length_of(spec.file, spec.checksum)
     return Cost("bytes", known, written=known)
 
 

@@ -22,12 +22,13 @@ from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
 from assay.study.fields import SELECTED, Level, Model
-from assay.study.images import STACK_FILES, FetchSpec, ImagesSpec, IndexSpec, RolesSpec, Split
+from assay.study.images import FetchSpec, ImagesSpec, IndexSpec, RolesSpec
 from assay.study.model import STRICT, Study
 from assay.study.needs import LOADERS, Needs
 from assay.study.probing import ProbeSpec
 from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
+from assay.study.sources import STACK_FILES, Split
 
 PUBLISHED = "published"  # the kind of a network that is not trained here
 LOCK = Path(__file__).parents[3] / "requirements/lock.txt"

@@ -21,8 +21,6 @@ from assay.study.images import Images
 from assay.study.networks import Network
 from assay.study.parse import one_line
 
-ARCHIVES = (".zip", ".tar")
-
 
 def check_outside(jobs: Jobs, source: str) -> None:
     """Refuse a study that lacks something which only its user can bring; each fault is a line.
@@ -92,6 +90,8 @@ def _check_images(images: Images, jobs: Jobs, freshness: Freshness) -> None:
         return
     if not os.path.exists(place):
         raise AssayError(f"{folder} not found; put the data set there, or correct images.folder")
-    archives = ARCHIVES if images.source == "folder" else ()
-    if not place.is_dir() and place.suffix not in archives:
-        raise AssayError(f"{folder} is not {' or '.join(['a folder', *archives])}; unpack it")
+    if not place.is_dir() and place.suffix not in images.archives:
+        raise AssayError(f"{folder} is not {' or '.join(['a folder', *images.archives])}; unpack it")
+    for name in images.beside_archive if place.is_file() else ():
+        if not place.with_name(name).is_file():
+            raise AssayError(f"{place.with_name(name)} not found; put it beside {place.name}")

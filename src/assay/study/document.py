@@ -16,6 +16,7 @@ from assay.study import (
     images,
     model,
     objectives,
+    preprocessing,
     purifiers,
     selection,
     threats,
@@ -29,6 +30,7 @@ END = "<!-- end of keys -->"
 SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("The study", [model.Study]),
     ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
+    ("`images.preprocess`", [preprocessing.Preprocessing]),
     ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier, classifiers.PythonClassifier]),
     ("`classifiers.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Classifying)[0]))),
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
@@ -88,4 +90,9 @@ def _default(field: typing.Any) -> str:
         return "its defaults"
     if field.default == [model.Crossing()]:
         return "one block of everything"
-    return f"`{json.dumps(field.default, default=lambda chosen: chosen.method)}`"
+    return f"`{json.dumps(field.default, default=_of_model)}`"
+
+
+def _of_model(chosen: Model) -> typing.Any:
+    """A default that is a model, as a config has it: its method, or else the keys that are set."""
+    return getattr(chosen, "method", None) or chosen.model_dump(exclude_defaults=True)

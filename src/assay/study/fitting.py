@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from assay.study.diffusions import AnyDiffusion, Diffusion
 from assay.study.evaluation import USUAL_BATCH
 from assay.study.fields import SELECTED, Level
-from assay.study.images import PCAM_IMAGES, PCAM_PARTS, Images, Split
+from assay.study.images import Images
 from assay.study.schedules import noise_levels, signal_shares
+from assay.study.sources import KEYS, WHOLE, Split
 from assay.study.training import Crop, Recipe
 
 if TYPE_CHECKING:
@@ -41,17 +42,15 @@ def check_levels(key: str, sigmas: Sequence[Level], name: str, diffusion: AnyDif
 
 
 def _check_counts(images: Images, counts: Mapping[Split, int | None]) -> None:
-    """Of PatchCamelyon as published it is known how many images each of its files has."""
-    if images.source != "pcam" or images.sha256:
-        return
-    for part, there in PCAM_IMAGES.items():
-        splits = [split for split in counts if PCAM_PARTS[split] == part]
+    """Of a data set as published it is known how many images each of its parts has."""
+    for part, there in images.held.items():
+        splits = [split for split, count in counts.items() if count and images.part(split) == part]
         wanted = sum(counts[split] or 0 for split in splits)
         if wanted > there:
-            key = {"test": "evaluation.images", "valid": "images.validation", "train": "images.train"}[part]
+            where = "" if part == WHOLE else f" in its part '{part}'"
             raise ValueError(
-                f"{key}: {wanted} images ({' and '.join(splits)}) are more than the {there} of PCam's {part} file; "
-                "write fewer"
+                f"{KEYS[splits[0]]}: {wanted} images ({' and '.join(splits)}) are more than the {there} that "
+                f"{images.source} has{where}; write fewer"
             )
 
 

@@ -3,65 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from assay.study.fields import PATTERNS, Brought, LocalPath, Model, PositiveInt, check_tracked_path
-
-Split = Literal["train", "validation", "selection", "test"]
-ROLES: tuple[Split, ...] = ("test", "selection", "validation", "train")  # in the order of their rights to an image
-CHECKSUM_PATTERN = r"^([0-9a-f]{64}|[0-9a-f]{32})$"
-URL_PATTERN = r"^https?://[^\s\x00-\x1f\x7f]+$"
-CLASS_PATTERN = r"^[^\s/\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$"
-PART_PATTERN = r"^[^\s/.\x00-\x1f\x7f][^\s/\x00-\x1f\x7f]*$"
-PATTERNS |= {
-    CHECKSUM_PATTERN: "is not a SHA-256 or an MD5; write its 64 or 32 digits of 0-9 and a-f",
-    URL_PATTERN: "is not an address; begin it with https://",
-    CLASS_PATTERN: "is not the name of a class's folder; leave out slashes and a space at the beginning",
-    PART_PATTERN: "is not the name of a folder; leave out spaces, slashes and a point at the beginning",
-}
-Checksum = Annotated[str, StringConstraints(pattern=CHECKSUM_PATTERN)]
-Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
-TrackedFolder = Annotated[LocalPath, AfterValidator(check_tracked_path)]  # whose files are a job's inputs
-ClassName = Annotated[str, StringConstraints(pattern=CLASS_PATTERN, max_length=200)]
-PartName = Annotated[str, StringConstraints(pattern=PART_PATTERN, max_length=200)]
+from assay.study.cifar import CIFAR_FILES, Cifar10Images, Cifar10Source, Cifar100Images, Cifar100Source
+from assay.study.fields import Brought, LocalPath, Model, PositiveInt
+from assay.study.imagenet import ImagenetImages, ImagenetSource
+from assay.study.medmnist import MedMnistImages, MedMnistSource
+from assay.study.preprocessing import Preprocessing, check_resize
+from assay.study.sources import (
+    CHECKSUMS,
+    FILES_FOLDER,
+    LIST_FILES,
+    MASKS_FILE,
+    MIRRORS,
+    STACK_FILES,
+    TRAIN,
+    VALIDATION,
+    WHOLE,
+    Checksum,
+    Checksums,
+    ClassName,
+    Configured,
+    Fetched,
+    InParts,
+    PartName,
+    Pinned,
+    PublishedFile,
+    Source,
+    Split,
+    TrackedFolder,
+    Url,
+)
 
 TUMOUR = ("normal", "tumour")  # the classes of PCam, and of the phantom that is like it
 
 # PCam's published files by part (test, valid, train) and content (x: images, y: labels): SHA-256 and bytes.
 PCAM_FILES = {
-    "camelyonpatch_level_2_split_test_x.h5.gz": (
+    "camelyonpatch_level_2_split_test_x.h5.gz": PublishedFile(
         "79174c2201ad521602a5888be8f36ee10875f37403dd3f2086caf2182ef87245",
         800_875_929,
     ),
-    "camelyonpatch_level_2_split_test_y.h5.gz": (
+    "camelyonpatch_level_2_split_test_y.h5.gz": PublishedFile(
         "0a522005fccc8bbd04c5a117bfaf81d8da2676f03a29d7499f71d0a0bd6068ef",
         3_040,
     ),
-    "camelyonpatch_level_2_split_valid_x.h5.gz": (
+    "camelyonpatch_level_2_split_valid_x.h5.gz": PublishedFile(
         "f82ee1670d027b4ec388048d9eabc2186b77c009655dae76d624c0ecb053ccb2",
         805_965_320,
     ),
-    "camelyonpatch_level_2_split_valid_y.h5.gz": (
+    "camelyonpatch_level_2_split_valid_y.h5.gz": PublishedFile(
         "ce1ae30f08feb468447971cfd0472e7becd0ad96d877c64120c72571439ae48c",
         3_038,
     ),
-    "camelyonpatch_level_2_split_train_x.h5.gz": (
+    "camelyonpatch_level_2_split_train_x.h5.gz": PublishedFile(
         "d619e741468a7ab35c7e4a75e6821b7e7e6c9411705d45708f2a0efc8960656c",
         6_421_353_462,
     ),
-    "camelyonpatch_level_2_split_train_y.h5.gz": (
+    "camelyonpatch_level_2_split_train_y.h5.gz": PublishedFile(
         "b74126d2c01b20d3661f9b46765d29cf4e4fba6faba29c8e0d09d406331ab75a",
         21_378,
     ),
 }
 # The files that name the slides of the images that are tested and chosen on: MD5, as no SHA-256 was published.
 PCAM_SLIDES = {
-    "camelyonpatch_level_2_split_test_meta.csv": "3455fd69135b66734e1008f3af684566",
-    "camelyonpatch_level_2_split_valid_meta.csv": "67589e00a4a37ec317f2d1932c7502ca",
+    "camelyonpatch_level_2_split_test_meta.csv": PublishedFile("3455fd69135b66734e1008f3af684566"),
+    "camelyonpatch_level_2_split_valid_meta.csv": PublishedFile("67589e00a4a37ec317f2d1932c7502ca"),
 }
-WHOLE = "all"  # the one part of files that are not parted
 PCAM_IMAGES = {"test": 32_768, "valid": 32_768, "train": 262_144}  # in each part
 # The part that the images of a split are drawn from.
 PCAM_PARTS: dict[Split, str] = {"test": "test", "selection": "valid", "validation": "valid", "train": "train"}
@@ -94,27 +103,10 @@ def pcam_slides_file(part: str) -> str:
     return f"camelyonpatch_level_2_split_{part}_meta.csv"
 
 
-STACK_FILES = ("images.tif", "table.csv")  # of a stack, beside its manifest
-MASKS_FILE = "masks.tif"  # of a stack whose images' classes are decided in a known place
-LIST_FILES = ("table.csv",)  # of images that are read from the data set's own files
-
-
-# What a source's images are, without where they lie and how many are used: all that a stack depends on.
-
-
-class Source(Model):
-    """What every data set has."""
-
-    # Every source has `classes`, their names; a label is an index into them. None where only the files tell them.
-
-    @property
-    def implementation(self) -> str:
-        """The module that reads it."""
-        return f"assay.data.{self.source}"
-
-    def stack_files(self, split: Split) -> tuple[str, ...]:
-        """The files, beside its manifest, that the artifact of a split has."""
-        return STACK_FILES
+def length_of(file: str, checksum: str) -> int | None:
+    """The bytes of a published file, where that is known."""
+    known = (PCAM_FILES | CIFAR_FILES).get(file)
+    return known.length if known and known.checksum == checksum else None
 
 
 class PhantomSource(Source):
@@ -151,7 +143,7 @@ class PhantomSource(Source):
         return self
 
 
-class PcamSource(Source):
+class PcamSource(Pinned):
     """PatchCamelyon's files, or other data in the same format."""
 
     classes: ClassVar[tuple[str, ...]] = TUMOUR
@@ -165,31 +157,17 @@ class PcamSource(Source):
         description="Read which slide each image is from, and let intervals and tests go by slide: patches of one "
         "slide are alike.",
     )
-    sha256: dict[str, Checksum] | None = Field(
-        None,
-        description="SHA-256 (or MD5) of each of the files by name, for your own data; the published ones if absent.",
-    )
+    sha256: Checksums | None = Field(None, description=CHECKSUMS)
 
     @property
-    def names(self) -> list[str]:
-        """The names of the files."""
-        return [*PCAM_FILES, *(PCAM_SLIDES if self.slides else ())]
+    def published(self) -> dict[str, PublishedFile]:
+        return PCAM_FILES | (PCAM_SLIDES if self.slides else {})
 
-    @property
-    def hashes(self) -> dict[str, str]:
-        """The hash of each file by name."""
-        published = {name: sha256 for name, (sha256, _) in PCAM_FILES.items()} | PCAM_SLIDES
-        return self.sha256 or {name: published[name] for name in self.names}
+    def part(self, split: Split) -> str:
+        return PCAM_PARTS[split]
 
-    @model_validator(mode="after")
-    def _every_file_has_a_hash(self) -> PcamSource:
-        for name in [*self.names, *self.hashes]:
-            if name not in self.hashes:
-                or_else = ", or set slides: false where no slides are known" if name in PCAM_SLIDES else ""
-                raise ValueError(f"sha256: no hash of {name}; give those of all {len(self.names)} files{or_else}")
-            if name not in self.names:
-                raise ValueError(f"sha256: {name} is none of the files that are read: {', '.join(self.names)}")
-        return self
+    def _or_else(self, name: str) -> str:
+        return ", or set slides: false where no slides are known" if name in PCAM_SLIDES else ""
 
 
 class KaggleSource(Source):
@@ -204,11 +182,18 @@ class KaggleSource(Source):
 class FolderSource(Source):
     """Image files in one folder per class, as ImageNet has them: a folder, a `.zip` or an uncompressed `.tar`."""
 
+    upright: ClassVar[bool] = True  # photographs are turned by their EXIF tag
+
     source: Literal["folder"] = Field(
         description="JPEG, PNG, TIFF and WebP files, one folder per class, in a folder or an archive (.zip, .tar)."
     )
     size: int = Field(
         ge=16, le=1024, description="Side of an image in pixels: the shorter side is resized to it, the centre cropped."
+    )
+    preprocess: Preprocessing | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Another way from a file to an image of `size` pixels, with the keys below.",
     )
     classes: tuple[ClassName, ...] | None = Field(
         None, min_length=2, description="Names of the folders that are classes, in this order; all, sorted, if absent."
@@ -220,7 +205,6 @@ class FolderSource(Source):
     )
 
     def part(self, split: Split) -> str:
-        """The part of the files that a split is drawn from."""
         if self.parts is None:
             return WHOLE
         return self.parts.get(split, self.parts["validation"])
@@ -229,7 +213,9 @@ class FolderSource(Source):
         return LIST_FILES if split == "train" else STACK_FILES
 
     @model_validator(mode="after")
-    def _every_split_has_a_part(self) -> FolderSource:
+    def _consistent(self) -> FolderSource:
+        if self.preprocess:
+            check_resize(self.preprocess, self.size)
         if self.classes and len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes: a name stands there twice; the {len(self.classes)} names must differ")
         for split in ("train", "validation", "test"):
@@ -251,87 +237,63 @@ class PythonSource(Brought, Source):
 
 
 AnySource = Annotated[
-    PhantomSource | PcamSource | KaggleSource | FolderSource | PythonSource, Field(discriminator="source")
+    PhantomSource
+    | PcamSource
+    | KaggleSource
+    | Cifar10Source
+    | Cifar100Source
+    | MedMnistSource
+    | ImagenetSource
+    | FolderSource
+    | PythonSource,
+    Field(discriminator="source"),
 ]
+
+FilesSource = FolderSource | ImagenetSource  # those whose images are a file each
 
 
 # The same in a config: with counts, and where the files lie.
 
 
-class _Configured(Model):
-    """What the rules ask of any `images` of a config, beside its `folder` (None where there are no files)."""
-
-    total: ClassVar[int] = 0  # images in the files, about
-    is_indexed: ClassVar[bool] = True  # whether its files are looked through once, into an index that splits draw from
-
-    @property
-    def files(self) -> list[str]:
-        """The files, as paths, that the source's images are read from and that can be fetched."""
-        return []
-
-    def files_of(self, split: Split) -> list[str]:
-        """Those of them that hold the images of a split."""
-        return []
-
-    def content(self) -> dict[str, Any]:
-        """The source alone, as its model's fields."""
-        return self.model_dump(exclude={"train", "validation", "folder", "mirrors", "expected"})
-
-    def left(self, others: int) -> int:
-        """About how many images are left to train on beside so many others."""
-        return self.train
-
-    def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
-        """The other splits' counts, where the images of this split depend on them."""
-        return {}
-
-
-class PhantomImages(PhantomSource, _Configured):
+class PhantomImages(PhantomSource, Configured):
     """The embedded data set and how much of it to use."""
 
     folder: ClassVar[None] = None
     is_indexed: ClassVar[bool] = False
 
     train: PositiveInt = Field(description="Images to train on.")
-    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+    validation: PositiveInt = Field(description=VALIDATION)
 
 
-class PcamImages(PcamSource, _Configured):
+class PcamImages(PcamSource, Fetched):
     """PatchCamelyon: each split is drawn from its own file, selection and validation from the valid file."""
 
     total: ClassVar[int] = sum(PCAM_IMAGES.values())
 
-    folder: TrackedFolder = Field("data/pcam", description="Where the files lie; what is not there is fetched.")
-    mirrors: list[Url] = Field(
-        ["https://zenodo.org/record/2546921/files/"],
-        min_length=1,
-        description="Addresses of folders that have the files, tried in turn.",
-    )
+    folder: TrackedFolder = Field("data/pcam", description=FILES_FOLDER)
+    mirrors: list[Url] = Field(["https://zenodo.org/record/2546921/files/"], min_length=1, description=MIRRORS)
     train: PositiveInt | None = Field(None, description="Images to train on; all of the train file if absent.")
-    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+    validation: PositiveInt = Field(description=VALIDATION)
 
     @property
-    def files(self) -> list[str]:
-        return [f"{self.folder}/{name}" for name in self.names]
+    def held(self) -> Mapping[str, int]:
+        return {} if self.sha256 else PCAM_IMAGES
 
     def files_of(self, split: Split) -> list[str]:
-        return [f"{self.folder}/{pcam_file(PCAM_PARTS[split], 'x')}"]
-
-    def content(self) -> dict[str, Any]:
-        return super().content() | {"sha256": self.hashes}
+        return [f"{self.folder}/{pcam_file(self.part(split), 'x')}"]
 
     def left(self, others: int) -> int:
         return PCAM_IMAGES["train"]
 
 
-class KaggleImages(KaggleSource, _Configured):
+class KaggleImages(KaggleSource, Configured):
     """Kaggle's edition of PCam (histopathologic-cancer-detection): every split is drawn from its labelled images."""
 
     total: ClassVar[int] = 220_025
 
     folder: LocalPath = Field("data/kaggle", description="Where `train/` and `train_labels.csv` lie.")
-    train: PositiveInt | None = Field(None, description="Images to train on; all that the others leave if absent.")
-    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+    train: PositiveInt | None = Field(None, description=TRAIN)
+    validation: PositiveInt = Field(description=VALIDATION)
 
     def left(self, others: int) -> int:
         return max(1, self.total - others)
@@ -342,30 +304,24 @@ class KaggleImages(KaggleSource, _Configured):
         return {other: count for other, count in counts.items() if other != split and count}
 
 
-class FolderImages(FolderSource, _Configured):
+class FolderImages(FolderSource, InParts):
     """Image files in one folder per class. Training reads them as they are, all other splits become stacks."""
+
+    archives: ClassVar[tuple[str, ...]] = (".zip", ".tar")
 
     folder: LocalPath = Field(description="The folder or the archive, from the folder that the study runs in.")
     expected: PositiveInt = Field(
         100_000, description="About how many images the files have; the estimates of time and memory go by it."
     )
-    train: PositiveInt | None = Field(None, description="Images to train on; all that the others leave if absent.")
-    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+    train: PositiveInt | None = Field(None, description=TRAIN)
+    validation: PositiveInt = Field(description=VALIDATION)
 
     @property
     def total(self) -> int:
         return self.expected
 
-    def left(self, others: int) -> int:
-        return max(1, self.expected - others)
 
-    def beside(self, split: Split, counts: Mapping[Split, int | None]) -> dict[Split, int]:
-        """The counts of the splits that are drawn first from the same part: a class may have few images there."""
-        first = ROLES[: ROLES.index(split)]
-        return {other: counts[other] for other in first if counts.get(other) and self.part(other) == self.part(split)}
-
-
-class PythonImages(PythonSource, _Configured):
+class PythonImages(PythonSource, Configured):
     """Images that your own module makes or reads. Its further keys are the module's own."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -374,14 +330,23 @@ class PythonImages(PythonSource, _Configured):
 
     folder: LocalPath | None = Field(None, description="A folder with files that the module reads, if it needs any.")
     train: PositiveInt = Field(description="Images to train on.")
-    validation: PositiveInt = Field(description="Images for validation losses, never trained on and never tested on.")
+    validation: PositiveInt = Field(description=VALIDATION)
 
     def for_module(self) -> PythonSource:
         return PythonSource(**self.content())
 
 
 Images = Annotated[
-    PhantomImages | PcamImages | KaggleImages | FolderImages | PythonImages, Field(discriminator="source")
+    PhantomImages
+    | PcamImages
+    | KaggleImages
+    | Cifar10Images
+    | Cifar100Images
+    | MedMnistImages
+    | ImagenetImages
+    | FolderImages
+    | PythonImages,
+    Field(discriminator="source"),
 ]
 
 

@@ -16,9 +16,10 @@ from assay.study.diffusions import AnyDiffusion
 from assay.study.evaluation import Evaluation
 from assay.study.fields import SELECTED, Level, Model, Name, Number, Seed
 from assay.study.fitting import check_fit, check_levels
-from assay.study.images import Images, Split
+from assay.study.images import Images
 from assay.study.purifiers import AnyPurifier
 from assay.study.selection import Selection
+from assay.study.sources import Split
 
 RECORDED, STRICT = "recorded", "strict"  # what other versions of libraries mean
 RESERVED_ROLES = (
