@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from assay.study import (
     attacks,
+    blocks,
     checks,
     classifiers,
     diffusions,
@@ -30,6 +31,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("The study", [model.Study]),
     ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
     ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier, classifiers.PythonClassifier]),
+    ("`classifiers.NAME.denoise`", [blocks.Denoise]),
     ("`classifiers.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Classifying)[0]))),
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
     ("`diffusions.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Denoising)[0]))),
