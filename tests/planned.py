@@ -49,6 +49,7 @@ STUDY: dict[str, Any] = {
             "ranks": {"nodes": 1, "gpus": 2},
             "learning_rate_schedule": "step",
             "start": "plain",
+            "denoise": {"operation": "bilateral_gaussian", "after": ["layer1", "layer3"], "embed": False},
         },
         "timm": {"published": "hf-hub:someone/net", "layout": "timm", "revision": "abc"},
         "toolbox": {
@@ -56,6 +57,13 @@ STUDY: dict[str, Any] = {
             "layout": "tiatoolbox",
             "network": "torchvision/resnet18",
             "sha256": "0" * 64,
+        },
+        "xie": {
+            "published": "hf-hub:some/net/y.pytorch",
+            "layout": "feature_denoising",
+            "network": "torchvision/resnet18",
+            "same_padding": True,
+            "denoise": {"operation": "non_local_gaussian", "after": "stages"},
         },
         "own": {"method": "python", "module": MODULE, "epochs": 1},
     },

@@ -12,8 +12,10 @@ from assay import modules
 from assay.artifacts import Draft
 from assay.files import AssayError
 from assay.manifests import check
+from assay.networks.blocks.placement import add_blocks
 from assay.networks.divergence import require_weights
 from assay.networks.libraries import import_library
+from assay.networks.same_padding import pad_as_tensorflow
 from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
 WEIGHTS = "model.safetensors"
@@ -52,6 +54,10 @@ def build(described: Network, classes: int) -> Normalised:
         ) from None
     if described.small_stem:
         _make_stem_small(network, described.network)
+    if described.same_padding:
+        pad_as_tensorflow(network)
+    if described.denoise:
+        add_blocks(network, described.denoise, described.network)  # last: the network's own weights stay as they were
     model = Normalised(network, described.mean, described.std)
     return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 

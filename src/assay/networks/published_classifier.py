@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,11 @@ from assay.study.networks import AnyNetwork, Colours, Network
 
 LINEAR = 2  # dimensions of a linear layer's weight
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+BLUE_FIRST = [2, 1, 0]
+# The parts of a denoising block by TREMBA's names, after the number that such a block has in its stage.
+DENOISING = re.compile(r"(layer\d)\.(\d+)\.(denoise\.)?(conv_theta|conv_phi|conv|bn)\.(\w+)")
+OURS = {"conv_theta": "theta", "conv_phi": "phi", "conv": "projection", "bn": "norm"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ def read_published(published: PublishedClassifier | PythonClassifier, source: So
     if isinstance(published, PythonClassifier):
         state, found = read_pinned(source, published.sha256, source.named_file or CLASSIFIER_WEIGHTS)
         return Published(published, None, state, found, None)
-    return {"timm": _read_timm, "tiatoolbox": _read_tiatoolbox}[published.layout](published, source)
+    return READERS[published.layout](published, source)
 
 
 def _read_timm(published: PublishedClassifier, source: Source) -> Published:
@@ -50,11 +56,7 @@ def _read_timm(published: PublishedClassifier, source: Source) -> Published:
 def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Published:
     """The state dict of TIAToolbox's CNNModel."""
     check_head(published)
-    if source.named_file is None:
-        raise AssayError(
-            f"{source.published}: layout tiatoolbox is of one file; name it, such as {one_file(published)}"
-        )
-    state, found = read_pinned(source, published.sha256, source.named_file)
+    state, found = _read_one_file(published, source)
     head = state.get("classifier.weight")
     if head is None or head.ndim != LINEAR or not any(name.startswith("feat_extract.") for name in state):
         raise AssayError(
@@ -63,6 +65,41 @@ def _read_tiatoolbox(published: PublishedClassifier, source: Source) -> Publishe
     colours = {key: getattr(published, key) or PLAIN[key] for key in PLAIN}
     network = _network(published, published.network, published.arguments, colours)
     return Published(network, len(head), from_tiatoolbox(state, network), found, None)
+
+
+def _read_feature_denoising(published: PublishedClassifier, source: Source) -> Published:
+    """The state dict of one of Xie et al.'s networks, converted from TensorFlow to PyTorch by TREMBA."""
+    state, found = _read_one_file(published, source)
+    head, stem = (state.get(f"{layer}.weight") for layer in ("fc", "conv1"))
+    if head is None or head.ndim != LINEAR or stem is None or stem.shape[1:2] != (len(BLUE_FIRST),):
+        raise AssayError(f"{source.published}: no ResNet as TREMBA has it (conv1, layer1.*, fc); check layout")
+    colours = {key: getattr(published, key) or HALVES[key] for key in HALVES}
+    network = _network(published, published.network, published.arguments, colours)
+    return Published(network, len(head), from_feature_denoising(state), found, None)
+
+
+def from_feature_denoising(state: State) -> State:
+    """TREMBA's state dict under torchvision's names, for images whose first channel is red.
+
+    TREMBA's networks take blue first. A denoising block is the last entry of its stage there, or stands inside the
+    residual block that it follows; here it is always the `denoise` of that block.
+    """
+    renamed = {}
+    for name, value in state.items():
+        if block := DENOISING.fullmatch(name):
+            stage, number, inside, part, of = block.groups()
+            own = int(number) if inside else int(number) - 1
+            name = f"{stage}.{own}.denoise.{OURS[part]}.{of}"
+        renamed[name] = value
+    return renamed | {"conv1.weight": state["conv1.weight"][:, BLUE_FIRST]}
+
+
+def _read_one_file(published: PublishedClassifier, source: Source) -> tuple[State, str]:
+    if source.named_file is None:
+        raise AssayError(
+            f"{source.published}: layout {published.layout} is of one file; name it, such as {one_file(published)}"
+        )
+    return read_pinned(source, published.sha256, source.named_file)
 
 
 def from_tiatoolbox(state: State, network: Network) -> State:
@@ -102,4 +139,9 @@ def _network(
         arguments=arguments,
         mean=tuple((value - low) / width for value in colours["mean"]),
         std=tuple(value / width for value in colours["std"]),
+        same_padding=published.same_padding,
+        denoise=published.denoise,
     )
+
+
+READERS = {"timm": _read_timm, "tiatoolbox": _read_tiatoolbox, "feature_denoising": _read_feature_denoising}

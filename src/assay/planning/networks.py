@@ -26,7 +26,7 @@ from assay.study.networks import AnyNetwork, PythonNetwork
 SIZES = "sizes.json"
 PROGRAM = ROOT / "workflow" / "stages" / "measure_networks.py"
 LIBRARIES = ("torch", "torchvision", "timm", "diffusers")  # what the networks come from
-CLASSIFIER_KEYS = ("network", "arguments", "small_stem")
+CLASSIFIER_KEYS = ("network", "arguments", "small_stem", "denoise")
 DIFFUSION_KEYS = ("channels", "layers_per_block", "attention_levels", "middle_attention")
 
 Described = dict[str, Any]  # all that the size of a network depends on
@@ -74,7 +74,7 @@ def _published(classifier: PublishedClassifier) -> dict[str, Any] | None:
     """What a published classifier is built from, as far as its config, or config.json in a local folder, tells."""
     named = {"network": classifier.network, "arguments": classifier.arguments, "small_stem": False}
     if classifier.network:
-        return named
+        return named | classifier.model_dump(mode="json", include={"denoise"})
     try:
         told = timm_config(Path(classifier.published) / CONFIG)
     except (AssayError, OSError):

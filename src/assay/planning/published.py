@@ -207,15 +207,16 @@ def check_local_files(network: AnyPublished, size: int, classes: int | None) -> 
         check_classes(network.published, told.classes, classes)
         weights = file or _require(place, folder, CLASSIFIER_WEIGHTS)
     elif isinstance(network, PublishedClassifier) and file is None:
-        raise AssayError(f"{place}: layout tiatoolbox is of one file; name it, such as {one_file(network)}")
+        raise AssayError(f"{place}: layout {network.layout} is of one file; name it, such as {one_file(network)}")
     else:
         weights = file or _require(place, folder, CLASSIFIER_WEIGHTS)
     _check_header(weights)
 
 
 def one_file(published: PublishedClassifier) -> str:
-    """How a file of TIAToolbox's is called."""
-    return f"{published.network.removeprefix('torchvision/')}-pcam.pth"
+    """How a file of one layout is called, for an example."""
+    backbone = published.network.removeprefix("torchvision/")
+    return f"{backbone}-pcam.pth" if published.layout == "tiatoolbox" else f"{backbone}.pytorch"
 
 
 def check_classes(published: str, told: int | None, classes: int | None) -> None:

@@ -65,7 +65,7 @@ def _described(jobs: Jobs) -> Iterator[tuple[str, Described]]:
                 continue
             key = f"{section}.{name}"
             if isinstance(network, Network):
-                key += ".arguments" if network.arguments else ".network"
+                key += "" if network.denoise else ".arguments" if network.arguments else ".network"
                 yield key, _classifier(network, side, classes, trained=True)
             elif isinstance(network, PublishedClassifier) and (told := _told(network)):
                 yield f"{key}.published", _classifier(told, side, classes, trained=False)
@@ -84,8 +84,8 @@ def _classifier(network: Network, side: int, classes: int, trained: bool) -> Des
 
 def _told(published: PublishedClassifier) -> Network | None:
     """The network of a published classifier, as far as its keys, or config.json in a local folder, tell."""
-    if published.layout == "tiatoolbox" and published.network:
-        return Network(network=published.network, arguments=published.arguments)
+    if published.layout != "timm" and published.network:
+        return Network(network=published.network, arguments=published.arguments, denoise=published.denoise)
     place = Path(published.published)
     if published.published.startswith(HUB):
         return None

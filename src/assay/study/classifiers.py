@@ -6,11 +6,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from assay.study.blocks import Denoise
 from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange
 from assay.study.needs import Need, Needs
-from assay.study.networks import Colours, Network, NetworkName, PublishedDeviations, PythonNetwork
+from assay.study.networks import (
+    DENOISE,
+    SAME_PADDING,
+    Colours,
+    Network,
+    NetworkName,
+    PublishedDeviations,
+    PythonNetwork,
+    is_unused,
+)
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
+
+RESNETS = ("torchvision/resnet", "torchvision/resnext", "torchvision/wide_resnet")
 
 
 class ClassifierTraining(Recipe):
@@ -78,20 +90,29 @@ class PublishedClassifier(Model):
         description="Its weights: a folder, a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME` "
         "(`hf-hub:OWNER/NAME/FILE` for one file of many).",
     )
-    layout: Literal["timm", "tiatoolbox"] = Field(
-        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict."
+    layout: Literal["timm", "tiatoolbox", "feature_denoising"] = Field(
+        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict; "
+        "`feature_denoising`: Xie et al.'s ImageNet networks as TREMBA converted them to PyTorch."
     )
     network: NetworkName | None = Field(
         None,
-        description="`timm/NAME` or `torchvision/NAME`; `timm` has it in config.json, `tiatoolbox` needs its backbone "
-        "here, such as `torchvision/resnet101`.",
+        description="`timm/NAME` or `torchvision/NAME`; `timm` has it in config.json, the other layouts need it here, "
+        "such as `torchvision/resnet101`.",
     )
     mean: Colours | None = Field(
-        None, description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`."
+        None,
+        description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`, 0.5 for "
+        "`feature_denoising`.",
     )
     std: PublishedDeviations | None = Field(
-        None, description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`."
+        None,
+        description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`, 0.5 "
+        "for `feature_denoising`.",
     )
+    same_padding: bool = Field(
+        False, exclude_if=is_unused, description=f"Only with `feature_denoising`. {SAME_PADDING}"
+    )
+    denoise: Denoise | None = Field(None, exclude_if=is_unused, description=f"Only with `feature_denoising`. {DENOISE}")
     data_range: UnitRange = Field(
         (0.0, 1.0), description="Range that images have before mean and std are applied: `[0, 1]` or `[-1, 1]`."
     )
@@ -111,8 +132,15 @@ class PublishedClassifier(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedClassifier:
-        if self.layout == "tiatoolbox" and not (self.network or "").startswith("torchvision/"):
-            raise ValueError("network: missing; layout tiatoolbox needs its backbone, such as torchvision/resnet101")
+        if self.layout != "timm" and not (self.network or "").startswith("torchvision/"):
+            raise ValueError(
+                f"network: missing; layout {self.layout} needs its backbone, such as torchvision/resnet101"
+            )
+        if self.layout == "feature_denoising" and not self.network.startswith(RESNETS):
+            raise ValueError(f"network: {self.network} is no ResNet; name one, such as torchvision/resnet152")
+        for key in ("denoise", "same_padding"):
+            if self.layout != "feature_denoising" and getattr(self, key):
+                raise ValueError(f"{key}: is of layout feature_denoising only; remove it, or correct layout")
         if self.layout == "timm" and (self.network or "timm/").startswith("torchvision/"):
             raise ValueError(f"network: layout timm is of timm's networks, not of {self.network}; remove network")
         return self

@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from assay.study import (
     attacks,
+    blocks,
     checks,
     classifiers,
     diffusions,
@@ -32,6 +33,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`images`", list(typing.get_args(typing.get_args(images.Images)[0]))),
     ("`images.preprocess`", [preprocessing.Preprocessing]),
     ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier, classifiers.PythonClassifier]),
+    ("`classifiers.NAME.denoise`", [blocks.Denoise]),
     ("`classifiers.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Classifying)[0]))),
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
     ("`diffusions.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Denoising)[0]))),

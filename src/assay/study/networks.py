@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from assay.study.blocks import Denoise
 from assay.study.fields import PATTERNS, Arguments, Brought, Model
 
 NETWORK_PATTERN = r"^(timm|torchvision)/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
@@ -18,6 +19,18 @@ PublishedDeviation = Annotated[float, Field(ge=1e-6, le=1000)]  # it is halved w
 Colours = tuple[Colour, Colour, Colour]
 Deviations = tuple[Deviation, Deviation, Deviation]
 PublishedDeviations = tuple[PublishedDeviation, PublishedDeviation, PublishedDeviation]
+DENOISE = "Denoising blocks inside a residual network, with keys of their own; none if absent."
+
+
+SAME_PADDING = (
+    "Pad as TensorFlow's SAME does, the odd line at the end, where a layer takes every second place: for weights that "
+    "were trained there."
+)
+
+
+def is_unused(value: object) -> bool:
+    """Whether a key is left out of a spec: those of features that a study does not use change no cache key."""
+    return not value
 
 
 class Network(Model):
@@ -34,6 +47,8 @@ class Network(Model):
     std: Deviations = Field(
         (0.5, 0.5, 0.5), description="Normalisation inside the module: standard deviation by channel."
     )
+    same_padding: bool = Field(False, exclude_if=is_unused, description=SAME_PADDING)
+    denoise: Denoise | None = Field(None, exclude_if=is_unused, description=DENOISE)
 
     @property
     def implementation(self) -> str:
