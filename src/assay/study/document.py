@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from assay.study import (
     attacks,
+    certificates,
     checks,
     classifiers,
     diffusions,
@@ -41,6 +42,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
+    ("`certificates`", [certificates.Certificates]),
     ("`checks`", [checks.Checks]),
 ]
 
