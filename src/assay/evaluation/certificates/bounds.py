@@ -7,7 +7,7 @@ voids them; `betting` is for that.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import beta, binomtest, norm
+from scipy.stats import beta, binom, norm
 
 
 def lower_bound(hits: np.ndarray, draws: int, alpha: float) -> np.ndarray:
@@ -39,6 +39,7 @@ def largest_radius(draws: int, alpha: float, sigma: float) -> float:
     return float(radius(lower_bound(np.array([draws]), draws, alpha), sigma)[0])
 
 
-def is_majority(first: int, second: int, alpha: float) -> bool:
-    """Whether the first of two answers is more likely than the second, wrongly so with a chance of `alpha` at most."""
-    return first > second and binomtest(int(first), int(first + second), 0.5).pvalue <= alpha
+def is_majority(first: np.ndarray, second: np.ndarray, alpha: float) -> np.ndarray:
+    """Whether the first of two answers is surely the more likely, by their votes (images,), the first's no fewer: the
+    two-sided test of a fair coin (Hung and Fithian 2019), which is wrong with a chance of `alpha` at most."""
+    return 2 * binom.sf(first - 1, first + second, 0.5) <= alpha

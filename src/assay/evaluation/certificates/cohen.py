@@ -59,5 +59,4 @@ def predict(votes: np.ndarray, alpha: float) -> np.ndarray:
     An answer that is given is another one than the smoothed classifier's with a chance of `alpha` at most.
     """
     ranked = np.sort(votes, axis=1)[:, ::-1][:, :2]
-    sure = [is_majority(first, second, alpha) for first, second in ranked]
-    return np.where(sure, votes.argmax(axis=1), ABSTAIN)
+    return np.where(is_majority(*ranked.T, alpha), votes.argmax(axis=1), ABSTAIN)
