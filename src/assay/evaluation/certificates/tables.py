@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +28,17 @@ CERTIFICATES = [
 ]
 CURVES = [
     *["study", "classifier", "defence", "curve", "bound", "class", "radius", "linf_radius", "sigma", "images"],
-    *["accuracy", "ci_low", "ci_high"],
+    *["accuracy", "ci_low", "ci_high", "certificates"],
 ]
 SEQUENTIAL = [
     *["study", *KEYS, "radius", "images", "fixed", "fixed_low", "fixed_high", "fixed_draws"],
     *["sequential", "sequential_low", "sequential_high", "sequential_draws", "open", "share_of_draws"],
+    "certificates",
 ]
 ALL, ENVELOPE = "all classes", "envelope"  # classes together, and the best sigma of each radius
 ONE_CLASS, TWO_CLASSES = "one class", "two classes"  # whose probability is bounded
 BOUNDS = {ONE_CLASS: "radius", TWO_CLASSES: "two_class"}
-POINTS = 33  # radii of a curve, 0 included
+POINTS = 20  # steps of a curve, at least
 ABSTAINS = "abstains"
 TOLD = {Verdict.CERTIFIED: "certified", Verdict.REFUSED: "not certified", Verdict.OPEN: "undecided"}
 
@@ -160,26 +162,29 @@ def _curves(
         }
         shares = [float(one.certified_at(radius, bound)[members].mean()) for one in group]
         for one in group:
-            yield at | {"curve": "sigma", "sigma": one.sigma, **_accuracy(one, radius, bound, members, CONFIDENCE)}
+            yield at | {"curve": "sigma", **_accuracy(one, radius, bound, members, CONFIDENCE)}
         best = group[int(np.argmax(shares))]
         # It holds whichever sigma turned out best: each is given its share of the chance of error.
         confidence = 1 - (1 - CONFIDENCE) / len(group)
-        told = _accuracy(best, radius, bound, members, confidence)
-        yield at | {"curve": ENVELOPE, "sigma": best.sigma, **told}
+        yield at | {"curve": ENVELOPE, **_accuracy(best, radius, bound, members, confidence)}
 
 
 def radii(study: Study, group: Sequence[Judged]) -> np.ndarray:
-    """Even steps up to the largest radius that the draws can certify at any sigma, and the radius that is named."""
+    """Even, round steps up to the largest radius that the draws can certify at any sigma, and the one that is named."""
     asked = study.certificates
     top = max(largest_radius(asked.draws, asked.alpha, one.votes.level) for one in group)
-    steps = np.linspace(0, top, POINTS)
+    power = 10.0 ** math.floor(math.log10(top / POINTS))
+    step = max(digit * power for digit in (1, 2, 5) if digit * power <= top / POINTS)
+    steps = step * np.arange(math.floor(top / step) + 1)
     return np.unique([*steps, asked.radius]) if asked.radius else steps
 
 
-def _accuracy(one: Judged, radius: float, bound: str, members: np.ndarray, confidence: float) -> dict[str, float]:
+def _accuracy(one: Judged, radius: float, bound: str, members: np.ndarray, confidence: float) -> dict[str, Any]:
+    """The certified accuracy of one smoothed classifier on some of the images, and which one it is."""
     clusters = None if one.clusters is None else one.clusters[members]
     interval = mean_interval(one.certified_at(radius, bound)[members].astype(float), confidence, clusters)
-    return dict(zip(("accuracy", "ci_low", "ci_high"), interval, strict=True))
+    shares = dict(zip(("accuracy", "ci_low", "ci_high"), interval, strict=True))
+    return {"sigma": one.sigma, **shares, "certificates": one.one.path}
 
 
 def sequential(study: Study, judged: Sequence[Judged]) -> pd.DataFrame:
@@ -207,6 +212,7 @@ def _sequential(study: Study, one: Judged, radius: float) -> dict[str, Any]:
         "sequential_draws": mean_draws,
         "open": float((verdict == Verdict.OPEN).mean()),
         "share_of_draws": mean_draws / asked.draws,
+        "certificates": one.one.path,
     }
 
 
