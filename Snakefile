@@ -17,6 +17,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/purify.smk"
 include: "workflow/rules/classify.smk"
+include: "workflow/rules/certify.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/report.smk"
@@ -25,5 +26,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [f"{RESULTS}/{table}.csv" for table in TABLES],
+        [f"{RESULTS}/{table}.csv" for table in [*TABLES, *CERTIFIED]],
         f"{RESULTS}/report.html",

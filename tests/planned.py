@@ -116,6 +116,14 @@ STUDY: dict[str, Any] = {
         "draws": 2,
     },
     "evaluation": {"images": 8, "draws": 2, "batch_size": 4, "images_per_job": 4},
+    "certificates": {
+        "classifiers": ["plain"],
+        "purifiers": ["noise", "oneshot"],
+        "sigmas": [0.1],
+        "images": 4,
+        "draws": 100,
+        "radius": "1/20",
+    },
     "checks": {"images": 4, "gradients": True},
 }
 
@@ -136,6 +144,9 @@ def planned(config: dict) -> Study:
         told += [jobs.job(f"train_{kind}", **{kind: name}) for name in jobs.named(kind, False)]
         told += [jobs.job(f"import_{kind}", **{kind: name}) for name in jobs.named(kind, True)]
     told += [jobs.attack("", attacked.path) for attacked in jobs.attacked]
+    for one in jobs.smoothed:
+        place = (one.classifier, *one.defence.path.split("/sigma-"))
+        told += [jobs.certify(*place), jobs.attack_certificates(*place)]
     for cell in jobs.cells:
         purifier, sigma = cell.defence.path.split("/sigma-")
         if cell.defence.purifier:

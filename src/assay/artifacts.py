@@ -21,7 +21,10 @@ from assay.manifests import Manifest, check, key_of, known_by, manifest_path, mo
 STUDIES = Path("results")  # of the checkout that a stage runs in
 # The fact that says why an artifact is empty; and the kinds of those that are, where a network has no weights.
 UNMADE = "unmade"
-EMPTY_WITHOUT_WEIGHTS = ("classifier", "diffusion", "stack", "scores", "probe")
+EMPTY_WITHOUT_WEIGHTS = (
+    *("classifier", "diffusion", "stack", "scores", "probe"),
+    *("certificates", "attacked certificates"),
+)
 # What a job says that had nothing to compute.
 KEPT, TAKEN_OVER = "is there already, as wanted; kept", "taken over from"
 DRAFT = ".draft-"

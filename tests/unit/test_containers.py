@@ -20,7 +20,7 @@ STAGES = {
     "data": ["fetch_images", "index_images", "prepare_images", "check_images"],
     "torch": [
         *("train_classifier", "train_diffusion", "import_classifier", "import_diffusion"),
-        *("attack", "purify", "classify", "probe"),
+        *("attack", "purify", "classify", "probe", "certify", "attack_certificates"),
     ],
     "report": ["summarise", "check", "report"],
 }

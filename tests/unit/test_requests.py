@@ -26,7 +26,8 @@ def usual_sizes(monkeypatch):
 def study():
     """The demo at sizes that matter here, whatever its own are."""
     demo = parse_study(yaml.safe_load(DEMO.read_text()), "demo")
-    return changed(changed(demo, "evaluation.images", 192), "purifiers.ddpm.steps", 10)
+    certified = changed(demo, "certificates", {"draws": 1000})
+    return changed(changed(certified, "evaluation.images", 192), "purifiers.ddpm.steps", 10)
 
 
 def changed(study, path, value):
@@ -53,6 +54,8 @@ JOBS = {
     "attack": {"role": "", "attacked_path": "resnet/pgd-adaptive/eps-8_255/oneshot-0.1"},
     "purify": PURIFIED,
     "classify": PURIFIED | {"classifier": "resnet"},
+    "certify": {"classifier": "resnet", "purifier": "oneshot", "sigma": "0.1"},
+    "attack_certificates": {"classifier": "resnet", "purifier": "oneshot", "sigma": "0.1"},
     "summarise": {},
     "report": {},
 }
@@ -77,6 +80,8 @@ def test_each_attempt_asks_for_twice_as_much(stage, study):
         ("purify", "purifiers.ddpm.steps", 1000),
         ("attack", "attacks.pgd-adaptive.steps", 1000),
         ("classify", "evaluation.images", 100_000),
+        ("certify", "certificates.draws", 1000),
+        ("attack_certificates", "certificates.attacked_images", 10_000),
     ],
 )
 def test_more_work_asks_for_more_time(stage, path, factor, study):
@@ -88,9 +93,10 @@ def test_more_work_asks_for_more_time(stage, path, factor, study):
 
 def test_a_part_of_a_stack_asks_for_its_share_of_the_time(study):
     long = changed(changed(study, "purifiers.ddpm.steps", 100_000), "attacks.pgd-adaptive.steps", 100_000)
+    long = changed(long, "certificates.draws", 1_000_000)
     cut = changed(long, "evaluation.images_per_job", 64)
     assert len(cut.evaluation.parts(cut.evaluation.images)) == 3
-    for stage in ("purify", "attack"):
+    for stage in ("purify", "attack", "certify"):
         whole, part = (ask(each, stage).runtime - MIN_MINUTES for each in (long, cut))
         assert part == pytest.approx(whole / 3, abs=1)  # minutes are rounded up
         assert ask(cut, stage, part="2-of-3") == ask(cut, stage)

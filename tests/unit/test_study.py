@@ -299,7 +299,8 @@ def test_a_fingerprint_covers_what_is_imported_and_nothing_else() -> None:
             "src/assay/purifiers" in name or "src/assay/attacks" in name
             for name in names(f"workflow/stages/{stage}.py")
         )
-    for stage in ("train_classifier", "train_diffusion", "attack", "purify", "classify", "probe", "choose_sigma"):
+    of_cells = ("attack", "purify", "classify", "probe", "certify", "attack_certificates", "choose_sigma")
+    for stage in ("train_classifier", "train_diffusion", *of_cells):
         grid = {"src/assay/study/model.py", "src/assay/planning/cells.py"} & names(f"workflow/stages/{stage}.py")
         assert not grid, f"what the config may hold makes no {stage} job anew"
 

@@ -373,6 +373,8 @@ def test_a_classifier_whose_output_is_no_table_of_logits_is_refused_before_train
         ("purify", {"timm", "torchattacks", "matplotlib", "torchvision"}),
         ("attack", {"timm", "diffusers", "matplotlib", "torchvision"}),
         ("classify", {"torchattacks", "diffusers", "matplotlib", "scipy"}),
+        ("certify", {"torchattacks", "diffusers", "timm", "matplotlib"}),
+        ("attack_certificates", {"torchattacks", "diffusers", "timm", "matplotlib"}),
         ("train_classifier", {"torchattacks", "diffusers", "matplotlib"}),
         ("train_diffusion", {"torchattacks", "timm", "matplotlib"}),
         ("import_classifier", {"torchattacks", "diffusers", "matplotlib", "huggingface_hub"}),

@@ -18,6 +18,8 @@ RULES = {
     "purify",
     "classify",
     "probe",
+    "certify",
+    "attack_certificates",
     "summarise",
     "check",
     "report",
@@ -62,7 +64,10 @@ def test_snakemakes_report_holds_captions_and_labels(study):
         assert any(name.endswith(result) for name in names), names
     for label in ("Results", "Training", "resnet", "unet", "summary", "samples"):
         assert f'"{label}"' in page
+    of_certificates = {"certificates", "certified_accuracy", "sequential"}  # which the tests' study has not
     for caption in (ROOT / "workflow/report").glob("*.rst"):
+        if caption.stem in of_certificates:
+            continue
         assert _first_words(caption.read_text()) in _plain(page), caption.name
 
 

@@ -5,7 +5,7 @@ rule attack:
     """Attack the images of a role at one eps against one victim."""
     input:
         unpack(inputs_of("attack")),
-        parts=part_marks("{role}adversarial/{attacked_path}"),
+        parts=part_marks("attack", "{role}adversarial/{attacked_path}"),
     output:
         manifest=manifest("{role}adversarial/{attacked_path}/"),
     log:

@@ -26,6 +26,7 @@ rule summarise:
     input:
         unpack(inputs_of("summarise")),
     output:
+        **results_of(CERTIFIED),
         manifest=manifest("summary."),
         summary=result("summary", "summary"),
         strongest=result("strongest", "strongest attack"),

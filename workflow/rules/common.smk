@@ -15,7 +15,7 @@ from assay.files import AssayError
 from assay.planning.fingerprint import ROOT
 from assay.planning.freshness import Freshness, now_wanted
 from assay.planning.interpreter import provide_python
-from assay.planning.jobs import Jobs, split_of
+from assay.planning.jobs import Jobs
 from assay.planning.locks import clear_stale_locks
 from assay.planning.outside import check_outside
 from assay.planning.requests import Requests
@@ -204,11 +204,11 @@ def part_option(wildcards):
     return f"--part {wildcards.part}"
 
 
-def part_marks(place):
-    """The marks of the parts that a stack is put together from; none where one job computes it whole."""
+def part_marks(stage, place):
+    """The marks of the parts that an artifact is put together from; none where one job computes it whole."""
 
     def marks(wildcards):
-        parts = STUDY.evaluation.parts(STUDY.counts[split_of(wildcards.role)])
+        parts = JOBS.parts(job_of(stage, wildcards))
         return [f"{RESULTS}/{place}.part-{part}".format(**dict(wildcards.items())) for part in parts]
 
     return marks
@@ -219,7 +219,13 @@ def result(table, what):
     return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
-TABLES = ("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "untrained", "checks")
+TABLES = ["summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "untrained", "checks"]
+CERTIFIED = ["certificates", "certified_accuracy", "sequential"] if STUDY.certificates else []
+
+
+def results_of(tables):
+    """Tables of results as output, by name."""
+    return {table: result(table, table.replace("_", " ")) for table in tables}
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.

@@ -5,7 +5,7 @@ rule purify:
     """Purify a stack with one purifier at one sigma, once per draw."""
     input:
         unpack(inputs_of("purify")),
-        parts=part_marks("{role}purified/{attacked}/{purifier}/.sigma-{sigma}"),
+        parts=part_marks("purify", "{role}purified/{attacked}/{purifier}/.sigma-{sigma}"),
     output:
         manifest=manifest("{role}purified/{attacked}/{purifier}/sigma-{sigma}/"),
     log:

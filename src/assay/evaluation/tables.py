@@ -6,6 +6,7 @@ from pathlib import Path
 
 from assay.artifacts import Wanted
 from assay.evaluation.bounds import with_claims
+from assay.evaluation.certificates import tables as certificates
 from assay.evaluation.classes import accuracy_by_class, confusion
 from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_slides
@@ -15,7 +16,7 @@ from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
 from assay.inputs import SELECTED, Inputs
-from assay.planning.cells import cells, rows
+from assay.planning.cells import cells, rows, smoothed
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -23,19 +24,23 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions, and
-    what was not measured.
+    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions, what
+    was not measured, and certificates where it has any.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """
     scores = inputs.folder("scores")
     inputs = inputs.each("scores", [cell.path for cell in cells(study)])
+    certified = inputs.folder("certificates") if study.certificates else None
+    if certified:
+        inputs = inputs.each("certificates", [one.path for one in smoothed(study)])
     wanted = Wanted(out, "tables", study.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return
     selected = inputs.sigma() if SELECTED in inputs else None
     every = rows(study)
-    judged = judge(measured(every, scores), scores, selected, read_slides(inputs.folder("images")))
+    slides = read_slides(inputs.folder("images"))
+    judged = judge(measured(every, scores), scores, selected, slides)
     if not judged:
         raise AssayError(f"{scores}: no cell could be measured: {untrained(study.study, every, scores)['why'].iloc[0]}")
     strongest = strongest_attacks(study, judged, scores)
@@ -48,6 +53,13 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "confusion": confusion(study.study, judged),
         "untrained": untrained(study.study, every, scores),
     }
+    if certified:
+        found = certificates.judge(study, certified, slides)
+        tables |= {
+            "certificates": certificates.certificates(study, found),
+            "certified_accuracy": certificates.curves(study, found),
+            "sequential": certificates.sequential(study, found),
+        }
     with wanted.write(provenance(LIBRARIES)) as draft:
         for name, table in tables.items():
             write_table(table, draft.path(f"{name}.csv"))

@@ -146,6 +146,32 @@ def sweep(study: Study) -> Sweep:
     )
 
 
+@dataclass(frozen=True)
+class Smoothed:
+    """A defended classifier that is certified: the vote of a classifier over all draws of a defence."""
+
+    classifier: str
+    defence: Defence
+
+    @property
+    def path(self) -> str:
+        """The place of its certificates, below `certificates/`."""
+        return f"{self.classifier}/{self.defence.path}"
+
+
+def smoothed(study: Study) -> list[Smoothed]:
+    """All defended classifiers that are certified, in the order of the config; none unless the study asks for it."""
+    chosen = study.certificates
+    if chosen is None:
+        return []
+    return [
+        Smoothed(classifier, Defence(name, sigma))
+        for classifier in chosen.classifiers or study.classifiers
+        for name in chosen.purifiers or study.purifiers
+        for sigma in _only(study.purifiers[name].sigmas, chosen.sigmas)
+    ]
+
+
 def attacked_stacks(study: Study) -> list[Attacked]:
     """All adversarial stacks of test images, each once."""
     return list(dict.fromkeys(cell.attacked for cell in cells(study) if cell.attacked))

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from assay.planning.cells import cells
 from assay.planning.networks import Described, NetworkSizes, Size, describe
 from assay.study.attacks import AttackSpec, storage_bits
+from assay.study.certificates import AttackCertificatesSpec, CertifySpec
 from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -31,6 +32,8 @@ from assay.study.sources import LIST_FILES, MASKS_FILE, Split
 # sampler that is computed once more for its gradient takes one more.
 TO_IMAGE, TO_WEIGHTS, REPLAYED = 2, 3, 1
 VALIDATED_IMAGES = 256  # that a diffusion's validation loss is taken on
+SEQUENTIAL_SHARE = 1 / 3  # of the fixed draws that the sequential test takes, at most where it is worth having
+ATTACK_STEPS, ATTACK_DRAWS = 20, 16  # of each attack on a certified image; the draws of a step go through at once
 JUDGED_IMAGES = 512  # that an imported diffusion is called for, to judge and to show it
 WEIGHTS_IN_TRAINING = 5  # weights, their gradient, AdamW's two moments and the running mean
 
@@ -287,6 +290,40 @@ def _classify(spec: ClassifySpec, folders: Folders, sizes: Sizes) -> Cost:
     )
 
 
+def _certify(spec: CertifySpec, folders: Folders, sizes: Sizes) -> Cost:
+    images = spec.images or sizes.counts["test"]
+    sequential = SEQUENTIAL_SHARE * spec.draws if spec.radius else 0
+    rows = images * (spec.selection_draws + spec.draws + sequential)
+    written = 2 * FLOAT_BYTES * images * sizes.classes + images * ROW_BYTES["classify"] + 2 * MANIFEST_BYTES
+    return replace(_voted(spec, rows, 0, folders, sizes), written=written)
+
+
+def _attack_certificates(spec: AttackCertificatesSpec, folders: Folders, sizes: Sizes) -> Cost:
+    """Two attacks on each image, inside its radius and beyond, and a prediction after each."""
+    return _voted(spec, 2 * spec.images * spec.draws, 2 * spec.images * ATTACK_STEPS * ATTACK_DRAWS, folders, sizes)
+
+
+def _voted(
+    spec: CertifySpec | AttackCertificatesSpec, rows: float, gradients: int, folders: Folders, sizes: Sizes
+) -> Cost:
+    """Draws of a smoothed classifier: `rows` without gradient and `gradients` with one."""
+    bare = sizes.network(sizes.classifiers[PurePath(folders["classifier"]).name])
+    network, calls = _denoising(spec.purifier, sizes)
+    amount = (rows + TO_IMAGE * gradients) * bare.multiply_adds
+    if network:
+        back = TO_IMAGE + (REPLAYED if calls > 1 else 0)
+        amount += (rows + back * gradients) * calls * network.multiply_adds
+    both = [found for found in (bare, network) if found]
+    calling = spec.batch_size * sum(found.call_bytes for found in both)
+    following = ATTACK_DRAWS * sum(found.gradient_bytes for found in both) if gradients else 0
+    return Cost(
+        "diffusion" if network else "classifier",
+        amount,
+        held=sizes.stack(sizes.counts["test"]) + _weights(bare, network),
+        at_work=max(calling, following),
+    )
+
+
 def _denoising(purifier: AnyPurifier | None, sizes: Sizes) -> tuple[Size | None, int]:
     """The network that a purifier calls, if any, and how often for an image and a draw."""
     named = [need.name for need in purifier.needs.values() if need.kind == "diffusion"] if purifier else []
@@ -316,4 +353,6 @@ STAGES: dict[str, tuple[type[Model], Callable[[Any, Folders, Sizes], Cost]]] = {
     "probe": (ProbeSpec, _probe),
     "purify": (PurifySpec, _purify),
     "classify": (ClassifySpec, _classify),
+    "certify": (CertifySpec, _certify),
+    "attack_certificates": (AttackCertificatesSpec, _attack_certificates),
 }

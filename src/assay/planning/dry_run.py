@@ -23,6 +23,7 @@ STAGES = (
     *("train_classifier", "train_classifier_on_nodes", "train_diffusion", "train_diffusion_on_nodes"),
     *("import_classifier", "import_diffusion"),
     *("attack_part", "attack", "purify_part", "purify", "classify", "choose_sigma", "probe"),
+    *("certify_part", "certify", "attack_certificates"),
     *("summarise", "check", "report"),
 )
 

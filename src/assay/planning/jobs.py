@@ -8,16 +8,27 @@ the param, and nothing else one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from assay.files import canonical_json, digest, sha256
 from assay.manifests import COUNTS, MANIFEST, key_of
-from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
+from assay.planning.cells import (
+    CLEAN,
+    Cell,
+    Defence,
+    attacked_stacks,
+    cells,
+    probed_stacks,
+    sigma_token,
+    smoothed,
+    sweep,
+)
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
+from assay.study.certificates import MOST_PREDICTED, AttackCertificatesSpec, CertifySpec
 from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -30,6 +41,7 @@ from assay.study.purifiers import AnyPurifier, PurifySpec
 from assay.study.selection import ChooseSpec
 from assay.study.sources import STACK_FILES, Split
 
+IN_PARTS = ("attack", "purify", "certify")  # stages whose work is cut where a study says so
 PUBLISHED = "published"  # the kind of a network that is not trained here
 LOCK = Path(__file__).parents[3] / "requirements/lock.txt"
 
@@ -121,6 +133,7 @@ class Jobs:
         self.cells = cells(study)
         self.sweep = sweep(study)
         self.probed = probed_stacks(study)
+        self.smoothed = smoothed(study)
         self.attacked = attacked_stacks(study)
         swept = [cell.attacked for cell in self.sweep.attacked]
         self._attacked = {attacked.path: attacked for attacked in [*self.attacked, *swept]}
@@ -148,6 +161,13 @@ class Jobs:
             }
             self._keys[artifact] = key_of(artifact.kind, job.described, job.code, inputs)
         return self._keys[artifact]
+
+    def parts(self, job: Job) -> list[str]:
+        """The parts (`1-of-3`, …) that several jobs compute before this one puts them together; none if it does all."""
+        if job.stage not in IN_PARTS:
+            return []
+        role = dict(job.makes.wildcards).get("role", "")
+        return self.study.evaluation.parts(getattr(job.spec, "images", None) or self.study.counts[split_of(role)])
 
     def options(self, job: Job) -> list[str]:
         """The options of a stage: inputs' folders and keys by role, the spec, the code's fingerprint, and the place.
@@ -259,6 +279,35 @@ class Jobs:
         makes = self.scores(role, classifier, attacked, purifier, sigma)
         return self._job(makes, ClassifySpec(batch_size=self.study.evaluation.batch_size), inputs)
 
+    def certify(self, classifier: str, purifier: str, sigma: str) -> Job:
+        asked = self.study.certificates
+        found = self._purifier(Defence(purifier, self._sigma(purifier, sigma)))
+        spec = CertifySpec(
+            purifier=found,
+            images=asked.images,
+            draws=asked.draws,
+            selection_draws=asked.selection_draws,
+            alpha=asked.alpha,
+            radius=asked.radius,
+            batch_size=self.study.evaluation.batch_size,
+            seed=self.study.seed,
+        )
+        inputs = {"images": self.images("test"), "classifier": self.classifier(classifier), **self._defence(found)}
+        return self._job(self.certificates(classifier, purifier, sigma), spec, inputs, (found.implementation,))
+
+    def attack_certificates(self, classifier: str, purifier: str, sigma: str) -> Job:
+        certify = self.job("certify", classifier=classifier, purifier=purifier, sigma=sigma)
+        spec = AttackCertificatesSpec(
+            purifier=certify.spec.purifier,
+            images=self.study.certificates.attacked_images,
+            draws=min(certify.spec.draws, MOST_PREDICTED),
+            alpha=certify.spec.alpha,
+            batch_size=certify.spec.batch_size,
+            seed=certify.spec.seed,
+        )
+        inputs = {**certify.inputs, "certificates": self.certificates(classifier, purifier, sigma)}
+        return self._job(self.attacked_certificates(classifier, purifier, sigma), spec, inputs, certify.modules)
+
     def choose_sigma(self) -> Job:
         spec = ChooseSpec(
             sigmas=self.sweep.sigmas,
@@ -270,7 +319,8 @@ class Jobs:
 
     def summarise(self) -> Job:
         inputs = {"images": self.images("test"), **self._selected()}
-        return self._job(self.tables(), self.study, inputs, each={"scores": self._scores()})
+        each = {"scores": self._scores(), **self._certificates("certificates", self.certificates)}
+        return self._job(self.tables(), self.study, inputs, each=each)
 
     def check(self) -> Job:
         inputs = {
@@ -283,7 +333,10 @@ class Jobs:
             "scores": self._scores(),
             "adversarial": {attacked.path: self.stack("", attacked.path) for attacked in self.attacked},
             "probes": {attacked.path: self.probed_at(attacked.path) for attacked in self.probed},
+            **self._certificates("certificates", self.certificates),
         }
+        if self.study.certificates and self.study.certificates.attacked_images:
+            each |= self._certificates("attacked_certificates", self.attacked_certificates)
         return self._job(self.checks(), self.study, inputs, each=each)
 
     def report(self) -> Job:
@@ -330,6 +383,18 @@ class Jobs:
         """What was measured of an attack, by the path of its stack."""
         return self._artifact("probe", f"probes/{attacked}", "probe", attacked_path=attacked)
 
+    def certificates(self, classifier: str, purifier: str, sigma: str) -> Artifact:
+        """The votes that the certificates of a smoothed classifier are told from."""
+        place = f"certificates/{classifier}/{purifier}/sigma-{sigma}"
+        wildcards = {"classifier": classifier, "purifier": purifier, "sigma": sigma}
+        return self._artifact("certificates", place, "certify", **wildcards)
+
+    def attacked_certificates(self, classifier: str, purifier: str, sigma: str) -> Artifact:
+        """What attacks inside the certified radii of a smoothed classifier came to."""
+        place = f"attacked_certificates/{classifier}/{purifier}/sigma-{sigma}"
+        wildcards = {"classifier": classifier, "purifier": purifier, "sigma": sigma}
+        return self._artifact("attacked certificates", place, "attack_certificates", **wildcards)
+
     def classifier(self, name: str) -> Artifact:
         """A classifier, trained or published."""
         described = self.study.classifiers[name]
@@ -375,6 +440,14 @@ class Jobs:
 
     def _scores(self) -> dict[str, Artifact]:
         return {cell.path: self.scores_of("", cell) for cell in self.cells}
+
+    def _certificates(self, role: str, artifact: Callable[[str, str, str], Artifact]) -> dict[str, dict[str, Artifact]]:
+        """The artifacts of all smoothed classifiers, under a role; nothing where a study certifies none."""
+        found = {
+            one.path: artifact(one.classifier, one.defence.name, sigma_token(one.defence.sigma))
+            for one in self.smoothed
+        }
+        return {role: found} if found else {}
 
     def _to_train(self, needs: Needs) -> dict[str, Artifact]:
         return {"train": self.images("train"), "validation": self.images("validation"), **self.needed(needs)}

@@ -35,6 +35,8 @@ FOLDERS = {
     "attack": "adversarial",
     "purify": "purified",
     "classify": "scores",
+    "certify": "certificates",
+    "attack_certificates": "attacked_certificates",
 }
 BENCHMARKS, LOGS = "benchmarks", "logs"
 INDEX = "index"

@@ -23,7 +23,10 @@ from assay.words import count, duration, hours, size
 NO_PAST = "no past run"
 UNKNOWN = "?"
 MODEST = "modest"  # the GPU that is assumed where no past run tells of another
-WRITE_LITTLE = ("check_images", "attack_part", "purify_part", "probe", "choose_sigma", "summarise", "check", "report")
+WRITE_LITTLE = (
+    *("check_images", "attack_part", "purify_part", "certify_part", "probe", "attack_certificates"),
+    *("choose_sigma", "summarise", "check", "report"),
+)
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,9 @@ def _cost(job: Planned, jobs: Jobs, sizes: Sizes) -> Cost | None:
         return None
     planned = jobs.job(stage, **{name: value for name, value in job.wildcards.items() if name != "part"})
     found = cost(stage, planned.spec, {role: artifact.folder for role, artifact in planned.inputs.items()}, sizes)
-    if found is None or stage not in ("attack", "purify"):
+    if found is None or not (parts := jobs.parts(planned)):
         return found
-    if part:
-        return found.share(int(part.split("-of-")[1]))
-    return found.put_together() if jobs.study.evaluation.parts(sizes.images(planned.inputs["images"].folder)) else found
+    return found.share(len(parts)) if part else found.put_together()
 
 
 def render(jobs: Sequence[Planned], cores: int, study: Study | None = None) -> str:

@@ -18,6 +18,7 @@ GPU_STAGES = (
     *("train_classifier", "train_diffusion", "train_classifier_on_nodes", "train_diffusion_on_nodes"),
     *("import_classifier", "import_diffusion"),
     *("attack", "attack_part", "purify", "purify_part", "classify", "probe"),
+    *("certify", "certify_part", "attack_certificates"),
 )
 
 FILE = Path(__file__).parents[3] / "config" / "profiles" / "slurm" / "site.yaml"

@@ -16,6 +16,7 @@ FAMILIES = {
     "order": "Does an attack leave no more where it may do more, or knows more?",
     "controls": "What would we see if the defence did nothing, or only added noise?",
     "attacks": "Did the attacks work as attacks should?",
+    "certificates": "Do the certificates hold against attacks, and agree with what was measured?",
 }
 
 

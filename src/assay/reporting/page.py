@@ -20,6 +20,7 @@ from assay.program import provenance
 from assay.reporting import read, words
 from assay.reporting.answer import answer
 from assay.reporting.beats import beats
+from assay.reporting.certificates import certificates
 from assay.reporting.checks import families_of, totals
 from assay.reporting.choice import choices
 from assay.reporting.classes import classes
@@ -47,6 +48,7 @@ PARTS = {
     "worst": "Worst case",
     "beats": "Who beats whom",
     "curves": "Curves",
+    "certificates": "Certificates",
     "images": "Images",
     "papers": "Papers",
     "checks": "Checks",
@@ -92,12 +94,14 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
     pictures = [picture_panels(results, choice, study, checked) for choice in found]
     sweep = read_whole(results / "selection/sweep.csv", ("sigma", "chosen")) if study.selection else None
     papers = [beside(paper, results, summary, found, study, checked, sweep) for paper in read_papers()]
+    certified = certificates(results, study, checked)
+    empty = {part for part, found in {"classes": any(by_class), "certificates": certified}.items() if not found}
     config = study.model_dump(mode="json")
     return _environment(checked).get_template("page.html.j2").render(
         study=study.study,
         made_from=origin_text(study.study, made_from),
         scale=_scale(summary, results),
-        parts={part: name for part, name in PARTS.items() if part != "classes" or any(by_class)},
+        parts={part: name for part, name in PARTS.items() if part not in empty},
         answers=answers,
         totals=totals(checks),
         untrained=read.read_untrained(results / "untrained.csv"),
@@ -109,6 +113,8 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         curves=drawn,
         curve_notes=curve_notes,
+        certificates=certified,
+        asked=study.certificates,
         noise_levels=None if sweep is None else noise_levels(sweep),
         sweep=sweep,
         pictures=[panel for panels, _ in pictures for panel in panels],
@@ -142,6 +148,7 @@ def _environment(checked: Checked) -> jinja2.Environment:
         "percent": words.percent,
         "eps_label": words.eps_label,
         "defence_label": words.defence_label,
+        "defence_name": words.defence_name,
         "sigma_token": sigma_token,
         "pct": lambda share: f"{100 * share:.2f}%",
         "text_of": lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8")),

@@ -62,12 +62,15 @@ class Checked:
                 self._by_place[place].append(index)
 
     def __call__(self, scores: Iterable[str]) -> Verdict:
-        """The verdict on a number that rests on these cells, named by their `scores` in the summary.
+        """The verdict on a number that rests on these cells, named by their `scores` in the summary."""
+        return self.at(place for cell in scores for place in places_of(cell))
+
+    def at(self, places: Iterable[str]) -> Verdict:
+        """The verdict on a number that rests on what lies at these places.
 
         Checks that do not apply have no say in it.
         """
-        places = {place for cell in scores for place in places_of(cell)}
-        found = sorted({index for place in places for index in self._by_place.get(place, [])})
+        found = sorted({index for place in set(places) for index in self._by_place.get(place, [])})
         found = [index for index in found if self._findings[index][0] != NOT_APPLICABLE]
         status = worst(self._findings[index][0] for index in found)
         meanings = dict.fromkeys(self._findings[index][1] for index in found if self._findings[index][0] == status)

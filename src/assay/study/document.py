@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from assay.study import (
     attacks,
     blocks,
+    certificates,
     checks,
     classifiers,
     diffusions,
@@ -45,6 +46,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
+    ("`certificates`", [certificates.Certificates]),
     ("`checks`", [checks.Checks]),
 ]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from assay.study.attacks import AnyAttack
+from assay.study.certificates import CERTIFIED, Certificates
 from assay.study.checks import Checks
 from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
@@ -68,6 +69,11 @@ class Study(Model):
     )
     selection: Selection | None = Field(None, description="How `selected` sigmas are chosen, if any are.")
     evaluation: Evaluation = Field(description="What is measured in every cell.")
+    certificates: Certificates | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Which smoothed classifiers are certified, if any are.",
+    )
     checks: Checks = Field(Checks(), description="Which checks of the attacks are run that need the networks.")
     versions: Literal["recorded", "strict"] = Field(
         RECORDED,
@@ -116,6 +122,8 @@ class Study(Model):
             _require_distinct(f"attacks.{name}.eps", attack.eps)
         if self.selection:
             self._check_selection(self.selection)
+        if self.certificates:
+            self._check_certificates(self.certificates)
         for index, block in enumerate(self.cross):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:
@@ -203,7 +211,33 @@ class Study(Model):
         if diffusion := _diffusion_of(self.purifiers[selection.purifier]):
             self._require_trained("selection.sigmas", selection.sigmas, diffusion)
 
-    def _sigmas_of(self, block: Crossing) -> set[Level]:
+    def _check_certificates(self, certificates: Certificates) -> None:
+        for name in certificates.classifiers or []:
+            _require("certificates.classifiers", name, "classifiers", self.classifiers)
+        for name in certificates.purifiers or []:
+            _require("certificates.purifiers", name, "purifiers", self.purifiers)
+        named = self.purifiers if certificates.purifiers is None else certificates.purifiers
+        if not named:
+            raise ValueError("certificates.purifiers: the study has none; add one, such as method: noise")
+        for name in named:
+            if self.purifiers[name].method not in CERTIFIED:
+                raise ValueError(
+                    f"certificates.purifiers: '{name}' is a module of your own, which may see more of an image than "
+                    f"noise leaves of it; list purifiers among {', '.join(CERTIFIED)}"
+                )
+        known = self._sigmas_of(certificates)
+        _require_known("certificates.sigmas", certificates.sigmas, known)
+        if 0 in (known if certificates.sigmas is None else certificates.sigmas):
+            raise ValueError(
+                "certificates.sigmas: at sigma 0 there is no noise, and nothing to certify; list the other sigmas"
+            )
+        if certificates.images and certificates.images > self.evaluation.images:
+            raise ValueError(
+                f"certificates.images: {certificates.images} is more than the {self.evaluation.images} test images; "
+                "lower it, or raise evaluation.images"
+            )
+
+    def _sigmas_of(self, block: Crossing | Certificates) -> set[Level]:
         names = self.purifiers if block.purifiers is None else block.purifiers
         return {sigma for name in names for sigma in self.purifiers[name].sigmas}
 

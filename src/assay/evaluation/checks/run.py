@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from assay.artifacts import Wanted
-from assay.evaluation.checks import controls, order, probed, stored
+from assay.evaluation.checks import certified, controls, order, probed, stored
 from assay.evaluation.checks.evidence import Evidence, read_evidence
 from assay.evaluation.checks.finding import Finding
 from assay.evaluation.summary import KEYS, write_table
 from assay.inputs import SELECTED, Inputs
 from assay.manifests import check, manifest_path
-from assay.planning.cells import attacked_stacks, cells, probed_stacks
+from assay.planning.cells import attacked_stacks, cells, probed_stacks, smoothed
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -23,6 +23,7 @@ FAMILIES: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
     "order": order.find,
     "controls": controls.find,
     "attacks": probed.find,
+    "certificates": certified.find,
 }
 COLUMNS = ["study", "family", "check", "status", "number", "threshold", "meaning", "subject", *KEYS]
 
@@ -33,6 +34,10 @@ def make_checks(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     inputs = inputs.each("adversarial", [attacked.path for attacked in attacked_stacks(study)])
     if probed := probed_stacks(study):
         inputs = inputs.each("probes", [attacked.path for attacked in probed])
+    certified = [one.path for one in smoothed(study)]
+    for role in ("certificates", "attacked_certificates"):
+        if role in inputs:
+            inputs = inputs.each(role, certified)
     wanted = Wanted(out, "checks", study.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from assay.attacks.methods.best import as_stored
 from assay.attacks.methods.method import aims, build_search
 from assay.attacks.queries import answers, margins
 from assay.attacks.threats.victim import Query, Victim, judgement
+from assay.evaluation.spread import spread
 from assay.noise import derive_seed, image_key
 from assay.stacks import Stack, to_pixels
 from assay.study.attacks import Attack
@@ -37,18 +37,6 @@ def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sam
     images = (torch.from_numpy(to_pixels(stack.images[rows])).to(device) for stack in (clean, attacked))
     labels = torch.from_numpy(clean.labels[rows].astype("int64"))
     return Sample(*images, labels.to(device), keys.to(device), len(clean.classes))
-
-
-def spread(labels: np.ndarray, count: int) -> list[int]:
-    """Rows of about `count` images, as many of each class, evenly spread, in order."""
-    classes = np.unique(labels)
-    each = max(1, count // len(classes))
-    rows: list[int] = []
-    for label in classes:
-        members = np.flatnonzero(labels == label)
-        places = np.unique(np.linspace(0, len(members) - 1, min(each, len(members))).round().astype(int))
-        rows += members[places].tolist()
-    return sorted(rows)
 
 
 def run_attack(attack: Attack, victim: Victim, sample: Sample, labels: Tensor, classes: int, seed: int) -> Tensor:
