@@ -265,8 +265,7 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
 def _probe(spec: ProbeSpec, folders: Folders, sizes: Sizes) -> Cost:
     """A few attacks on a few images; the stacks are read whole."""
     attack = _attack(spec, folders, sizes)
-    share = spec.checks.attacks * spec.checks.images / sizes.counts["test"]
-    return replace(attack, amount=share * (attack.amount or 0), written=0)
+    return replace(attack, amount=spec.checks.attacks(sizes.counts["test"]) * (attack.amount or 0), written=0)
 
 
 def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:

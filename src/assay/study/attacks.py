@@ -126,6 +126,7 @@ class KnownAttack(Attack):
 
 
 Loss = Literal["margin", "ce", "dlr"]
+Decay = Literal["none", "linear", "cosine"]
 
 
 class TargetedAttack(KnownAttack):
@@ -212,7 +213,7 @@ class DescentAttack(SteppedAttack):
     step_size: Number | None = Field(
         None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 10 eps / steps if absent."
     )
-    decay: Literal["none", "linear", "cosine"] = Field(
+    decay: Decay = Field(
         "linear", description="How the step decays from twice its mean size to nothing; `none`: all are as long."
     )
     momentum: float = Field(
@@ -271,6 +272,40 @@ class SquareAttack(TargetedAttack):
         return 0, 0, self.queries + 1
 
 
+class NesAttack(TargetedAttack):
+    """Descent along a gradient that is estimated from answers alone (Ilyas et al. 2018), in the L-infinity ball."""
+
+    norm: ClassVar[Norm] = "Linf"
+    follows: ClassVar[Follows] = "answers"
+    method: Literal["nes"] = Field(
+        description="Black-box descent along a gradient that is estimated from answers around each point."
+    )
+    loss: Literal["margin", "ce"] = Field("margin", description="Loss to maximise, see pgd.")
+    steps: PositiveInt = Field(20, description="Steps.")
+    directions: PositiveInt = Field(
+        24, description="Random directions per step, each asked about at both of its ends under one draw."
+    )
+    smoothing: Number = Field(
+        0.25, gt=0, le=1, description="How far from the point answers are asked for, as a share of eps."
+    )
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 10 eps / steps if absent."
+    )
+    decay: Decay = Field("linear", description="How the step decays, see pgd.")
+    momentum: float = Field(0.75, ge=0, lt=1, description="Share of the last direction that each step keeps, see pgd.")
+    early_leaving: bool = Field(True, description="Behind a defence an image that is broken gets no more queries.")
+
+    @property
+    def _search(self) -> tuple[int, int, int]:
+        return 0, 1 if self.threat.shared else self.steps, 2 * self.directions * self.steps
+
+    @model_validator(mode="after")
+    def _one_draw_a_direction(self) -> NesAttack:
+        if self.draws > 1:
+            raise ValueError("draws: each direction of nes has a draw of its own; raise directions, and remove draws")
+        return self
+
+
 class RandomSignAttack(KnownAttack):
     """The control: a random corner of the ball, blind to the victim."""
 
@@ -317,7 +352,7 @@ class PythonAttack(Brought, Attack, extra="allow"):
 
 
 AnyAttack = Annotated[
-    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | RandomSignAttack | PythonAttack,
+    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | NesAttack | RandomSignAttack | PythonAttack,
     Field(discriminator="method"),
 ]
 

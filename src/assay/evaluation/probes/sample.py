@@ -51,10 +51,21 @@ def spread(labels: np.ndarray, count: int) -> list[int]:
     return sorted(rows)
 
 
-def run_attack(attack: Attack, victim: Victim, sample: Sample, labels: Tensor, classes: int, seed: int) -> Tensor:
-    """The images that an attack makes of the clean ones, as they would be stored."""
+def fewer(sample: Sample, count: int) -> Sample:
+    """About `count` of a sample's images, as many of each class."""
+    rows = torch.tensor(spread(sample.labels.cpu().numpy(), count), device=sample.labels.device)
+    images = (sample.clean[rows], sample.attacked[rows], sample.labels[rows], sample.keys[rows])
+    return sample if len(rows) == len(sample.labels) else Sample(*images, sample.classes)
+
+
+def goals_of(attack: Attack, sample: Sample, seed: int) -> Tensor:
+    """The labels (n,) that an attack of the sample is given: the images' own, or those of its targets."""
+    return aims(attack, sample.labels, sample.keys, sample.classes, seed)
+
+
+def run_attack(attack: Attack, victim: Victim, sample: Sample, goals: Tensor, classes: int, seed: int) -> Tensor:
+    """The images that an attack makes of the clean ones, given its goals (n,), as they would be stored."""
     device = sample.clean.device
-    goals = aims(attack, labels, sample.keys, classes, seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "probe") >> 1)
         search = build_search(attack, victim, classes, derive_seed(seed, "attack", "search"))
