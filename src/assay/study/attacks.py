@@ -79,6 +79,11 @@ class Attack(Model):
         return (self.selection_draws or max(self.draws, FEWEST_SELECTION_DRAWS)) if self.threat.fresh else 1
 
     @property
+    def by_vote(self) -> bool:
+        """Whether points are compared by the majority vote of the draws, and not by their mean margin."""
+        return False
+
+    @property
     def passes(self) -> tuple[int, int]:
         """How often an image goes through the victim, at most, with and without gradient; each draw counts.
 
@@ -127,6 +132,7 @@ class KnownAttack(Attack):
 
 Loss = Literal["margin", "ce", "dlr"]
 Decay = Literal["none", "linear", "cosine"]
+Objective = Literal["expected", "majority"]
 
 
 class TargetedAttack(KnownAttack):
@@ -166,6 +172,12 @@ class SteppedAttack(GradientAttack):
         + "; keys that stand beside it win.",
     )
     steps: PositiveInt = Field(20, description="Steps.")
+    objective: Objective = Field(
+        "expected",
+        description="What the attack lowers behind a defence: `expected`, the accuracy of one draw (the loss is "
+        "averaged over draws), or `majority`, that of the majority vote over draws (the loss is that of the mean "
+        "logits, and points are compared by the vote of the selection draws).",
+    )
     restarts: PositiveInt = Field(1, description="Runs from different random starts; the best is kept.")
     early_leaving: bool = Field(
         True,
@@ -177,6 +189,23 @@ class SteppedAttack(GradientAttack):
     @property
     def iterations(self) -> int:
         return self.steps
+
+    @property
+    def by_vote(self) -> bool:
+        return self.objective == "majority"
+
+    def _asked_first(self, points: int) -> int:
+        """Queries without gradient that go before those with one: of the mean logits, which a vote's gradient needs."""
+        return points if self.by_vote else 0
+
+    @model_validator(mode="after")
+    def _a_vote_has_voters(self) -> SteppedAttack:
+        if self.by_vote and self.draws < 3:
+            raise ValueError(
+                f"objective: a majority needs a threat with fresh noise and 3 draws or more, this attack has "
+                f"{self.draws}; set draws, or remove objective"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -224,7 +253,7 @@ class DescentAttack(SteppedAttack):
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * self.steps
-        return points, self.restarts if self.threat.shared else points, 0
+        return points, self.restarts if self.threat.shared else points, self._asked_first(points)
 
     @model_validator(mode="after")
     def _restarts_differ(self) -> DescentAttack:
@@ -256,7 +285,7 @@ class ApgdAttack(SteppedAttack):
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * (self.steps + 1)
-        return points, points, 0
+        return points, points, self._asked_first(points)
 
 
 class SquareAttack(TargetedAttack):
