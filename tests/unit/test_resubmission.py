@@ -57,7 +57,7 @@ def test_the_estimate_is_unbiased_and_ends_at_the_stored_draws() -> None:
     verdicts = generator.random((len(chances), 5)) < chances[:, None]
     labels = np.zeros(len(chances), int)
     row = {"classifier": "c", "attack": "pgd", "threat": "t", "norm": "Linf", "eps": EPS, "defence": "d", "sigma": 0.1}
-    cell = Judged(row, {}, (~verdicts).astype(int), verdicts.all(1), labels, ["a", "b"], None)
+    cell = Judged(row, {}, np.arange(len(labels)), (~verdicts).astype(int), verdicts.all(1), labels, ["a", "b"], None)
     table = resubmission_risk(STUDY, [cell])
     assert len(table) == 5
     for submissions, left in table[["submissions", "accuracy"]].itertuples(index=False):
@@ -68,7 +68,7 @@ def test_the_estimate_is_unbiased_and_ends_at_the_stored_draws() -> None:
 def test_no_more_submissions_are_told_than_people_ask_for() -> None:
     predicted = np.zeros((3, MOST_SUBMISSIONS + 20), int)
     row = {"classifier": "c", "attack": "pgd", "threat": "t", "norm": "Linf", "eps": EPS, "defence": "d", "sigma": 0.1}
-    cell = Judged(row, {}, predicted, np.ones(3, bool), np.zeros(3, int), ["a", "b"], None)
+    cell = Judged(row, {}, np.arange(3), predicted, np.ones(3, bool), np.zeros(3, int), ["a", "b"], None)
     assert resubmission_risk(STUDY, [cell])["submissions"].tolist() == list(range(1, MOST_SUBMISSIONS + 1))
 
 

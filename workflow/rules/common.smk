@@ -207,8 +207,8 @@ def part_marks(place):
     """The marks of the parts that a stack is put together from; none where one job computes it whole."""
 
     def marks(wildcards):
-        parts = STUDY.evaluation.parts(STUDY.counts[split_of(wildcards.role)])
-        return [f"{RESULTS}/{place}.part-{part}".format(**dict(wildcards.items())) for part in parts]
+        named = dict(wildcards.items())
+        return [f"{RESULTS}/{place}.part-{part}".format(**named) for part in JOBS.parts(**named)]
 
     return marks
 

@@ -15,7 +15,7 @@ import pandas as pd
 from assay.evaluation.knowledge import counts
 from assay.evaluation.statistics.intervals import mean_interval
 from assay.evaluation.statistics.measures import worst_of
-from assay.evaluation.summary import KEYS, Judged
+from assay.evaluation.summary import KEYS, Judged, on_shared_images
 from assay.planning.cells import attack_of
 from assay.study.model import Study
 
@@ -39,9 +39,10 @@ def resubmission_risk(study: Study, cells: Sequence[Judged]) -> pd.DataFrame:
         if cell.clean or draws == 1 or not counts(attack_of(study, cell.row["attack"])):
             continue
         control = clean.get(cell.key("classifier", "defence", "sigma"))
+        beside = on_shared_images([cell, control])[1] if control else None
         named = {"study": study.study, **{key: cell.row[key] for key in KEYS}}
         for submissions in range(1, min(draws, MOST_SUBMISSIONS) + 1):
-            left = [*_left(cell, submissions), *_left(control, submissions)]
+            left = [*_left(cell, submissions), *_left(beside, submissions)]
             counted = {"images": len(cell.labels), "draws": draws, "submissions": submissions}
             lines.append({**named, **counted, **dict(zip(MEASURED, left, strict=True))})
     return pd.DataFrame(lines, columns=COLUMNS)

@@ -148,6 +148,14 @@ class Jobs:
             self._keys[artifact] = key_of(artifact.kind, job.described, job.code, inputs)
         return self._keys[artifact]
 
+    def parts(self, role: str, attacked: str | None = None, attacked_path: str | None = None, **_: str) -> list[str]:
+        """The parts that a stack is computed in: an adversarial one, or what is purified of an attack's."""
+        path = attacked or attacked_path
+        count = self.study.counts[split_of(role)]
+        if not role and path != CLEAN:
+            count = min(count, self.study.attacks[self._attacked[path].attack].images or count)
+        return self.study.evaluation.parts(count)
+
     def options(self, job: Job) -> list[str]:
         """The options of a stage: inputs' folders and keys by role, the spec, the code's fingerprint, and the place.
 
@@ -214,7 +222,8 @@ class Jobs:
 
     def attack(self, role: str, attacked_path: str) -> Job:
         attacked = self._attacked[attacked_path]
-        attack = self.study.attacks[attacked.attack].model_copy(update={"eps": [attacked.eps]})
+        attack = self.study.attacks[attacked.attack]
+        attack = attack.model_copy(update={"eps": [attacked.eps], "images": None if role else attack.images})
         purifier = self._purifier(attacked.victim)
         spec = AttackSpec(
             attack=attack,

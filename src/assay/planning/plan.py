@@ -122,7 +122,7 @@ def _cost(job: Planned, jobs: Jobs, sizes: Sizes) -> Cost | None:
         return found
     if part:
         return found.share(int(part.split("-of-")[1]))
-    return found.put_together() if jobs.study.evaluation.parts(sizes.images(planned.inputs["images"].folder)) else found
+    return found.put_together() if jobs.parts(**job.wildcards) else found
 
 
 def render(jobs: Sequence[Planned], cores: int, study: Study | None = None) -> str:

@@ -76,7 +76,7 @@ class Requests:
             return cost_of_study(self.jobs.study, self._sizes)
         if stage not in ("attack", "purify"):
             return found
-        parts = self.jobs.study.evaluation.parts(self._sizes.images(job.inputs["images"].folder))
+        parts = self.jobs.parts(**wildcards)
         return found.share(len(parts)) if parts else found
 
     def _request(self, stage: str, found: Cost, times: int) -> Request:

@@ -39,6 +39,15 @@ class Attack(Model):
         TransferThreat(),
         description="How much of the defence the attacker can use: one word, or the keys of a threat, see below.",
     )
+    images: int | None = Field(
+        None,
+        gt=1,
+        le=MOST,
+        exclude_if=lambda images: images is None,
+        description="Only this many of the test images are attacked, with the classes in the proportions of the whole "
+        "set; the study's seed draws them, the same for every attack, and a smaller number is part of a larger one. "
+        "Cells are compared on the images that they share. All test images if absent.",
+    )
     draws: PositiveInt = Field(1, description="Fresh draws of the defence in each query, whose mean counts (EOT).")
     selection_draws: int | None = Field(
         None,

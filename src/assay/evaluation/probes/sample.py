@@ -31,7 +31,8 @@ class Sample:
 
 
 def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sample:
-    """About `count` images, as many of each class, spread over the stack."""
+    """About `count` of the attacked images, as many of each class, spread over the stack."""
+    clean = clean.of(attacked.ids)
     rows = spread(clean.labels, count)
     keys = torch.tensor([image_key(clean.ids[row]) for row in rows])
     images = (torch.from_numpy(to_pixels(stack.images[rows])).to(device) for stack in (clean, attacked))
