@@ -14,6 +14,7 @@ from assay.evaluation.bounds import COLUMNS as COMPARISONS
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.knowledge import counts, is_direct
+from assay.evaluation.resubmission import COLUMNS as RESUBMISSION
 from assay.evaluation.scores import write_scores as write_into
 from assay.evaluation.strongest import ALL
 from assay.evaluation.strongest import COLUMNS as STRONGEST
@@ -129,6 +130,7 @@ def write_tables(
     comparisons: pd.DataFrame | None = None,
     worst_cases: pd.DataFrame | None = None,
     strongest: pd.DataFrame | None = None,
+    resubmission: pd.DataFrame | None = None,
 ) -> None:
     """Write the tables beside the summary, without a row where nothing is given, and the summary.
 
@@ -140,6 +142,7 @@ def write_tables(
         "comparisons.csv": pd.DataFrame(columns=COMPARISONS) if comparisons is None else comparisons,
         "strongest.csv": pd.DataFrame(columns=STRONGEST) if strongest is None else strongest,
         "worst_case.csv": pd.DataFrame(columns=WORST_CASE) if worst_cases is None else worst_cases,
+        "resubmission.csv": pd.DataFrame(columns=RESUBMISSION) if resubmission is None else resubmission,
         "per_class.csv": pd.DataFrame(columns=PER_CLASS),
         "confusion.csv": pd.DataFrame(columns=CONFUSION),
     }

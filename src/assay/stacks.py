@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,18 @@ class Stack(Images):
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         return self.images[np.asarray(indices)]
+
+    def at(self, rows: np.ndarray) -> Stack:
+        """The images at some rows, as a stack in memory."""
+        masks = None if self.masks is None else self.masks[rows]
+        return replace(self, table=self.table.iloc[rows].reset_index(drop=True), images=self.images[rows], masks=masks)
+
+    def of(self, ids: Sequence[str]) -> Stack:
+        """The images of these ids, each of which it has once, in their order."""
+        rows = pd.Index(self.ids).get_indexer(pd.Index(ids))
+        if (rows < 0).any():
+            raise AssayError(f"there is no image {np.asarray(ids)[rows < 0][0]} among the test images; run again")
+        return self if np.array_equal(rows, np.arange(len(self))) else self.at(rows)
 
     def pixels(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Images start..stop as float32 (n, 3, height, width) in [0,1]."""

@@ -13,10 +13,11 @@ from assay.attacks.methods.best import Best, as_stored
 from assay.attacks.methods.losses import cross_entropy, named_loss, negative_margin
 from assay.attacks.methods.method import build_search
 from assay.attacks.perturbation import boundary
-from assay.attacks.queries import Counted, answers, mean_gradient
+from assay.attacks.queries import Counted, answers, gradient_of_mean, mean_gradient, vote_margins
 from assay.attacks.threats.defended import Expected
 from assay.attacks.threats.transfer import Bare
 from assay.attacks.threats.victim import Query, Victim, judgement, search_query
+from assay.evaluation.statistics.measures import majority
 from assay.files import AssayError
 from assay.logits import margin
 from assay.study.attacks import LEAVING_DRAWS, AnyAttack, Attack
@@ -555,6 +556,12 @@ def fault(**keys: object) -> str:
         ({"method": "pgd", "threat": "adaptiv"}, "'adaptiv' is not among transfer, blackbox, bpda"),
         ({"method": "apgd", "loss": "dlr", "target": "random"}, "loss: dlr here has no target"),
         ({"method": "random_sign", "target": "random"}, "target"),
+        ({"method": "pgd", "objective": "majority"}, "objective: a majority needs a threat with fresh noise"),
+        (
+            {"method": "pgd", "threat": "adaptive", "draws": 2, "objective": "majority"},
+            "and 3 draws or more, this attack has 2; set draws, or remove objective",
+        ),
+        ({"method": "fgsm", "threat": "adaptive", "draws": 4, "objective": "majority"}, "objective"),
         ({"method": "pgd", "preset": "slow"}, "'quick', 'standard' or 'thorough'"),
         ({"method": "fgsm", "preset": "quick"}, "preset"),
     ],
@@ -572,3 +579,72 @@ def test_a_preset_is_numbers_and_explicit_keys_win() -> None:
     explicit = attack_of("pgd", threat="bpda", steps=7, draws=4)
     assert mixed.model_dump() == explicit.model_dump()
     assert TypeAdapter(AnyAttack).validate_json(mixed.model_dump_json()) == explicit
+
+
+# the majority vote as the objective
+
+
+def test_the_vote_margin_counts_draws_and_the_mean_logits_break_ties() -> None:
+    logits = torch.tensor(
+        [
+            [[9.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],  # 1 vote against 2 and 1
+            [[9.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]],  # 2 against 2, the mean is right
+            [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 9.0, 0.0]],  # 2 against 2, the mean is wrong
+            [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]],  # 2 against 1 and 1
+        ]
+    )
+    found = vote_margins(logits, torch.zeros(4, dtype=torch.long))
+    assert found == pytest.approx(torch.tensor([-0.25, 0.0, 0.0, 0.25]), abs=1 / 8)
+    assert (found > 0).tolist() == [False, True, False, True]
+    assert ((found > 0).numpy() == (majority(logits.numpy()) == 0)).all(), "as the vote is judged"
+
+
+def test_the_gradient_of_a_vote_is_that_of_the_loss_of_the_mean_logits() -> None:
+    images, labels, keys = batch(4, classes=3)
+    shapes = []
+
+    class Defence(Noisy):
+        def forward(self, x: Tensor, noise: object) -> Tensor:
+            shapes.append(len(x))
+            return self.network((x + 0.3 * noise(0)).clamp(0, 1))
+
+    victim, query = Expected(Defence(curved(3)), nn.Identity(), seed=1), search_query(2, 6)
+    for loss in (negative_margin, cross_entropy):
+        shapes.clear()
+        value, gradient = gradient_of_mean(victim, images, labels, keys, query, loss, room=8)
+        assert shapes == [8] * 6, "three queries without gradient, three with it, two draws each"
+        leaf = images.clone().requires_grad_()
+        whole = loss(victim(leaf, keys, query).mean(1), labels)
+        assert torch.allclose(value, whole, atol=1e-5)
+        assert torch.allclose(gradient, torch.autograd.grad(whole.sum(), leaf)[0], atol=1e-6)
+
+
+MIDDLE = 128 / 255
+
+
+class Divided(nn.Module):
+    """A defended classifier of three classes, whose first class is right.
+
+    Raising the first value fools half of the draws by far, into two classes; lowering it fools all, into one, narrowly.
+    """
+
+    def forward(self, x: Tensor, noise: object) -> Tensor:
+        push, draw = (x[:, 0, 0, 0] - MIDDLE) / EPS, noise(0)[:, 0, 0, 0]
+        up, down = push.clamp_min(0), -push.clamp_max(0)
+        second = 1.5 * down + 9 * up * (draw < -0.6745)  # a quarter of the draws
+        return torch.stack([torch.ones_like(push), second, 9 * up * (draw > 0.6745)], dim=1)
+
+
+@pytest.mark.parametrize("method", ["pgd", "apgd"])
+def test_an_attack_on_the_vote_wins_it_where_the_mean_margin_falls_elsewhere(method: str) -> None:
+    images, victim, keys = torch.full((1, 3, SIDE, SIDE), MIDDLE), behind(Divided()), torch.tensor([5])
+    many = {"threat": "adaptive", "steps": 10, "draws": 24, "restarts": 4, "early_leaving": False}
+
+    def winner(label: int, **more: object) -> int:
+        attack = attack_of(method, **many, **more)
+        found = stored(run(attack, victim, images, torch.tensor([label]), keys, classes=3), images, attack)
+        return int(majority(answers(victim, found, keys, judgement("verdict", 101), room=101).numpy())[0])
+
+    assert winner(0) == 0
+    assert winner(0, objective="majority") == 1
+    assert winner(1, objective="majority", target="random") == 1

@@ -217,7 +217,7 @@ def test_nothing_else_is_found_in_a_sound_study(sound: pd.DataFrame) -> None:
     assert sound.columns.tolist() == COLUMNS
     rest = sound[sound["status"] != "PASS"].groupby("status")["check"].agg(set).to_dict()
     assert rest == {
-        "NOT RUN": {"probe of gradients", "probe of convergence", "probe of active"},
+        "NOT RUN": {f"probe of {name}" for name in ("gradients", "convergence", "blinder", "active")},
         "WARN": {"defence attacked directly"},
     }
 
@@ -576,22 +576,39 @@ def test_steps_that_cannot_cross_the_ball_are_found(size: float, status: str) ->
 
 PROBE = {
     "gradients": dict.fromkeys(["zero_start", "zero_end", "not_finite_start", "not_finite_end", "replay", "batch"], 0.0)
-    | {"along": 1.0, "random": 1.0, "halves": 0.7, "rose": 1.0, "training_modules": 0, "probabilities": 0.0},
+    | {"zero_entries": 0.0, "halves": 0.7, "rose": 1.0, "training_modules": 0, "probabilities": 0.0}
+    | dict.fromkeys(["captured_start", "captured_end"], {"all": 1.0, "band": 0.99, "colour": 1.0}),
     "convergence": {
         "accuracy": 0.5,
-        "half_width": 0.1,
-        "steps": {"accuracy": 0.48, "p": 0.3},
-        "draws": {"accuracy": 0.5, "p": 1.0},
+        "images": 128,
+        "again": {"accuracy": 0.48, "gain": 0.02, "p": 0.3, "at_most": 0.04},
+        "more": {"accuracy": 0.49, "gain": 0.01, "p": 0.2, "at_most": 0.04},
         "parameters_changed": 0,
+    },
+    "blinder": {
+        "accuracy": 0.5,
+        "images": 128,
+        "identity": {"accuracy": 0.5, "gain": 0.0, "p": 1.0, "at_most": 0.02},
+        "answers": {"accuracy": 0.49, "gain": 0.01, "p": 0.2, "at_most": 0.03},
     },
     "active": {"planted": 0.9, "found": 1.0, "random": 0.0},
 }
 ADAPTIVE = Study.model_validate(STUDY).attacks["adaptive"]
 
 
+def gained(gain: float, p: float, at_most: float = 0.5) -> dict[str, float]:
+    """What an attack that goes on leaves, of half of the images."""
+    return {"accuracy": 0.5 - gain, "gain": gain, "p": p, "at_most": at_most}
+
+
 def of_probe(family: str, attack=ADAPTIVE, **changes: Any) -> dict[str, str]:
-    judge_probe = {"gradients": probed.gradients, "convergence": probed.convergence, "active": probed.active}[family]
-    return {found.check: found.status for found in judge_probe(PROBE[family] | changes, attack, ["a"])}
+    judge = {
+        "gradients": probed.gradients,
+        "convergence": probed.convergence,
+        "blinder": probed.blinder,
+        "active": probed.active,
+    }[family]
+    return {found.check: found.status for found in judge(PROBE[family] | changes, attack, ["a"])}
 
 
 @pytest.mark.parametrize("family", PROBE)
@@ -607,9 +624,12 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("gradients", {"zero_end": 1.0}, "zero gradients at the end", "FAIL"),
         ("gradients", {"not_finite_start": 0.01}, "finite gradients at the start", "FAIL"),
         ("gradients", {"not_finite_end": 0.01}, "finite gradients at the end", "FAIL"),
-        ("gradients", {"along": 0.7}, "gradient is the loss's slope", "WARN"),
-        ("gradients", {"along": 0.1}, "gradient is the loss's slope", "FAIL"),
-        ("gradients", {"random": 0.1}, "gradient in random directions", "FAIL"),
+        ("gradients", {"captured_end": {"all": 0.93, "band": 1, "colour": 1}}, "gradient is the loss's slope", "WARN"),
+        ("gradients", {"captured_end": {"all": 0.89, "band": 1, "colour": 1}}, "gradient is the loss's slope", "FAIL"),
+        ("gradients", {"captured_start": {"all": 1, "band": 0.1, "colour": 1}}, "gradient has every frequency", "FAIL"),
+        ("gradients", {"captured_start": {"all": 1, "band": 1, "colour": 0.9}}, "gradient has every colour", "WARN"),
+        ("gradients", {"zero_entries": 0.1}, "no zeros in the gradient", "WARN"),
+        ("gradients", {"zero_entries": 0.5}, "no zeros in the gradient", "FAIL"),
         ("gradients", {"halves": 0.1}, "gradient above its noise", "WARN"),
         ("gradients", {"halves": 0.0}, "gradient above its noise", "FAIL"),
         ("gradients", {"rose": 0.8}, "loss rose", "WARN"),
@@ -619,11 +639,20 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("gradients", {"batch": 0.1}, "answers do not depend on the batch", "FAIL"),
         ("gradients", {"training_modules": 3}, "evaluation mode", "FAIL"),
         ("gradients", {"probabilities": 1.0}, "the victim gives logits", "FAIL"),
-        ("gradients", {"along": float("nan")}, "gradient is the loss's slope", "FAIL"),
-        ("convergence", {"steps": {"accuracy": 0.3, "p": 0.001}}, "converged in steps", "FAIL"),
-        ("convergence", {"steps": {"accuracy": 0.45, "p": 0.03}}, "converged in steps", "WARN"),
-        ("convergence", {"draws": {"accuracy": 0.3, "p": 0.001}}, "converged in draws", "FAIL"),
-        ("convergence", {"steps": None, "draws": None}, "converged in steps", "DOES NOT APPLY"),
+        (
+            "gradients",
+            {"captured_end": {"all": float("nan"), "band": 1, "colour": 1}},
+            "gradient is the loss's slope",
+            "FAIL",
+        ),
+        ("convergence", {"more": gained(0.2, p=0.001)}, "attack converged", "FAIL"),
+        ("convergence", {"more": gained(0.04, p=0.03)}, "attack converged", "WARN"),
+        ("convergence", {"more": gained(0.0, p=1, at_most=0.09)}, "attack converged", "NOT RUN"),
+        ("convergence", {"again": gained(-0.2, p=1)}, "another start leaves as much", "WARN"),
+        ("blinder", {"identity": gained(0.2, p=0.001)}, "identity leaves no less", "FAIL"),
+        ("blinder", {"identity": None}, "identity leaves no less", "DOES NOT APPLY"),
+        ("blinder", {"answers": gained(0.1, p=0.001)}, "answers alone leave no less", "FAIL"),
+        ("blinder", {"answers": gained(0.03, p=0.04)}, "answers alone leave no less", "WARN"),
         ("convergence", {"parameters_changed": 2}, "attack leaves the networks alone", "FAIL"),
         ("active", {"found": 0.5}, "finds a planted image", "FAIL"),
         ("active", {"found": 0.9}, "finds a planted image", "WARN"),

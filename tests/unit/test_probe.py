@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from assay.artifacts import Wanted
@@ -23,10 +25,11 @@ from assay.attacks.threats.victim import Query, Victim
 from assay.defended import Defended
 from assay.evaluation.checks import probed
 from assay.evaluation.probes.active import corner, pattern, probe_active
-from assay.evaluation.probes.convergence import probe_convergence, twice_the_draws, twice_the_steps
+from assay.evaluation.probes.bands import cosines, directions, part, strata, within
+from assay.evaluation.probes.continued import compared, probe_blinder, probe_convergence
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.probe import probe_attack
-from assay.evaluation.probes.sample import Sample, spread, take
+from assay.evaluation.probes.sample import Sample, fewer, run_attack, spread, take
 from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack
@@ -87,15 +90,25 @@ def test_the_sample_is_balanced_and_spread_over_the_stack() -> None:
     assert spread(labels, 60) == [*sorted({round(i) for i in np.linspace(0, 29, 30)}), *range(30, 40)]
 
 
+def test_fewer_images_are_as_many_of_each_class() -> None:
+    images = replace(sample(classifier()), labels=torch.tensor([0] * 9 + [1] * 3))
+    some = fewer(images, 6)
+    assert some.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert some.keys.tolist() == [1, 5, 9, 10, 11, 12]
+    assert torch.equal(some.clean, images.clean[some.keys - 1])
+    assert fewer(sample(classifier()), 100).keys.tolist() == list(range(1, COUNT + 1))
+
+
 # gradients
 
 
 def test_a_sound_victims_gradients_have_nothing_wrong() -> None:
     victim = bare()
-    found = probe_gradients(PGD, victim, sample(victim.classifier))
+    found = probe_gradients(PGD, victim, sample(victim.classifier), 0)
     assert found["zero_start"] == found["zero_end"] == found["not_finite_start"] == found["not_finite_end"] == 0
-    assert found["along"] == 1
-    assert found["random"] > 0.999
+    for place in ("start", "end"):
+        assert min(found[f"captured_{place}"].values()) > 0.999
+    assert found["zero_entries"] == 0
     assert found["halves"] == pytest.approx(1, abs=1e-6)
     assert found["rose"] == 1
     assert (found["replay"], found["training_modules"], found["probabilities"]) == (0, 0, 0)
@@ -103,9 +116,8 @@ def test_a_sound_victims_gradients_have_nothing_wrong() -> None:
 
 
 def test_a_stochastic_victims_gradients_are_compared_under_the_same_noise() -> None:
-    found = probe_gradients(ADAPTIVE, noisy(0.1), sample(classifier()))
-    assert found["along"] == 1
-    assert found["random"] > 0.99
+    found = probe_gradients(ADAPTIVE, noisy(0.1), sample(classifier()), 0)
+    assert min(found["captured_start"].values()) > 0.99
     assert found["replay"] == 0
     assert found["batch"] < 1e-5
 
@@ -140,6 +152,12 @@ def shattered(x: Tensor) -> Tensor:
     return x + 0.05 * torch.sin(1e6 * x)
 
 
+def half_masked(x: Tensor) -> Tensor:
+    """Every other column goes without a gradient."""
+    seen = torch.arange(x.shape[-1]) % 2
+    return x * seen + (x * (1 - seen)).detach()
+
+
 def forgetful(x: Tensor) -> Tensor:
     """Noise that nobody can replay."""
     return x + 0.1 * torch.randn_like(x)
@@ -157,9 +175,9 @@ def of_its_batch(x: Tensor) -> Tensor:
         (Changed(before=torch.Tensor.detach), "zero_start", "zero gradients at the start"),
         (Changed(before=poisoned), "not_finite_start", "finite gradients at the start"),
         (Changed(before=poisoned), "not_finite_end", "finite gradients at the end"),
-        (Changed(before=straight_through), "along", "gradient is the loss's slope"),
-        (Changed(before=shattered), "along", "gradient is the loss's slope"),
-        (Changed(before=shattered), "random", "gradient in random directions"),
+        (Changed(before=straight_through), "captured_start", "gradient is the loss's slope"),
+        (Changed(before=shattered), "captured_end", "gradient is the loss's slope"),
+        (Changed(before=half_masked), "zero_entries", "no zeros in the gradient"),
         (Changed(before=forgetful), "replay", "same noise, same answer"),
         (Changed(before=of_its_batch), "batch", "answers do not depend on the batch"),
         (Changed(behind=lambda logits: logits.softmax(1)), "probabilities", "the victim gives logits"),
@@ -169,15 +187,104 @@ def of_its_batch(x: Tensor) -> Tensor:
 )
 def test_a_fault_of_the_gradients_is_measured_and_judged(victim: Victim, key: str, check: str) -> None:
     images = sample(classifier())
-    sound = probe_gradients(PGD, bare(), images)
-    found = probe_gradients(ADAPTIVE if isinstance(victim, Expected) else PGD, victim, images)
+    sound = probe_gradients(PGD, bare(), images, 0)
+    found = probe_gradients(ADAPTIVE if isinstance(victim, Expected) else PGD, victim, images, 0)
     assert found[key] != sound[key]
     status = {finding.check: finding.status for finding in probed.gradients(found, PGD, ["a"])}
     assert status[check] == "FAIL", found
 
 
+class Backward(torch.autograd.Function):
+    """The identity, whose gradient a function changes on its way back."""
+
+    @staticmethod
+    def forward(context, x, change):
+        context.change = change
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        return context.change(gradient), None
+
+
+def without_low(gradient: Tensor, count: int) -> Tensor:
+    """The gradient without its so many slowest waves along each side."""
+    waves = cosines(gradient.shape[-1])
+    coefficients = waves @ gradient @ waves.T
+    coefficients[..., :count, :count] = 0
+    return waves.T @ coefficients @ waves
+
+
+def without_red(gradient: Tensor) -> Tensor:
+    return gradient * torch.tensor([0.0, 1.0, 1.0])[:, None, None]
+
+
+def without_a_share(share: float):
+    """The gradient turned away so far that it captures all but a share of its energy."""
+
+    def turned(gradient: Tensor) -> Tensor:
+        aside = torch.randn(gradient.shape, generator=torch.Generator().manual_seed(5))
+        size = (gradient**2).sum((1, 2, 3), keepdim=True)
+        aside -= (aside * gradient).sum((1, 2, 3), keepdim=True) / size * gradient
+        aside /= length(aside)
+        return (1 - share) ** 0.5 * gradient + share**0.5 * size.sqrt() * aside
+
+    return turned
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (lambda gradient: without_low(gradient, 2), "gradient has every frequency"),
+        (lambda gradient: without_low(gradient, 4), "gradient has every frequency"),
+        (without_red, "gradient has every colour"),
+        (without_a_share(0.2), "gradient is the loss's slope"),
+        (lambda gradient: -gradient, "gradient is the loss's slope"),
+    ],
+    ids=["2x2 slowest", "4x4 slowest", "red", "a fifth", "downhill"],
+)
+def test_a_gradient_that_lacks_a_part_fails(change: Any, check: str) -> None:
+    images = sample(classifier())
+    found = probe_gradients(PGD, Changed(before=lambda x: Backward.apply(x, change)), images, 0)
+    assert {f.check: f.status for f in probed.gradients(found, PGD, ["a"])}[check] == "FAIL", found
+
+
+def test_what_a_gradient_lacks_is_measured() -> None:
+    images = sample(classifier())
+    victim = Changed(before=lambda x: Backward.apply(x, without_a_share(0.07)))
+    found = probe_gradients(PGD, victim, images, 0)
+    assert found["captured_start"]["all"] == pytest.approx(0.93, abs=0.02)
+    assert {f.check: f.status for f in probed.gradients(found, PGD, ["a"])}["gradient is the loss's slope"] == "WARN"
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_how_long_a_gradient_is_makes_no_difference(factor: float) -> None:
+    images = sample(classifier())
+    victim = Changed(before=lambda x: Backward.apply(x, lambda gradient: factor * gradient))
+    assert min(probe_gradients(PGD, victim, images, 0)["captured_start"].values()) > 0.999
+
+
+def test_the_attacks_own_loss_is_probed() -> None:
+    saturated, images = Changed(behind=lambda logits: 3e3 * logits), sample(classifier())
+    by_margin = probe_gradients(PGD, saturated, images, 0)
+    by_entropy = probe_gradients(PGD.model_copy(update={"loss": "ce"}), saturated, images, 0)
+    assert by_margin["zero_start"] == 0
+    assert by_entropy["zero_start"] > 0.5
+
+
+def test_strata_take_a_gradient_apart_and_leave_nothing_out() -> None:
+    values = torch.randn(3, 3, 20, 16, generator=torch.Generator().manual_seed(0))
+    energy = sum(part(values, stratum) for stratum in strata(values.shape))
+    assert torch.allclose(energy, (values**2).sum((1, 2, 3)))
+    assert torch.allclose(cosines(16) @ cosines(16).T, torch.eye(16), atol=1e-5)
+    assert sum(within(band, 20, 16) for band in range(4)).eq(1).all()
+    for stratum in strata(values.shape):
+        direction = directions(stratum, values.shape, torch.Generator().manual_seed(1), values)
+        assert torch.allclose(part(direction, stratum), (direction**2).sum((1, 2, 3)), rtol=1e-4)
+
+
 def test_saturated_probabilities_have_gradients_that_vanish() -> None:
-    found = probe_gradients(PGD, Changed(behind=lambda logits: (3e4 * logits).softmax(1)), sample(classifier()))
+    found = probe_gradients(PGD, Changed(behind=lambda logits: (3e4 * logits).softmax(1)), sample(classifier()), 0)
     assert found["zero_start"] > 0.5
     assert found["probabilities"] == 1
 
@@ -188,26 +295,26 @@ def test_a_module_in_training_mode_is_counted() -> None:
     victim = Bare(classifier(model))
     victim.classifier.network[4].train()
     assert (
-        probe_gradients(PGD, victim, sample(classifier()))["training_modules"] == 2
+        probe_gradients(PGD, victim, sample(classifier()), 0)["training_modules"] == 2
     )  # the victim itself, and the dropout
 
 
 def test_noise_takes_the_gradients_of_two_queries_apart_and_draws_bring_them_together() -> None:
     images = sample(classifier())
     one, many = (ADAPTIVE.model_copy(update={"draws": draws}) for draws in (1, 16))
-    by_level = [probe_gradients(one, noisy(level), images)["halves"] for level in (0.01, 0.3, 3.0)]
+    by_level = [probe_gradients(one, noisy(level), images, 0)["halves"] for level in (0.01, 0.3, 3.0)]
     assert by_level[0] > 0.95
     assert by_level[0] > by_level[1] > by_level[2]
-    assert probe_gradients(many, noisy(0.3), images)["halves"] > by_level[1] + 0.05
+    assert probe_gradients(many, noisy(0.3), images, 0)["halves"] > by_level[1] + 0.05
 
 
 def test_an_attack_that_went_the_wrong_way_did_not_raise_the_loss() -> None:
     victim = bare()
     images = sample(victim.classifier)
     away = Sample(images.clean, 2 * images.clean - images.attacked, images.labels, images.keys, 2)
-    assert probe_gradients(PGD, victim, away)["rose"] == 0
+    assert probe_gradients(PGD, victim, away, 0)["rose"] == 0
     none_right = Sample(images.clean, images.attacked, 1 - images.labels, images.keys, 2)
-    assert probe_gradients(PGD, victim, none_right)["rose"] is None
+    assert probe_gradients(PGD, victim, none_right, 0)["rose"] is None
 
 
 # convergence
@@ -225,33 +332,97 @@ def at_three_steps(step: float) -> tuple[Victim, Sample]:
     return bare(nn.Sequential(nn.Flatten(), layer)), Sample(images, images, labels, torch.arange(COUNT), 2)
 
 
-def test_an_attack_with_too_few_steps_leaves_less_with_twice_as_many() -> None:
+def attacked_by(attack: PgdAttack, victim: Victim, images: Sample) -> Sample:
+    """The images with what an attack makes of them."""
+    points = run_attack(attack, victim, images, images.labels, images.classes, seed=7)
+    return replace(images, attacked=points)
+
+
+def test_an_attack_with_too_few_steps_is_not_converged() -> None:
     victim, images = at_three_steps(step=2 / 255)
     short = PgdAttack(method="pgd", eps=[20 / 255], steps=2, step_size=2 / 255, random_start=False)
-    found = probe_convergence(short, lambda attack: victim, images, seed=0)
-    assert (found["accuracy"], found["steps"]["accuracy"]) == (1, 0)
-    assert found["steps"]["p"] == pytest.approx(2.0**-COUNT)
-    assert {f.check: f.status for f in probed.convergence(found, short, ["a"])}["converged in steps"] == "FAIL"
+    found = probe_convergence(short, lambda attack: victim, attacked_by(short, victim, images), seed=0)
+    assert (found["accuracy"], found["more"]["accuracy"]) == (1, 0)
+    assert found["more"]["p"] == pytest.approx(2.0**-COUNT)
+    assert {f.check: f.status for f in probed.convergence(found, short, ["a"])}["attack converged"] == "FAIL"
     enough = short.model_copy(update={"steps": 3})
-    found = probe_convergence(enough, lambda attack: victim, images, seed=0)
-    assert found["accuracy"] == found["steps"]["accuracy"] == found["parameters_changed"] == 0
-    assert {f.status for f in probed.convergence(found, enough, ["a"])} == {"PASS"}
+    found = probe_convergence(enough, lambda attack: victim, attacked_by(enough, victim, images), seed=0)
+    assert found["accuracy"] == found["more"]["accuracy"] == found["parameters_changed"] == 0
 
 
-def test_steps_and_draws_are_doubled_where_there_are_any() -> None:
-    assert twice_the_steps(PGD).steps == 20
-    assert twice_the_steps(FgsmAttack(method="fgsm", eps=[EPS])) is None
-    assert twice_the_draws(ADAPTIVE).draws == 4
-    assert twice_the_draws(PGD) is None
-    asked = []
+def test_going_on_never_leaves_more_by_the_draws_that_it_is_chosen_on() -> None:
+    victim = noisy(0.1)
+    images = attacked_by(ADAPTIVE, victim, sample(classifier()))
+    found = probe_convergence(ADAPTIVE, lambda attack: victim, images, seed=0)
+    assert found["more"]["gain"] > -0.05
+    assert found["again"]["accuracy"] == pytest.approx(found["accuracy"], abs=0.3)
 
-    def build(attack):
-        asked.append((attack.steps, attack.draws))
-        return noisy(0.1)
 
-    found = probe_convergence(ADAPTIVE, build, sample(classifier()), seed=0)
-    assert asked == [(10, 2), (20, 2), (10, 4)]
-    assert found["accuracy"] == pytest.approx(found["draws"]["accuracy"], abs=0.3)
+def test_one_step_is_not_asked_to_converge() -> None:
+    attack = FgsmAttack(method="fgsm", eps=[EPS])
+    found = {"parameters_changed": 0}
+    assert [f.status for f in probed.convergence(found, attack, ["a"])] == ["DOES NOT APPLY", "PASS"]
+
+
+def weak_sample() -> Sample:
+    """Images that the attack has left as they were."""
+    images = sample(classifier())
+    return replace(images, attacked=images.clean)
+
+
+@pytest.mark.parametrize("way", ["identity", "answers"])
+def test_attacks_that_see_less_find_the_way_around_a_mask(way: str) -> None:
+    build = with_straight_through(lambda x: x.detach() + 0 * x)
+    found = probe_blinder(ADAPTIVE, build, weak_sample(), seed=0, defended=True)
+    assert found["accuracy"] > 0.9
+    assert found[way]["gain"] > 0.5
+    names = {"identity": "identity leaves no less", "answers": "answers alone leave no less"}
+    assert {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}[names[way]] == "FAIL"
+
+
+def test_a_sound_attack_leaves_them_nothing_to_find() -> None:
+    victim = noisy(0.02)
+    images = attacked_by(ADAPTIVE, victim, sample(classifier()))
+    found = probe_blinder(ADAPTIVE, with_straight_through(lambda x: x, 0.02), images, seed=0, defended=True)
+    assert found["identity"]["gain"] < 0.05
+    assert found["answers"]["gain"] < 0.05
+
+
+def with_straight_through(purify: Any, level: float = 0.02) -> Any:
+    """How the victims of a purifier behind noise are built for an attack: for bpda, with the identity's gradient."""
+
+    def build(attack: PgdAttack) -> Victim:
+        through = straight(purify) if attack.threat.name == "bpda" else purify
+        return noisy(level, purify=through)
+
+    return build
+
+
+def straight(purify: Any) -> Any:
+    return lambda x: purify(x).detach() + (x - x.detach())
+
+
+@pytest.mark.parametrize(
+    ("won", "images", "status"),
+    [(0, 64, "PASS"), (0, 32, "NOT RUN"), (5, 64, "FAIL"), (6, 150, "WARN"), (1, 150, "PASS"), (1, 64, "NOT RUN")],
+)
+def test_a_pass_could_have_seen_five_points(won: int, images: int, status: str) -> None:
+    """Of so many images, so many are won."""
+    own = np.ones((images, 16), dtype=bool)
+    other = own.copy()
+    other[:won] = False
+    found = {"accuracy": 1.0, "images": images, "identity": None, "answers": compared(own, other)}
+    verdicts = {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}
+    assert verdicts == {"identity leaves no less": "DOES NOT APPLY", "answers alone leave no less": status}
+
+
+def test_the_bound_on_what_could_be_gained_is_clopper_and_pearsons_where_images_are_won_whole() -> None:
+    own, other = np.ones((64, 16), dtype=bool), np.ones((64, 16), dtype=bool)
+    assert compared(own, other)["at_most"] == pytest.approx(1 - 0.05 ** (1 / 64))
+    other[:3] = False
+    exact = stats.beta.ppf(0.95, 4, 61)
+    assert compared(own, other)["at_most"] >= exact - 1e-9
+    assert compared(own, other)["p"] == pytest.approx(2.0**-3)
 
 
 class Learning(Bare):
@@ -373,7 +544,7 @@ def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, th
     adversarial = study / threat
     folders = {"images": study / "images", "classifier": study / "classifier"}
     attack_stack(AttackSpec.model_validate(spec), "", Inputs(folders), adversarial, 1)
-    checks = {"images": 8, "gradients": True, "convergence": True, "active": True}
+    checks = {"images": 8, "gradients": True, "convergence": True, "blinder": True, "active": True}
     command = [sys.executable, "workflow/stages/probe.py", "--spec", json.dumps(spec | {"checks": checks})]
     command += [
         "--inputs",
@@ -393,6 +564,7 @@ def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, th
     for name, judge in (
         ("gradients", probed.gradients),
         ("convergence", probed.convergence),
+        ("blinder", probed.blinder),
         ("active", probed.active),
     ):
         statuses = {finding.check: finding.status for finding in judge(numbers[name], attack, ["a"])}

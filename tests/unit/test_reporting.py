@@ -24,6 +24,7 @@ from assay.data.phantom import tumour
 from assay.evaluation.bounds import with_claims
 from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.resubmission import resubmission_risk
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
@@ -92,7 +93,8 @@ def fabricate(results: Path, config: dict[str, Any], images: int = 16, size: int
     strongest = strongest_attacks(study, judged, results / "scores")
     compared = with_claims(compare_cells(study.study, judged), strongest)
     worst = worst_cases(study.study, judged)
-    write_tables(results, summarise(study.study, judged), None, compared, worst, strongest)
+    risk = resubmission_risk(study, judged)
+    write_tables(results, summarise(study.study, judged), None, compared, worst, strongest, risk)
     for index, rule in enumerate(("train_classifier", "train_diffusion", "attack", "purify", "classify")):
         folder = results / "benchmarks" / rule / "a"
         folder.mkdir(parents=True)
@@ -463,6 +465,7 @@ def test_a_study_of_too_few_slides_says_so_wherever_an_interval_should_be(tmp_pa
         "strongest": ["ci_low", "ci_high"],
         "comparisons": ["low", "high", "p", "p_holm", "detectable"],
         "worst_case": ["ci_low", "ci_high"],
+        "resubmission": ["ci_low", "ci_high", "clean_low", "clean_high"],
         "per_class": ["ci_low", "ci_high"],
     }
     for path in [*study[0].glob("*.csv"), *study[0].glob("*.json")]:

@@ -399,7 +399,7 @@ def test_a_worst_case_rests_on_every_attack_of_its_ball() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30, 150])
-@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest"])
+@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest", "resubmission"])
 def test_a_truncated_table_is_one_clear_line(tmp_path: Path, name: str, cut: int) -> None:
     whole_page(tmp_path, FINDINGS)
     (tmp_path / "report.html").unlink()
@@ -411,7 +411,7 @@ def test_a_truncated_table_is_one_clear_line(tmp_path: Path, name: str, cut: int
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest"])
+@pytest.mark.parametrize("name", ["checks", "comparisons", "worst_case", "strongest", "resubmission"])
 def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
     whole_page(tmp_path, FINDINGS)
     (tmp_path / f"{name}.csv").unlink()

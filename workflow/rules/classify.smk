@@ -22,7 +22,7 @@ rule classify:
 
 
 rule summarise:
-    """One row per cell: accuracy and more; the strongest attack; who beats whom; the worst case; by class."""
+    """One row per cell: accuracy and more; the strongest attack; who beats whom; the worst case; resubmission; by class."""
     input:
         unpack(inputs_of("summarise")),
     output:
@@ -32,6 +32,7 @@ rule summarise:
         strongest=result("strongest", "strongest attack"),
         comparisons=result("comparisons", "who beats whom"),
         worst_case=result("worst_case", "worst case"),
+        resubmission=result("resubmission", "resubmission risk"),
         per_class=result("per_class", "accuracy by class"),
         confusion=result("confusion", "confusion matrix"),
         untrained=result("untrained", "what could not be trained"),

@@ -219,7 +219,17 @@ def result(table, what):
     return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
-TABLES = ["summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "untrained", "checks"]
+TABLES = [
+    "summary",
+    "strongest",
+    "per_class",
+    "confusion",
+    "comparisons",
+    "worst_case",
+    "resubmission",
+    "untrained",
+    "checks",
+]
 CERTIFIED = ["certificates", "certified_accuracy", "sequential"] if STUDY.certificates else []
 
 

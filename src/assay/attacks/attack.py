@@ -14,6 +14,7 @@ from torch import Tensor
 from assay import device as devices
 from assay.artifacts import Wanted
 from assay.attacks.ball import project, to_pixels, to_stored
+from assay.attacks.chosen import chosen_images
 from assay.attacks.methods.best import require_finite
 from assay.attacks.methods.method import aims, build_search
 from assay.attacks.perturbation import boundary, sizes
@@ -40,7 +41,8 @@ def attack_stack(
     threads: int,
     part: Part | None = None,
 ) -> None:
-    """Attack every image of the input `images`; the stack `out` has the same ids and labels in the same order.
+    """Attack the input `images`, or as many of them as the attack names; the stack `out` has their ids and labels in
+    the same order.
 
     The table says of each image whether it is `perturbed`, the norms `linf` and `l2` of its stored perturbation (pixel
     units), for an L-infinity ball the share of its values at the `boundary` (on the ball's bound, or at 0 or 1), the
@@ -54,8 +56,9 @@ def attack_stack(
         return
     device = devices.prepare(threads)
     inputs = inputs.on(device)
-    stack = inputs.images()
-    attack, classes = spec.attack, len(stack.classes)
+    attack = spec.attack
+    stack = chosen_images(inputs.images(), attack.images, spec.seed)
+    classes = len(stack.classes)
     norm, eps = attack.ball, attack.radius
     libraries = ("torch", *attack.libraries, "numpy", "tifffile")
     load = functools.cache(lambda: build_victim(spec, inputs))

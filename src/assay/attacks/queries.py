@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from assay.attacks.threats.victim import Query, Victim
 from assay.logits import margin
+from assay.study.attacks import Objective
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (n, classes) and labels (n,) to values (n,), to be raised
 
@@ -56,7 +58,44 @@ def mean_gradient(
     return value.mean(1), gradient / value.shape[1]
 
 
+def gradient_of_mean(
+    victim: Victim, x: Tensor, labels: Tensor, keys: Tensor, query: Query, loss: Loss, room: int
+) -> tuple[Tensor, Tensor]:
+    """The loss (n,) of the mean logits over the draws of a query, and its gradient (n, 3, h, w).
+
+    It goes where most draws agree on one wrong class, while the mean loss may have each of them in a class of its own.
+    The mean is known after all draws, so they are asked once without gradient first.
+    """
+    mean = answers(victim, x, keys, query, room).mean(1).requires_grad_()
+    value = loss(mean, labels)
+    towards = torch.autograd.grad(value.sum(), mean)[0]
+    leaf = x.detach().requires_grad_()
+    gradient = torch.zeros_like(leaf)
+    for part in query.in_turn(max(1, room // len(x))):
+        along = (victim(leaf, keys, part) * towards[:, None]).sum()
+        gradient += torch.autograd.grad(along, leaf)[0]
+    return value.detach(), gradient / len(query.draws)
+
+
+GRADIENTS: dict[Objective, Callable[..., tuple[Tensor, Tensor]]] = {
+    "expected": mean_gradient,
+    "majority": gradient_of_mean,
+}
+
+
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
     """Margins (n, draws) of logits (n, draws, classes)."""
     draws = logits.shape[1]
     return margin(logits.float().flatten(0, 1), labels.repeat_interleave(draws)).unflatten(0, (-1, draws))
+
+
+def vote_margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """By how much of all draws the votes for the label exceed those for any other class (n,), between -1 and 1.
+
+    Each draw of `logits` (n, draws, classes) votes for its highest logit; the mean logits break ties, as they do where
+    the vote is judged.
+    """
+    draws, classes = logits.shape[1:]
+    votes = functional.one_hot(logits.argmax(2), classes).float().mean(1)
+    decides = torch.tanh(margin(logits.float().mean(1), labels)) / (2 * draws)
+    return margin(votes, labels) + decides

@@ -11,7 +11,7 @@ import pandas as pd
 from assay.evaluation.statistics.multiple import holm
 from assay.evaluation.statistics.paired import paired_difference, paired_test
 from assay.evaluation.statistics.power import detectable
-from assay.evaluation.summary import Judged
+from assay.evaluation.summary import Judged, on_shared_images
 from assay.planning.power import LEVEL
 
 TABLE = ["classifier", "attack", "threat", "norm", "eps"]  # cells that agree in these are compared
@@ -33,7 +33,7 @@ def compare_cells(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
     tables: dict[tuple, list[Judged]] = {}
     for cell in cells:
         tables.setdefault(cell.key(*TABLE), []).append(cell)
-    pairs = [(key, a, b) for key, members in tables.items() for a, b in combinations(members, 2)]
+    pairs = [(key, *on_shared_images(pair)) for key, found in tables.items() for pair in combinations(found, 2)]
     if not pairs:
         return pd.DataFrame(columns=COLUMNS)
     table = pd.DataFrame([_compare(study, *pair) for pair in pairs])
@@ -56,8 +56,8 @@ def _compare(study: str, key: tuple, a: Judged, b: Judged) -> dict:
         "a_sigma": a.row["sigma"],
         "b": b.row["defence"],
         "b_sigma": b.row["sigma"],
-        "accuracy_a": a.measures["accuracy"],
-        "accuracy_b": b.measures["accuracy"],
+        "accuracy_a": a.accuracy,
+        "accuracy_b": b.accuracy,
         "difference": difference,
         "low": low,
         "high": high,

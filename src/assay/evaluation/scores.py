@@ -94,8 +94,24 @@ def read_scores(folder: Path) -> Scores:
 
 def require_same_images(a: Scores, b: Scores) -> None:
     """Refuse two cells that were not measured on the same images in the same order, of the same classes."""
-    for what in ("ids", "labels", "classes"):
-        if not np.array_equal(getattr(a, what), getattr(b, what)):
+    require_images_of(a, b, np.arange(len(a.ids)))
+
+
+def rows_among(a: Scores, b: Scores) -> np.ndarray:
+    """The rows of the images of b, which may be some of a's, among those of a."""
+    return pd.Index(a.ids).get_indexer(pd.Index(b.ids))
+
+
+def require_images_of(a: Scores, b: Scores, rows: np.ndarray) -> None:
+    """Refuse a cell b that was not measured on the images at these rows of a, in a's order, of the same classes."""
+    whole = len(rows) == len(b.ids) and (rows >= 0).all() and (np.diff(rows) > 0).all()
+    same = {
+        "ids": whole and np.array_equal(a.ids[rows], b.ids),
+        "labels": whole and np.array_equal(a.labels[rows], b.labels),
+        "classes": np.array_equal(a.classes, b.classes),
+    }
+    for what, equal in same.items():
+        if not equal:
             raise AssayError(
                 f"{b.folder}: its {what} are not those of {a.folder}; cells of a study share their images: "
                 "delete the older folder and run again"

@@ -17,7 +17,7 @@ import pandas as pd
 from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.scores import Scores, read_scores
 from assay.evaluation.statistics.intervals import accuracy_interval
-from assay.evaluation.summary import Judged
+from assay.evaluation.summary import Judged, on_shared_images
 from assay.evaluation.worst_case import GROUP
 from assay.planning.cells import OTHER, attack_of
 from assay.study.model import Study
@@ -31,7 +31,8 @@ BLOCK = 1 << 22  # logits that are held at a time
 
 
 def strongest_attacks(study: Study, cells: Sequence[Judged], scores: Path) -> pd.DataFrame:
-    """One row for each classifier, ball and defence, over the attacks in that ball that count.
+    """One row for each classifier, ball and defence, over the attacks in that ball that count, on the images that all
+    of them were made on.
 
     `accuracy` is the share of right answers where each image meets its strongest attack, and `alone` the attack that
     leaves least, `alone_accuracy`, where it is the only one. `direct` is 1 where an attack followed gradients through
@@ -77,6 +78,7 @@ def margins_of(scores: Scores) -> np.ndarray:
 
 
 def _strongest(study: Study, members: Sequence[Judged], scores: Path) -> dict[str, Any]:
+    members = on_shared_images(members)
     draws = min(cell.correct.shape[1] for cell in members)
     right = np.stack([cell.correct[:, :draws] for cell in members])
     alone = right.mean(axis=(1, 2))
@@ -110,9 +112,15 @@ def _verdicts(members: Sequence[Judged], right: np.ndarray, least: int, scores: 
         return right[least], ALL
     if draws == 1:
         return right.all(axis=0), EACH
-    margins = np.stack([margins_of(read_scores(scores / cell.row["scores"]))[:, :draws] for cell in members])
+    margins = np.stack([_margins_of_cell(cell, scores)[:, :draws] for cell in members])
     verdicts = judged_by_choice(right, margins)
     return (verdicts, EACH) if verdicts.mean() <= right[least].mean() else (right[least], ALL)
+
+
+def _margins_of_cell(cell: Judged, scores: Path) -> np.ndarray:
+    """The margins (images, draws) of a cell's images."""
+    found = read_scores(scores / cell.row["scores"])
+    return margins_of(found)[np.isin(found.ids, cell.ids)]
 
 
 def _direct(study: Study, row: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.evaluation.scores import Scores, clusters_of, read_scores, require_same_images
+from assay.evaluation.scores import Scores, clusters_of, read_scores, require_images_of, rows_among
 from assay.evaluation.statistics.intervals import (
     Interval,
     accuracy_interval,
@@ -43,12 +44,13 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell without its logits: its `row` (KEYS, and the place of its scores), its measures, the classes `predicted`
-    (images, draws), whether the majority is right (images,), the labels (images,), the names of the classes, and the
-    slides (images,) where they are known."""
+    """A cell without its logits: its `row` (KEYS, and the place of its scores), its measures, the `ids` of its images,
+    the classes `predicted` (images, draws), whether the majority is right (images,), the labels (images,), the names of
+    the classes, and the slides (images,) where they are known."""
 
     row: Mapping[str, Any]
     measures: Mapping[str, float]
+    ids: np.ndarray
     predicted: np.ndarray
     majority_correct: np.ndarray
     labels: np.ndarray
@@ -67,6 +69,26 @@ class Judged:
     @property
     def clean(self) -> bool:
         return self.row["attack"] == "none"
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers over all draws."""
+        return float(self.correct.mean())
+
+    def at(self, rows: np.ndarray) -> Judged:
+        """The cell on some of its images; its measures stay those of all of them."""
+        clusters = None if self.clusters is None else self.clusters[rows]
+        found = {"ids": self.ids[rows], "predicted": self.predicted[rows], "labels": self.labels[rows]}
+        return replace(self, **found, majority_correct=self.majority_correct[rows], clusters=clusters)
+
+
+def on_shared_images(cells: Sequence[Judged]) -> list[Judged]:
+    """The cells on the images that all of them have, in one order: whatever is compared is compared image by image."""
+    first, *others = cells
+    if all(np.array_equal(first.ids, cell.ids) for cell in others):
+        return list(cells)
+    shared = functools.reduce(np.intersect1d, (cell.ids for cell in cells))
+    return [cell.at(np.flatnonzero(np.isin(cell.ids, shared))) for cell in cells]
 
 
 def judge(
@@ -88,8 +110,11 @@ def judge(
         cell = read_scores(Path(scores) / row["scores"])
         if reference is None:
             reference, clusters = cell, clusters_of(cell.ids, slides)
-        require_same_images(reference, cell)
-        own = judge_cell(row, replace(cell, labels=reference.labels), selected, clusters)  # one copy for all cells
+        rows_here = rows_among(reference, cell)
+        require_images_of(reference, cell, rows_here)
+        own = judge_cell(row, cell, selected, None if clusters is None else clusters[rows_here])
+        if len(cell.ids) == len(reference.ids):  # one copy for all cells
+            own = replace(own, ids=reference.ids, labels=reference.labels, clusters=clusters)
         if own.key(*KEYS) not in judged or row["sigma"] == SELECTED:
             judged[own.key(*KEYS)] = own
     return list(judged.values())
@@ -101,7 +126,8 @@ def judge_cell(row: Mapping[str, Any], cell: Scores, selected: float | None, clu
     if named["sigma"] == SELECTED:
         named["sigma"] = selected
     right = majority(cell.logits) == cell.labels
-    return Judged(named, measure(cell, clusters), cell.predicted, right, cell.labels, cell.classes, clusters)
+    measures = measure(cell, clusters)
+    return Judged(named, measures, cell.ids, cell.predicted, right, cell.labels, cell.classes, clusters)
 
 
 def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
@@ -122,6 +148,7 @@ def summarise(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
 
 def kept_by_draw(cell: Judged, control: Judged) -> Interval:
     """The accuracy of one draw under attack as a share of that on the same clean images, and its interval."""
+    cell, control = on_shared_images([cell, control])
     right = [of.correct.mean(axis=1) for of in (cell, control)]
     return kept_interval(*right, (cell.predicted.shape[1], control.predicted.shape[1]), clusters=cell.clusters)
 

@@ -9,6 +9,7 @@ from assay.evaluation.bounds import with_claims
 from assay.evaluation.certificates import tables as certificates
 from assay.evaluation.classes import accuracy_by_class, confusion
 from assay.evaluation.comparisons import compare_cells
+from assay.evaluation.resubmission import resubmission_risk
 from assay.evaluation.scores import read_slides
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
@@ -24,8 +25,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions, what
-    was not measured, and certificates where it has any.
+    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, resubmission, classes,
+    confusions, what was not measured, and certificates where it has any.
 
     Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
     """
@@ -49,6 +50,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "strongest": strongest,
         "comparisons": with_claims(compare_cells(study.study, judged), strongest),
         "worst_case": worst_cases(study.study, judged),
+        "resubmission": resubmission_risk(study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
         "untrained": untrained(study.study, every, scores),

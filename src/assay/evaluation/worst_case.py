@@ -9,7 +9,7 @@ import pandas as pd
 
 from assay.evaluation.statistics.intervals import mean_interval
 from assay.evaluation.statistics.ratios import kept_interval
-from assay.evaluation.summary import Judged
+from assay.evaluation.summary import Judged, on_shared_images
 
 GROUP = ["classifier", "norm", "eps", "defence", "sigma"]
 COLUMNS = [
@@ -21,7 +21,8 @@ NAN = float("nan")
 
 
 def worst_cases(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
-    """One row for each classifier, ball and defence, over all adversarial stacks of that ball.
+    """One row for each classifier, ball and defence, over all adversarial stacks of that ball, on the images that they
+    share.
 
     `all_or_nothing` counts an image that every draw of every attack gets right, `majority` one that the vote over the
     draws gets right under every attack. Each stands beside the same defence's clean images: `clean` by as many draws,
@@ -38,6 +39,8 @@ def worst_cases(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
 
 
 def _worst_case(key: tuple, members: Sequence[Judged], control: Judged | None) -> dict:
+    shared = on_shared_images([*members, control] if control else members)
+    members, control = shared[: len(members)], shared[-1] if control else None
     clusters = members[0].clusters
     every_draw = np.stack([cell.correct.all(axis=1) for cell in members])
     votes = np.stack([cell.majority_correct for cell in members])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +95,12 @@ def defence_at(place: str) -> Defence:
     purifier, token = place.split("/")[-2:]
     level = token.removeprefix("sigma-")
     return Defence() if purifier == "none" else Defence(purifier, level if level == SELECTED else float(level))
+
+
+def attack_at(folder: str) -> str | None:
+    """The name of the attack that made the images in a study's folder, purified or not; None for clean images."""
+    found = re.search(r"(?:^|/)(?:adversarial|purified)/[^/]+/([^/]+)/eps-", folder)
+    return found[1] if found else None
 
 
 def cells(study: Study) -> list[Cell]:

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from assay.planning.cells import cells
+from assay.planning.cells import attack_at, cells
 from assay.planning.networks import Described, NetworkSizes, Size, describe
 from assay.study.attacks import AttackSpec, storage_bits
 from assay.study.certificates import AttackCertificatesSpec, CertifySpec
 from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
-from assay.study.fields import SELECTED, Model
+from assay.study.fields import MOST, SELECTED, Model
 from assay.study.images import AnySource, FetchSpec, ImagesSpec, IndexSpec, length_of
 from assay.study.model import Study
 from assay.study.probing import ProbeSpec
@@ -96,6 +96,7 @@ class Sizes:
     counts: Mapping[str, int]
     total: int  # images in the data set's files
     draws: int
+    subsets: Mapping[str, int]  # images of the attacks that are not made on all test images, by their names
     classifiers: Mapping[str, AnyClassifier]
     diffusions: Mapping[str, AnyDiffusion]
     selected: float  # the selected sigma; before it is chosen, the highest that it can be
@@ -122,8 +123,10 @@ class Sizes:
         return {name: describe(network, self.side, self.classes) for name, network in networks.items()}
 
     def images(self, folder: str) -> int:
-        """How many images a cell has that looks at a folder's: those of the test, or those that sigma is chosen on."""
-        return self.counts["selection" if "selection" in PurePath(folder).parts else "test"]
+        """How many images there are in a study's folder of clean, attacked or purified ones, not counting draws."""
+        if "selection" in PurePath(folder).parts:
+            return self.counts["selection"]
+        return min(self.counts["test"], self.subsets.get(attack_at(folder), MOST))
 
     def stack(self, images: int, depth: int = 1, rows: str = "prepare_images") -> int:
         """The bytes of a stack of so many images with `depth` bytes a value."""
@@ -144,6 +147,7 @@ def sizes_of_study(study: Study, measured: NetworkSizes) -> Sizes:
         counts=study.expected_counts,
         total=images.total,
         draws=study.evaluation.draws,
+        subsets={name: attack.images for name, attack in study.attacks.items() if attack.images},
         classifiers=study.classifiers,
         diffusions=study.diffusions,
         selected=max(study.selection.sigmas) if study.selection else 0.0,
@@ -235,7 +239,7 @@ def _imported(kind: str, network: Size, passes: int, sizes: Sizes, beside: int =
 
 
 def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
-    attack, images = spec.attack, sizes.images(folders["images"])
+    attack, images = spec.attack, _attacked(spec, folders, sizes)
     gradients, forwards = attack.passes
     bare = sizes.network(sizes.classifiers[PurePath(folders["classifier"]).name])
     amount = (TO_IMAGE * gradients + forwards) * bare.multiply_adds
@@ -256,11 +260,15 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
     )
 
 
+def _attacked(spec: AttackSpec | ProbeSpec, folders: Folders, sizes: Sizes) -> int:
+    """How many images an attack is made on."""
+    return min(sizes.images(folders["images"]), spec.attack.images or MOST)
+
+
 def _probe(spec: ProbeSpec, folders: Folders, sizes: Sizes) -> Cost:
     """A few attacks on a few images; the stacks are read whole."""
-    attack = _attack(spec, folders, sizes)
-    share = spec.checks.attacks * spec.checks.images / sizes.counts["test"]
-    return replace(attack, amount=share * (attack.amount or 0), written=0)
+    attack, times = _attack(spec, folders, sizes), spec.checks.attacks(_attacked(spec, folders, sizes))
+    return replace(attack, amount=times * (attack.amount or 0), written=0)
 
 
 def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:

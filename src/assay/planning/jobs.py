@@ -164,10 +164,17 @@ class Jobs:
 
     def parts(self, job: Job) -> list[str]:
         """The parts (`1-of-3`, …) that several jobs compute before this one puts them together; none if it does all."""
-        if job.stage not in IN_PARTS:
-            return []
-        role = dict(job.makes.wildcards).get("role", "")
-        return self.study.evaluation.parts(getattr(job.spec, "images", None) or self.study.counts[split_of(role)])
+        return self.study.evaluation.parts(self._images_in_parts(job)) if job.stage in IN_PARTS else []
+
+    def _images_in_parts(self, job: Job) -> int:
+        """How many images the parts of a job have together."""
+        if asked := getattr(job.spec, "images", None):
+            return asked
+        wildcards = dict(job.makes.wildcards)
+        role, path = wildcards["role"], wildcards.get("attacked_path") or wildcards["attacked"]
+        count = self.study.counts[split_of(role)]
+        some = None if role or path == CLEAN else self.study.attacks[self._attacked[path].attack].images
+        return some or count
 
     def options(self, job: Job) -> list[str]:
         """The options of a stage: inputs' folders and keys by role, the spec, the code's fingerprint, and the place.
@@ -235,7 +242,8 @@ class Jobs:
 
     def attack(self, role: str, attacked_path: str) -> Job:
         attacked = self._attacked[attacked_path]
-        attack = self.study.attacks[attacked.attack].model_copy(update={"eps": [attacked.eps]})
+        attack = self.study.attacks[attacked.attack]
+        attack = attack.model_copy(update={"eps": [attacked.eps], "images": None if role else attack.images})
         purifier = self._purifier(attacked.victim)
         spec = AttackSpec(
             attack=attack,

@@ -119,6 +119,7 @@ def sizes_of_results(results: Path, measured: NetworkSizes) -> Sizes | None:
             counts={split: spec["count"] or facts[split].get("images", 0) for split, spec in specs.items()},
             total=sum(file.get("images", 0) for file in facts.get(INDEX, {}).get("files", {}).values()),
             draws=max((spec.get("draws", 1) for spec in purified), default=1),  # it is one of a locked threat's stacks
+            subsets=_subsets(results),
             classifiers=_networks(results, "classifier", AnyClassifier),
             diffusions=_networks(results, "diffusion", AnyDiffusion),
             selected=_selected(results),
@@ -204,14 +205,35 @@ def _all_was_done(manifest: dict[str, Any], log: Path) -> bool:
 
 def _cost(stage: str, place: str, spec: Any, sizes: Sizes) -> Cost | None:
     """What the job of an artifact cost, by the artifact's place, which tells what it was made from."""
-    classifier, purifier = place.removeprefix("selection/").split("/")[0], place.split("/")[-2:-1]
-    folder = "images" if stage == "classify" and purifier == ["none"] else "purified"
-    role = "selection/" if place.startswith("selection/") else ""
+    classifier = place.removeprefix("selection/").split("/")[0]
     try:
         read = STAGES[stage][0].model_validate(spec)
-        return cost(stage, read, {"images": f"{role}{folder}", "classifier": classifier}, sizes)
+        return cost(stage, read, {"images": _looked_at(stage, place), "classifier": classifier}, sizes)
     except (KeyError, TypeError, ValueError, AssayError):  # a manifest of other code
         return None
+
+
+def _looked_at(stage: str, place: str) -> str:
+    """The folder of the images that a cell's job had before it, by the place of what it made."""
+    role = "selection/" if place.startswith("selection/") else ""
+    path = place.removeprefix("selection/")
+    if stage == "attack":
+        return f"{role}images"
+    if stage == "classify":
+        path = path.split("/", 1)[1]
+        folder = "adversarial" if path.split("/")[-2] == "none" else "purified"
+        return f"{role}{folder}/{path}"
+    return f"{role}adversarial/{path}"
+
+
+def _subsets(results: Path) -> dict[str, int]:
+    """The images of the attacks that were not made on all test images, by their names."""
+    found = {}
+    for path in results.glob(f"adversarial/*/*/**/{MANIFEST}"):
+        with contextlib.suppress(AttributeError, KeyError, TypeError):  # a manifest of other code
+            if images := _manifest(path.parent)["spec"]["attack"].get("images"):
+                found[path.relative_to(results).parts[2]] = images
+    return found
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -96,10 +96,14 @@ class View:
 
 
 def view(folder: Path, draw: int = 0, classifier: str | None = None) -> View:
-    """The stack in `folder` beside its sources; `classifier` is whose verdicts to show if the path names none."""
+    """The stack in `folder` beside its sources; `classifier` is whose verdicts to show if the path names none.
+
+    An attack may have been made on some of the test images: then the view is of those.
+    """
     place = locate(folder)
     stack = read_stack(folder)
     clean = stack if place.kind == IMAGES else read_stack(place.study / IMAGES / "test")
+    clean = clean if place.kind == IMAGES else clean.of(list(dict.fromkeys(stack.ids)))
     ids = np.array(clean.ids)
     classifier = _classifier(place, classifier)
     stages = {CLEAN: Stage(clean, np.arange(len(ids)), _verdicts(place, ids, classifier, CLEAN, UNDEFENDED, 0))}
@@ -219,6 +223,7 @@ def _verdicts(
     if classifier is None or only_test_is_scored or not (folder / MANIFEST).is_file():
         return None
     found = read_scores(folder)
-    if not np.array_equal(found.ids, ids):
+    rows = pd.Index(found.ids).get_indexer(pd.Index(ids))
+    if (rows < 0).any():
         raise AssayError(f"{folder}: not the scores of images/test; run the workflow again")
-    return found.correct[:, draw]
+    return found.correct[rows, draw]

@@ -30,6 +30,7 @@ from assay.reporting.ladder import ladder, with_knowledge
 from assay.reporting.origin import origin_text
 from assay.reporting.papers import beside, read_papers
 from assay.reporting.pictures import picture_panels
+from assay.reporting.resubmission import resubmissions
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.strongest import as_rows, with_bounds
 from assay.reporting.training import trainings
@@ -111,6 +112,9 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         by_class=[shown for shown in by_class if shown],
         worst=worst(read.read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
         beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
+        resubmissions=resubmissions(
+            read.read_resubmission(results / "resubmission.csv"), summary, checked, speaks_of
+        ),
         curves=drawn,
         curve_notes=curve_notes,
         certificates=certified,

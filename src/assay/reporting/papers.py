@@ -255,12 +255,15 @@ class _Teller:
         return f"{percent(share, 0)} {interval}: {_told(a)} of {_told(b)}", low, high, [a.scores, b.scores]
 
     def _paired(self, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
-        """The verdicts (images, draws) of a and of b, and the images' slides; None where scores are not there."""
+        """The verdicts (images, draws) of a and of b on the images that they share, and the slides of those; None where
+        scores are not there."""
         folders = [self.results / "scores" / row.scores for row in (a, b) if row is not None]
         if len(folders) < 2 or not all((folder / MANIFEST).is_file() for folder in folders):
             return None
         of_a, of_b = (read_scores(folder) for folder in folders)
-        return of_a.correct, of_b.correct, clusters_of(of_a.ids, read_known_slides(self.results))
+        rows = [np.isin(one.ids, other.ids) for one, other in ((of_a, of_b), (of_b, of_a))]
+        clusters = clusters_of(of_a.ids[rows[0]], read_known_slides(self.results))
+        return of_a.correct[rows[0]], of_b.correct[rows[1]], clusters
 
     def _boundary(self, a: Any, b: Any) -> Measured | None:
         """The share of values at the eps bound, of the attack on the bare classifier."""

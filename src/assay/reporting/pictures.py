@@ -52,29 +52,35 @@ def picture_panels(
     if choice.chosen is None:
         return [], f"There are no pictures for {choice.classifier}: no purifier was tested against an attack on it."
     defence = defence_at(choice.alone.scores)
-    found, ids = [], None
-    for row in (choice.transfer, choice.through or choice.known):
-        if row is not None:
-            victim = Defence() if row.shared else defence
-            attacked = Attacked(choice.classifier, row.attack, float(row.eps), victim)
-            ids = ids or _telling(results / "scores", attacked, defence)
-            panel = _panel(results, attacked, defence, row, ids, study, checked) if ids else None
-            found += [panel] if panel else []
+    rows = [row for row in (choice.transfer, choice.through or choice.known) if row is not None]
+    attacks = [
+        Attacked(choice.classifier, row.attack, float(row.eps), Defence() if row.shared else defence) for row in rows
+    ]
+    ids = _telling(results / "scores", attacks, defence)
+    panels = [
+        _panel(results, attacked, defence, row, ids, study, checked)
+        for attacked, row in zip(attacks, rows, strict=True)
+        if ids
+    ]
+    found = [panel for panel in panels if panel]
     return found, None if found else "There are no pictures: the stacks of images are not in the study's folder."
 
 
-def _telling(scores: Path, attacked: Attacked, defence: Defence) -> list[str]:
-    """The first images that the attack turns, taken from the classes in turn; then others if those are too few."""
-    before = read_probabilities(scores / Cell(attacked.classifier, None, Defence()).path)
-    undefended = Defence() if attacked.victim == Defence() else defence
-    after = read_probabilities(scores / Cell(attacked.classifier, attacked, undefended).path)
-    if before is None or after is None:
+def _telling(scores: Path, attacks: list[Attacked], defence: Defence) -> list[str]:
+    """Images that all attacks were made on: the first ones that the first attack turns, taken from the classes in turn;
+    then others if those are too few."""
+    known = [
+        read_probabilities(scores / Cell(attacked.classifier, attacked, attacked.victim).path) for attacked in attacks
+    ]
+    known = [found for found in known if found is not None]
+    before = read_probabilities(scores / Cell(attacks[0].classifier, None, Defence()).path) if known else None
+    if before is None:
         return []
-    turned = _right(before) & ~_right(after).reindex(before.index, fill_value=True)
-    order = pd.DataFrame({"label": before["label"], "kept": ~turned}, index=before.index)
+    shared = [image for image in before.index if all(image in found.index for found in known)]
+    before, after = before.loc[shared], known[0].loc[shared]
+    order = pd.DataFrame({"label": before["label"], "kept": ~(_right(before) & ~_right(after))}, index=shared)
     order["turn"] = order.groupby(["kept", "label"]).cumcount()
-    order = order[order.index.isin(after.index)].sort_values(["kept", "turn", "label"], kind="stable")
-    return order.index[:IMAGES].tolist()
+    return order.sort_values(["kept", "turn", "label"], kind="stable").index[:IMAGES].tolist()
 
 
 def _panel(

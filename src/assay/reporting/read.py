@@ -12,6 +12,8 @@ import pandas as pd
 
 from assay.evaluation.checks.finding import SEVERITY
 from assay.evaluation.classes import CONFUSION, PER_CLASS
+from assay.evaluation.resubmission import COLUMNS as RESUBMISSION
+from assay.evaluation.resubmission import MEASURED
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
 from assay.files import AssayError
@@ -89,6 +91,12 @@ def read_worst_cases(path: Path) -> pd.DataFrame:
     """What is left by all attacks together, a row each classifier, ball and defence; empty without attacks."""
     table = read_whole(path, [*WORST, *BOUNDS, *WORST_CLEAN])
     return _require(table, table[WORST].notna().all(axis=1), path)
+
+
+def read_resubmission(path: Path) -> pd.DataFrame:
+    """What is left after up to so many submissions of an image; empty without stochastic defences under attack."""
+    table = read_whole(path, RESUBMISSION)
+    return _require(table, table[[name for name in RESUBMISSION if name not in MEASURED[1:]]].notna().all(axis=1), path)
 
 
 def read_checks(path: Path) -> pd.DataFrame:

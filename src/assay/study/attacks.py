@@ -42,6 +42,15 @@ class Attack(Model):
         TransferThreat(),
         description="How much of the defence the attacker can use: one word, or the keys of a threat, see below.",
     )
+    images: int | None = Field(
+        None,
+        gt=1,
+        le=MOST,
+        exclude_if=lambda images: images is None,
+        description="Only this many of the test images are attacked, with the classes in the proportions of the whole "
+        "set; the study's seed draws them, the same for every attack, and a smaller number is part of a larger one. "
+        "Cells are compared on the images that they share. All test images if absent.",
+    )
     draws: PositiveInt = Field(1, description="Fresh draws of the defence in each query, whose mean counts (EOT).")
     selection_draws: int | None = Field(
         None,
@@ -80,6 +89,11 @@ class Attack(Model):
     def selection(self) -> int:
         """Draws on which points are compared; one where the victim is deterministic."""
         return (self.selection_draws or max(self.draws, FEWEST_SELECTION_DRAWS)) if self.threat.fresh else 1
+
+    @property
+    def by_vote(self) -> bool:
+        """Whether points are compared by the majority vote of the draws, and not by their mean margin."""
+        return False
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -129,6 +143,8 @@ class KnownAttack(Attack):
 
 
 Loss = Literal["margin", "ce", "dlr"]
+Decay = Literal["none", "linear", "cosine"]
+Objective = Literal["expected", "majority"]
 
 
 class TargetedAttack(KnownAttack):
@@ -168,6 +184,12 @@ class SteppedAttack(GradientAttack):
         + "; keys that stand beside it win.",
     )
     steps: PositiveInt = Field(20, description="Steps.")
+    objective: Objective = Field(
+        "expected",
+        description="What the attack lowers behind a defence: `expected`, the accuracy of one draw (the loss is "
+        "averaged over draws), or `majority`, that of the majority vote over draws (the loss is that of the mean "
+        "logits, and points are compared by the vote of the selection draws).",
+    )
     restarts: PositiveInt = Field(1, description="Runs from different random starts; the best is kept.")
     early_leaving: bool = Field(
         True,
@@ -179,6 +201,23 @@ class SteppedAttack(GradientAttack):
     @property
     def iterations(self) -> int:
         return self.steps
+
+    @property
+    def by_vote(self) -> bool:
+        return self.objective == "majority"
+
+    def _asked_first(self, points: int) -> int:
+        """Queries without gradient that go before those with one: of the mean logits, which a vote's gradient needs."""
+        return points if self.by_vote else 0
+
+    @model_validator(mode="after")
+    def _a_vote_has_voters(self) -> SteppedAttack:
+        if self.by_vote and self.draws < 3:
+            raise ValueError(
+                f"objective: a majority needs a threat with fresh noise and 3 draws or more, this attack has "
+                f"{self.draws}; set draws, or remove objective"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -215,7 +254,7 @@ class DescentAttack(SteppedAttack):
     step_size: Number | None = Field(
         None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 10 eps / steps if absent."
     )
-    decay: Literal["none", "linear", "cosine"] = Field(
+    decay: Decay = Field(
         "linear", description="How the step decays from twice its mean size to nothing; `none`: all are as long."
     )
     momentum: float = Field(
@@ -226,7 +265,7 @@ class DescentAttack(SteppedAttack):
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * self.steps
-        return points, self.restarts if self.threat.shared else points, 0
+        return points, self.restarts if self.threat.shared else points, self._asked_first(points)
 
     @model_validator(mode="after")
     def _restarts_differ(self) -> DescentAttack:
@@ -258,7 +297,7 @@ class ApgdAttack(SteppedAttack):
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * (self.steps + 1)
-        return points, points, 0
+        return points, points, self._asked_first(points)
 
 
 class SquareAttack(TargetedAttack):
@@ -273,6 +312,40 @@ class SquareAttack(TargetedAttack):
     @property
     def _search(self) -> tuple[int, int, int]:
         return 0, 0, self.queries + 1
+
+
+class NesAttack(TargetedAttack):
+    """Descent along a gradient that is estimated from answers alone (Ilyas et al. 2018), in the L-infinity ball."""
+
+    norm: ClassVar[Norm] = "Linf"
+    follows: ClassVar[Follows] = "answers"
+    method: Literal["nes"] = Field(
+        description="Black-box descent along a gradient that is estimated from answers around each point."
+    )
+    loss: Literal["margin", "ce"] = Field("margin", description="Loss to maximise, see pgd.")
+    steps: PositiveInt = Field(20, description="Steps.")
+    directions: PositiveInt = Field(
+        24, description="Random directions per step, each asked about at both of its ends under one draw."
+    )
+    smoothing: Number = Field(
+        0.25, gt=0, le=1, description="How far from the point answers are asked for, as a share of eps."
+    )
+    step_size: Number | None = Field(
+        None, gt=0, le=LARGEST_STEP, description="Mean size of a step, pixel units; 10 eps / steps if absent."
+    )
+    decay: Decay = Field("linear", description="How the step decays, see pgd.")
+    momentum: float = Field(0.75, ge=0, lt=1, description="Share of the last direction that each step keeps, see pgd.")
+    early_leaving: bool = Field(True, description="Behind a defence an image that is broken gets no more queries.")
+
+    @property
+    def _search(self) -> tuple[int, int, int]:
+        return 0, 1 if self.threat.shared else self.steps, 2 * self.directions * self.steps
+
+    @model_validator(mode="after")
+    def _one_draw_a_direction(self) -> NesAttack:
+        if self.draws > 1:
+            raise ValueError("draws: each direction of nes has a draw of its own; raise directions, and remove draws")
+        return self
 
 
 class RandomSignAttack(KnownAttack):
@@ -321,7 +394,7 @@ class PythonAttack(Brought, Attack, extra="allow"):
 
 
 AnyAttack = Annotated[
-    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | RandomSignAttack | PythonAttack,
+    FgsmAttack | PgdAttack | PgdL2Attack | ApgdAttack | SquareAttack | NesAttack | RandomSignAttack | PythonAttack,
     Field(discriminator="method"),
 ]
 

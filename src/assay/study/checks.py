@@ -6,20 +6,39 @@ from pydantic import Field
 
 from assay.study.fields import Model
 
+FEW = 32  # images that gradients and planted images are looked at on: every one of them says much
+
 
 class Checks(Model):
     """Optional checks that run the networks; those that need none are always run.
 
-    Each probes every attack that follows gradients, on a few test images, and costs about as much as that attack does
-    there, or a few times that.
+    Each probes every attack that follows gradients, on some of the test images, and costs about as much as that attack
+    does there, or a few times that.
     """
 
-    images: int = Field(32, ge=2, le=64, description="Test images that an attack is probed on, balanced.")
+    images: int = Field(
+        128,
+        ge=2,
+        le=4096,
+        description="Test images that an attack is probed on, balanced. An attack that is given more gains at most 5 "
+        f"points for certain where it gains nothing on 60 images, 1 point on 110; {FEW} of them are enough for "
+        "`gradients` and `active`.",
+    )
     gradients: bool = Field(
         False,
-        description="Whether gradients are there, finite, and those of the loss, and how much of them is noise.",
+        description="Whether gradients are there, finite, and wholly those of the attack's loss, in every band of "
+        "frequencies and every colour, and how much of them is noise.",
     )
-    convergence: bool = Field(False, description="Whether twice the steps, or twice the draws, would have left less.")
+    convergence: bool = Field(
+        False,
+        description="Whether the attack leaves less when it is made again from another start, and goes on from its "
+        "best points with twice the draws.",
+    )
+    blinder: bool = Field(
+        False,
+        description="Whether attacks that see less leave less: going on from its points with the purifier's gradient "
+        "taken for the identity, and by answers alone. If so, the gradient is masked.",
+    )
     active: bool = Field(
         False, description="Whether the attack finds an adversarial image that is known to exist (Zimmermann 2022)."
     )
@@ -27,9 +46,9 @@ class Checks(Model):
     @property
     def probes(self) -> bool:
         """Whether any of them is asked for."""
-        return self.gradients or self.convergence or self.active
+        return self.gradients or self.convergence or self.blinder or self.active
 
-    @property
-    def attacks(self) -> int:
-        """About how many times an attack's own cost on the probed images they take together."""
-        return self.gradients + 5 * self.convergence + 3 * self.active
+    def attacks(self, images: int) -> float:
+        """About how many times an attack's own cost on so many test images they take together."""
+        few, some = min(FEW, images) / images, min(self.images, images) / images
+        return few * (2 * self.gradients + 3 * self.active) + some * (3 * self.convergence + 3 * self.blinder)

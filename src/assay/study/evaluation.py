@@ -18,7 +18,11 @@ class Evaluation(Model):
     images: int = Field(
         gt=1, le=MOST, description="Test images, balanced over the classes; the same ones in every cell."
     )
-    draws: PositiveInt = Field(3, description="Draws of each stochastic defence an image.")
+    draws: PositiveInt = Field(
+        3,
+        description="Draws of each stochastic defence per image; as many as the submissions of one image whose "
+        "risk is to be measured (`resubmission.csv`), say 100.",
+    )
     batch_size: PositiveInt = Field(
         USUAL_BATCH, description="Images per batch in attack, purify and classify; the last batch is padded to it."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from assay.study.attacks import AnyAttack
 from assay.study.diffusions import AnyDiffusion, Diffusion
 from assay.study.evaluation import USUAL_BATCH
 from assay.study.fields import SELECTED, Level
@@ -21,6 +22,7 @@ def check_fit(study: Study) -> None:
     """Refuse a study whose images are too few, too small or of the wrong size for what is done with them."""
     _check_counts(study.images, study.counts)
     _check_batch_size(study.evaluation.batch_size, study.counts)
+    _check_attacked(study.attacks, study.evaluation.images)
     for section in ("classifiers", "diffusions"):
         for name, network in getattr(study, section).items():
             if network.kind == "trained":
@@ -62,6 +64,16 @@ def _check_batch_size(batch_size: int, counts: Mapping[Split, int | None]) -> No
             f"evaluation.batch_size: {batch_size} is more than there are images, and batches are padded; "
             f"write {largest} or less"
         )
+
+
+def _check_attacked(attacks: Mapping[str, AnyAttack], images: int) -> None:
+    """No attack is made on more images than are tested."""
+    for name, attack in attacks.items():
+        if attack.images and attack.images > images:
+            raise ValueError(
+                f"attacks.{name}.images: {attack.images} is more than the {images} test images (evaluation.images); "
+                "lower it, or leave it out to attack all of them"
+            )
 
 
 def _check_training(key: str, recipe: Recipe, size: int, images: int | None) -> None:

@@ -19,7 +19,7 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
-from assay.attacks.queries import mean_gradient
+from assay.attacks.queries import GRADIENTS
 from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import ApgdAttack
 from assay.study.fields import Norm
@@ -34,13 +34,14 @@ Observe = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def build(attack: ApgdAttack, victim: Victim, classes: int, seed: int) -> Search:
     loss = named_loss(attack.loss, classes, towards=attack.target is not None)
+    followed = GRADIENTS[attack.objective]
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
         found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
 
         def observe(x: Tensor) -> tuple[Tensor, Tensor]:
             margins, rows, query = found.judge(x), found.rows, search_query(next(numbers), attack.draws)
-            return -margins, mean_gradient(victim, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
+            return -margins, followed(victim, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
 
         for restart in range(attack.restarts):
             found.restart()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from assay.attacks.ball import project, to_pixels
-from assay.attacks.queries import answers, margins
+from assay.attacks.queries import answers, margins, vote_margins
 from assay.attacks.threats.victim import Query, Victim, judgement
 from assay.study.attacks import LEAVING_DRAWS, Attack
 
@@ -16,7 +16,7 @@ STAGES = (4, 8, LEAVING_DRAWS - 12)  # fresh draws that are asked in turn: most 
 
 
 class Best:
-    """The points of lowest mean margin so far, an image of the batch each.
+    """The points of lowest mean margin so far, an image of the batch each; or of lowest margin of the majority vote.
 
     Every point is judged on the same draws of the defence, which no query meets: points are compared under the same
     noise, and none wins by a lucky draw (Liu et al. 2025: an attack that keeps what one draw misclassified stops at
@@ -49,23 +49,24 @@ class Best:
         self.leave()
 
     def judge(self, x: Tensor) -> Tensor:
-        """Mean margins (rows,) of new points of the rows; the better ones are kept."""
+        """Mean margins (rows,) of new points of the rows, or margins of the vote; the better ones are kept."""
         rows = self.rows
         stored = as_stored(x, self.images[rows], self.attack)
         query = judgement("selection", self.attack.selection)
         logits = answers(self.victim, stored, self.keys[rows], query, room=len(self.images))
         each = self.sign * margins(logits, self.labels[rows])
-        mean = each.mean(1)
-        if not torch.isfinite(mean).all():
+        if not torch.isfinite(each).all():
             raise FloatingPointError("logits of a perturbed image are not finite; check classifier and diffusion")
-        better = ~self.broken[rows] & (mean <= self.margins[rows])  # of equals the last: it went furthest
+        by_vote = self.attack.by_vote
+        value = self.sign * vote_margins(logits, self.labels[rows]) if by_vote else each.mean(1)
+        better = ~self.broken[rows] & (value <= self.margins[rows])  # of equals the last: it went furthest
         if self.leaving:
             broken = self._stays_wrong(stored, rows, ~self.broken[rows] & (each < 0).all(1))
             self.broken[rows] |= broken
             better |= broken
         self.points[rows[better]] = x[better]
-        self.margins[rows[better]] = mean[better]
-        return mean
+        self.margins[rows[better]] = value[better]
+        return value
 
     def _stays_wrong(self, stored: Tensor, rows: Tensor, where: Tensor) -> Tensor:
         """Which of the points (rows,) that all draws so far have wrong are wrong in fresh ones too."""

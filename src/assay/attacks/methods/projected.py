@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,10 +17,13 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
-from assay.attacks.queries import mean_gradient
+from assay.attacks.queries import GRADIENTS
 from assay.attacks.threats.victim import Victim, search_query
-from assay.study.attacks import PgdAttack, PgdL2Attack
+from assay.study.attacks import NesAttack, PgdAttack, PgdL2Attack
 from assay.study.fields import Norm
+
+# The gradient (rows, 3, h, w) of what is to be raised, at points x (rows, 3, h, w) of these rows (rows,) of the batch.
+Gradient = Callable[[Tensor, Tensor], Tensor]
 
 # All steps together are so many eps long: four times as far as without momentum is usual (Madry et al. 2018), since
 # momentum turns late, and what is left falls up to here (benchmarks/RESULTS.md).
@@ -40,36 +44,44 @@ def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes:
     """
     norm, eps = attack.ball, attack.radius
     loss = named_loss(attack.loss, classes, towards=attack.target is not None)
+    followed = GRADIENTS[attack.objective]
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
         found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
+
+        def gradient(x: Tensor, rows: Tensor) -> Tensor:
+            query = search_query(next(numbers), attack.draws)
+            return followed(victim, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
+
         for restart in range(attack.restarts):
             found.restart()
             if not len(found.rows):
                 break
             x = random_point(images, norm, eps, seed, keys, restart) if attack.random_start else images
-            x = x[found.rows]
-            velocity = torch.zeros_like(x)
-            for size in step_sizes(attack):
-                rows, query = found.rows, search_query(next(numbers), attack.draws)
-                _, gradient = mean_gradient(victim, x, labels[rows], keys[rows], query, loss, room=len(images))
-                velocity = attack.momentum * velocity + to_one_size(gradient, norm)
-                x = into_ball(x + size * ascent(velocity, norm), images[rows], norm, eps)
-                if attack.threat.shared:
-                    continue
-                found.judge(x)
-                if (going_on := found.leave()) is not None:
-                    x, velocity = x[going_on], velocity[going_on]
-                if not len(x):
-                    break
-            if attack.threat.shared:
-                found.judge(x)
+            descend(attack, found, x[found.rows], gradient)
         return found.points
 
     return search
 
 
-def step_sizes(attack: PgdAttack | PgdL2Attack) -> list[float]:
+def descend(attack: PgdAttack | PgdL2Attack | NesAttack, found: Best, x: Tensor, gradient: Gradient) -> None:
+    """Go from the points x (rows, 3, h, w) along gradients, and show `found` where they lead."""
+    norm, velocity = attack.ball, torch.zeros_like(x)
+    for size in step_sizes(attack):
+        velocity = attack.momentum * velocity + to_one_size(gradient(x, found.rows), norm)
+        x = into_ball(x + size * ascent(velocity, norm), found.images[found.rows], norm, attack.radius)
+        if attack.threat.shared:
+            continue
+        found.judge(x)
+        if (staying := found.leave()) is not None:
+            x, velocity = x[staying], velocity[staying]
+        if not len(x):
+            break
+    if attack.threat.shared:
+        found.judge(x)
+
+
+def step_sizes(attack: PgdAttack | PgdL2Attack | NesAttack) -> list[float]:
     """The size of each step, in pixel units: a decay changes how far each goes, and not how far all go together."""
     mean = TRAVEL * attack.radius / attack.steps if attack.step_size is None else attack.step_size
     return [mean * DECAYS[attack.decay]((number + 0.5) / attack.steps) for number in range(attack.steps)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from assay.evaluation.checks.evidence import Evidence, Measured, strongest
+from assay.evaluation.checks.evidence import Evidence, Measured, on_shared, strongest
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
 from assay.evaluation.checks.order import VIOLATION
 from assay.evaluation.statistics.paired import paired_test
@@ -112,7 +112,7 @@ def worst_case(evidence: Evidence) -> Iterator[Finding]:
     for cells in evidence.groups(lambda m: m.judged.key(*GROUP), lambda m: m.attack is not None):
         row = known.get(tuple(_text(value) for value in cells[0].judged.key(*GROUP)))
         subjects = [cell.path for cell in cells]
-        alone = min(float(cell.correct.all(axis=1).mean()) for cell in cells)
+        alone = min(float(cell.correct.all(axis=1).mean()) for cell in on_shared(*cells))
         if row is None:
             meaning = f"worst_case.csv has no row for {cells[0].name} at eps {cells[0].eps:.4g}; run summarise again."
             yield Finding("worst case below every attack", FAIL, subjects, float("nan"), alone, meaning)
@@ -139,6 +139,7 @@ def known_noise(evidence: Evidence) -> Iterator[Finding]:
         if adaptive is None or locked is None:
             continue
         found = True
+        adaptive, locked = on_shared(adaptive, locked)
         gap = adaptive.accuracy - locked.accuracy
         meaning = (
             f"Attacked through, {adaptive.name} keeps {adaptive.accuracy:.1%}; with its noise known "

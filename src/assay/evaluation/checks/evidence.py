@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from assay.evaluation.scores import clusters_of, read_scores, read_slides
 from assay.evaluation.statistics.paired import paired_test
-from assay.evaluation.summary import Judged, judge_cell, read_whole
+from assay.evaluation.summary import Judged, judge_cell, on_shared_images, read_whole
 from assay.evaluation.untrained import why_unmade
 from assay.evaluation.worst_case import GROUP
 from assay.files import read_json
@@ -33,8 +33,6 @@ class Measured:
     cell: Cell
     attack: Attack | None
     judged: Judged
-    ids: np.ndarray
-    labels: np.ndarray
     probabilities: float
 
     @property
@@ -53,7 +51,7 @@ class Measured:
 
     @property
     def accuracy(self) -> float:
-        return self.judged.measures["accuracy"]
+        return self.judged.accuracy
 
     @property
     def low(self) -> float:
@@ -87,7 +85,14 @@ class Measured:
     @property
     def chance(self) -> float:
         """The accuracy of always giving the answer that is right most often."""
-        return float(np.unique(self.labels, return_counts=True)[1].max() / len(self.labels))
+        labels = self.judged.labels
+        return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def on_shared(*cells: Measured) -> list[Measured]:
+    """The cells on the images that all of them have."""
+    judged = on_shared_images([cell.judged for cell in cells])
+    return [replace(cell, judged=on) for cell, on in zip(cells, judged, strict=True)]
 
 
 @dataclass
@@ -125,11 +130,10 @@ class Evidence:
         yield from found.values()
 
     def control_of(self, cell: Measured) -> Measured | None:
-        """The clean cell of the same classifier and defence."""
+        """The clean cell of the same classifier and defence, on the images of this one."""
         wanted = (cell.cell.classifier, cell.cell.defence)
-        return next(
-            (m for m in self.measured if m.attack is None and (m.cell.classifier, m.cell.defence) == wanted), None
-        )
+        clean = (m for m in self.measured if m.attack is None and (m.cell.classifier, m.cell.defence) == wanted)
+        return next((on_shared(control, cell)[0] for control in clean), None)
 
 
 def read_evidence(study: Study, results: Path, selected: float | None = None) -> Evidence:
@@ -144,7 +148,7 @@ def read_evidence(study: Study, results: Path, selected: float | None = None) ->
         judged = judge_cell(row, scores, selected, clusters_of(scores.ids, slides))
         attack = study.attacks[cell.attacked.attack] if cell.attacked else None
         share = _probabilities(scores.logits)
-        measured.append(Measured(cell, attack, judged, scores.ids, scores.labels, share))
+        measured.append(Measured(cell, attack, judged, share))
     worst = read_whole(results / "worst_case.csv", (*GROUP, "all_or_nothing"))
     return Evidence(study, results, measured, read_stack(results / "images/test"), worst)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
-from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, strongest
+from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, on_shared, strongest
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
 from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.statistics.paired import paired_difference
@@ -41,6 +41,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 def ordered(check: str, stronger: Measured, weaker: Measured, names: tuple[str, str]) -> Finding:
     """The finding that a stronger attack left no more than a weaker one; its number is what it left more, in points."""
+    stronger, weaker = on_shared(stronger, weaker)
     excess = stronger.accuracy - weaker.accuracy
     p = more_is_left(stronger, weaker) if excess > 0 else 1.0
     if math.isnan(p):
@@ -212,6 +213,7 @@ def black_box(evidence: Evidence) -> Iterator[Finding]:
             if white is None or not (blind and black.direct):
                 continue
             found = True
+            black, white = on_shared(black, white)
             difference, low, _ = paired_difference(black.correct, white.correct, clusters=black.judged.clusters)
             if math.isnan(low):
                 yield too_few_slides(check, [white.path], " whether its gradients are masked")

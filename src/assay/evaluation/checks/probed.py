@@ -15,8 +15,10 @@ from assay.study.probing import follows_gradients
 REACH_WARN, REACH_FAIL = 2.0, 1.0
 # One image in fifty may happen to lie where nothing changes; one in ten is a masked gradient.
 ZERO_WARN, ZERO_FAIL = 0.02, 0.10
-# Kinks of a network put a finite difference off by more than a tenth at few images.
-SLOPE_WARN, SLOPE_FAIL = 0.90, 0.50
+# A network's kinks cost a thousandth of the gradient's energy. What loses a twentieth does so by its making.
+CAPTURED_WARN, CAPTURED_FAIL = 0.95, 0.90
+# An entry that is exactly zero has nothing of the loss in it; a network that looks at every pixel has few.
+ENTRIES_WARN, ENTRIES_FAIL = 0.05, 0.25
 # A cosine of 0.2 between two queries is a signal a quarter of the noise; at 0.02 the direction is noise.
 HALVES_WARN, HALVES_FAIL = 0.20, 0.02
 # A search that works raises the loss of nearly every image.
@@ -30,7 +32,9 @@ FOUND_WARN, FOUND_FAIL = 0.95, 0.75
 # If random noise finds it often, the test was easy; at half of the images it tells nothing, for or against the attack.
 LUCK_WARN, MOST_LUCK = 0.10, 0.50
 FEWEST_PLANTED = 0.5  # of the images: with fewer, those that remain are the easy ones
-SUSPICION = 0.05  # p-value below which a doubled attack is said to leave less
+SUSPICION = 0.05  # p-value below which another attack is said to leave less
+# What the presets promise is 2 points; a defence that hides more than 5 must not pass.
+GAIN_WARN, GAIN_FAIL = 0.02, 0.05
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,6 @@ class Rule:
         return Finding(self.check, status, subjects, number, self.warn, self.meaning.format(n=number))
 
 
-SLOPE = "gradient is the loss's slope"
 ROSE = "loss rose"
 GRADIENTS = [
     Rule(
@@ -73,12 +76,8 @@ GRADIENTS = [
         "At {n:.0%} of the adversarial images the gradient is not finite.",
     ),
     Rule(
-        *(SLOPE, "along", SLOPE_WARN, SLOPE_FAIL),
-        "At {n:.0%} of the images the loss rises along the gradient as that says, by finite differences.",
-    ),
-    Rule(
-        *("gradient in random directions", "random", SLOPE_WARN, SLOPE_FAIL),
-        "In random directions gradient and finite differences correlate by {n:.2f}.",
+        *("no zeros in the gradient", "zero_entries", ENTRIES_WARN, ENTRIES_FAIL),
+        "{n:.0%} of the gradient's entries are exactly zero: those values were left out of it.",
     ),
     Rule(
         *("gradient above its noise", "halves", HALVES_WARN, HALVES_FAIL),
@@ -105,6 +104,21 @@ GRADIENTS = [
         "{n:.0%} of the victim's answers are probabilities; bounded answers hide the gradient.",
     ),
 ]
+CAPTURED = {
+    "all": "The gradient captures {n:.0%} of the loss's slopes at the {where} images, by finite differences.",
+    "band": "In the band of frequencies where it captures least, the gradient has {n:.0%} of the loss's slopes at the "
+    "{where} images.",
+    "colour": "In the colour where it captures least, the gradient has {n:.0%} of the loss's slopes at the {where} "
+    "images.",
+}
+CAPTURES = {
+    "all": "gradient is the loss's slope",
+    "band": "gradient has every frequency",
+    "colour": "gradient has every colour",
+}
+WHERE = {"start": "clean", "end": "adversarial"}
+CONVERGED, IDENTITY, ANSWERS = "attack converged", "identity leaves no less", "answers alone leave no less"
+MORE_IMAGES = "probe more of them, checks: {images: 256}"
 UNCHANGED = Rule(
     *("attack leaves the networks alone", "parameters_changed", 0, 0),
     "{n} parameters or statistics of the networks changed while the attack ran.",
@@ -123,7 +137,7 @@ ACTIVE = [
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Every check of this family."""
-    judges = {"gradients": gradients, "convergence": convergence, "active": active}
+    judges = {"gradients": gradients, "convergence": convergence, "blinder": blinder, "active": active}
     for attacked in evidence.attacked:
         attack = evidence.study.attacks[attacked.attack]
         if not follows_gradients(attack):
@@ -152,32 +166,80 @@ def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
 def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
     """What was measured of the gradients that the attack follows."""
     for rule in GRADIENTS:
-        if rule.check == SLOPE and not attack.threat.backward:
-            why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
-            yield does_not_apply(SLOPE, subjects, why)
-        elif rule.key == "random" and not attack.threat.backward:
-            continue
-        elif found[rule.key] is None:
+        if found[rule.key] is None:
             why = "The victim is right on none of the probed images, even when clean"
             yield not_run(rule.check, subjects, why, "probe more of them, checks: {images: 64}")
         else:
             yield rule.judge(found, subjects)
+    for part, check in CAPTURES.items():
+        if not attack.threat.backward:
+            why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
+            yield does_not_apply(check, subjects, why)
+            continue
+        shares = {place: found[f"captured_{place}"][part] for place in WHERE}
+        least = min(shares, key=lambda place: shares[place])
+        status = at_least(shares[least], CAPTURED_WARN, CAPTURED_FAIL)
+        meaning = CAPTURED[part].format(n=shares[least], where=WHERE[least])
+        yield Finding(check, status, subjects, shares[least], CAPTURED_WARN, meaning)
 
 
 def convergence(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
     """Whether the attack, given more, would have left less."""
-    doubled = {what: found[what] for what in ("steps", "draws") if found[what] is not None}
-    for what, more in doubled.items():
-        gain, width = found["accuracy"] - more["accuracy"], found["half_width"]
-        status = FAIL if gain > width else WARN if more["p"] < SUSPICION else PASS
+    if attack.iterations == 1:
+        why = "The attack is one step by design; those of many steps are held to leave no more."
+        yield does_not_apply(CONVERGED, subjects, why)
+    else:
+        what = "Made again from another start, and going on from its best points with twice the draws, the attack"
+        what = what if attack.threat.fresh else "Made again from another start, and going on from it, the attack"
+        yield _gained(CONVERGED, found["more"], found, what, "it did not converge", subjects)
+        again, gain = found["again"], abs(found["again"]["gain"])
         meaning = (
-            f"Twice the {what} leave {more['accuracy']:.1%} of the probed images in place of {found['accuracy']:.1%}, "
-            f"whose interval reaches {100 * width:.1f} points to either side."
+            f"From another start the attack leaves {again['accuracy']:.1%} of the {found['images']} probed images in "
+            f"place of {found['accuracy']:.1%}: so much of the number is the luck of the start."
         )
-        yield Finding(f"converged in {what}", status, subjects, 100 * gain, 100 * width, meaning)
-    if not doubled:
-        yield does_not_apply("converged in steps", subjects, "The attack has neither steps nor draws to double.")
+        status = at_most(gain, max(GAIN_FAIL, _chance(found)), float("inf"))
+        yield Finding("another start leaves as much", status, subjects, 100 * gain, 100 * GAIN_FAIL, meaning)
     yield UNCHANGED.judge(found, subjects)
+
+
+def blinder(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
+    """Whether an attack that sees less than the gradient leaves less: if so, the gradient is masked."""
+    masked = "the gradient is masked"
+    if found["identity"] is None:
+        why = "No purifier's gradient is followed, or it is taken for the identity already."
+        yield does_not_apply(IDENTITY, subjects, why)
+    else:
+        what = "Going on with the purifier's gradient taken for the identity, an attack"
+        yield _gained(IDENTITY, found["identity"], found, what, masked, subjects)
+    yield _gained(ANSWERS, found["answers"], found, "Going on by answers alone, an attack", masked, subjects)
+
+
+def _gained(
+    check: str, other: dict[str, float], found: dict[str, Any], what: str, otherwise: str, subjects: list[str]
+) -> Finding:
+    """The finding that an attack which goes on gains next to nothing: the number is its gain, in points.
+
+    It passes where these images leave no room for a gain of GAIN_FAIL; where they do, nothing is known.
+    """
+    gain, seen = other["gain"], other["p"] < SUSPICION
+    meaning = (
+        f"{what} leaves {other['accuracy']:.1%} of the {found['images']} probed images in place of "
+        f"{found['accuracy']:.1%} (p = {other['p']:.2g}; it could gain {100 * other['at_most']:.1f} points at most)"
+    )
+    if seen and gain > GAIN_WARN:
+        status = FAIL if gain > GAIN_FAIL else WARN
+        meaning += f": {otherwise}."
+    elif other["at_most"] > GAIN_FAIL:
+        return not_run(check, subjects, meaning + f", and {100 * GAIN_FAIL:g} could be hidden", MORE_IMAGES)
+    else:
+        status, meaning = PASS, meaning + "."
+    return Finding(check, status, subjects, 100 * gain, 100 * GAIN_FAIL, meaning)
+
+
+def _chance(found: dict[str, Any]) -> float:
+    """Twice the standard error of the difference of two attacks that leave as much, on so many images of one draw."""
+    p = found["accuracy"]
+    return 2 * (2 * p * (1 - p) / found["images"]) ** 0.5
 
 
 def active(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:

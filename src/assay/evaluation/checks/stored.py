@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from assay.attacks.perturbation import boundary, perturbation
 from assay.evaluation.checks.evidence import Evidence, manifest_of
@@ -41,16 +42,20 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("stack is whole", FAIL, subjects, NAN, NAN, f"The stack cannot be read: {error}.")
             continue
         attack = evidence.study.attacks[attacked.attack]
-        yield same_images(stack, evidence.clean, subjects)
+        count = attack.images or len(evidence.clean)
+        same = same_images(stack, evidence.clean, count, subjects)
+        clean = evidence.clean.of(stack.ids) if same.status == PASS else evidence.clean
+        yield same
         yield provenance(evidence, stack, attacked, subjects)
-        shape = storage(stack, evidence.clean, attack, attacked.eps, subjects)
+        shape = storage(stack, clean, attack, attacked.eps, subjects)
         yield shape
         if shape.status == PASS:
-            yield ball(stack, evidence.clean, attack, attacked.eps, subjects)
-            yield from use_of_ball(stack, evidence.clean, attack, attacked.eps, subjects)
+            yield ball(stack, clean, attack, attacked.eps, subjects)
+            yield from use_of_ball(stack, clean, attack, attacked.eps, subjects)
     for cell in evidence.measured:
+        count = (cell.attack.images if cell.attack else None) or len(evidence.clean)
         yield logits(cell.probabilities, [cell.path])
-        yield cell_images(cell.ids, cell.labels, evidence.clean, [cell.path])
+        yield cell_images(cell.judged.ids, cell.judged.labels, evidence.clean, count, [cell.path])
     yield from roles(evidence)
 
 
@@ -119,24 +124,29 @@ def use_of_ball(stack: Stack, clean: Stack, attack: Attack, eps: float, subjects
         )
 
 
-def same_images(stack: Stack, clean: Stack, subjects: list[str]) -> Finding:
-    """Ids and labels are the clean set's, in its order."""
-    differing = _differing(np.array(stack.ids), stack.labels, clean)
+def same_images(stack: Stack, clean: Stack, count: int, subjects: list[str]) -> Finding:
+    """Ids and labels are those of `count` images of the clean set, in its order."""
+    differing = _differing(np.array(stack.ids), stack.labels, clean, count)
     meaning = f"{differing} rows have another id or label than the clean stack's; pairs need the same images."
     return Finding("same ids and labels", PASS if differing == 0 else FAIL, subjects, differing, 0, meaning)
 
 
-def cell_images(ids: np.ndarray, labels: np.ndarray, clean: Stack, subjects: list[str]) -> Finding:
-    """Every cell is measured on the whole clean set."""
-    differing = _differing(ids, labels, clean)
+def cell_images(ids: np.ndarray, labels: np.ndarray, clean: Stack, count: int, subjects: list[str]) -> Finding:
+    """Every cell is measured on the whole clean set, or on as many of its images as its attack names."""
+    differing = _differing(ids, labels, clean, count)
     meaning = f"{differing} rows have another id or label than the test images'; cells are compared image by image."
     return Finding("same images in every cell", PASS if differing == 0 else FAIL, subjects, differing, 0, meaning)
 
 
-def _differing(ids: np.ndarray, labels: np.ndarray, clean: Stack) -> int:
-    if len(ids) != len(clean.ids):
-        return max(len(ids), len(clean.ids))
-    return int(((ids != np.array(clean.ids)) | (labels != clean.labels)).sum())
+def _differing(ids: np.ndarray, labels: np.ndarray, clean: Stack, count: int) -> int:
+    """How many rows are no image of the clean set, have another label there, or are out of its order."""
+    if len(ids) != count:
+        return max(len(ids), count)
+    rows = pd.Index(clean.ids).get_indexer(pd.Index(ids))
+    if count == len(clean):
+        return int(((rows != np.arange(count)) | (labels != clean.labels)).sum())
+    disordered = np.concatenate([[False], np.diff(rows) <= 0])
+    return int(((rows < 0) | disordered | (labels != clean.labels[rows])).sum())
 
 
 def provenance(evidence: Evidence, stack: Stack, attacked: Attacked, subjects: list[str]) -> Finding:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from assay.attacks.methods.best import as_stored
 from assay.attacks.methods.geometry import length, random_point
+from assay.attacks.methods.method import aims
 from assay.attacks.queries import answers
 from assay.attacks.threats.victim import Query, Victim
 from assay.evaluation.probes.gradients import share
@@ -54,7 +55,8 @@ def probe_active(attack: Attack, victim: Victim, sample: Sample, seed: int) -> d
         there = (judge(attack, victim, known, sample, labels).mean(1) < 0) & (
             judge(attack, victim, sample.clean, sample, labels).mean(1) > 0
         )
-        found = run_attack(_for_two_classes(attack), victim, sample, labels, 2, seed)
+        searching = _for_two_classes(attack)
+        found = run_attack(searching, victim, sample, aims(searching, labels, sample.keys, 2, seed), 2, seed)
         random = as_stored(corner(sample, attack, seed + INNER), sample.clean, attack)
         fooled = [judge(attack, victim, x, sample, labels).mean(1) < 0 for x in (found, random)]
     return {"planted": share(there)} | {

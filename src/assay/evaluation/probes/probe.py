@@ -8,13 +8,14 @@ from assay import device as devices
 from assay.artifacts import Wanted
 from assay.attacks.threats.victim import Victim, build_victim
 from assay.evaluation.probes.active import probe_active
-from assay.evaluation.probes.convergence import probe_convergence
+from assay.evaluation.probes.continued import probe_blinder, probe_convergence
 from assay.evaluation.probes.gradients import probe_gradients
-from assay.evaluation.probes.sample import take
+from assay.evaluation.probes.sample import fewer, take
 from assay.files import write_json
 from assay.inputs import Inputs
 from assay.program import provenance
 from assay.study.attacks import Attack
+from assay.study.checks import FEW
 from assay.study.probing import ProbeSpec
 
 PROBE = "probe.json"
@@ -39,13 +40,15 @@ def probe_attack(
     def build(attack: Attack) -> Victim:
         return build_victim(spec.model_copy(update={"attack": attack}), inputs)
 
-    found = {}
+    few, found = fewer(sample, FEW), {}
     if spec.checks.gradients:
-        found["gradients"] = probe_gradients(spec.attack, build(spec.attack), sample)
+        found["gradients"] = probe_gradients(spec.attack, build(spec.attack), few, spec.seed)
     if spec.checks.convergence:
         found["convergence"] = probe_convergence(spec.attack, build, sample, spec.seed)
+    if spec.checks.blinder:
+        found["blinder"] = probe_blinder(spec.attack, build, sample, spec.seed, defended=spec.purifier is not None)
     if spec.checks.active:
-        found["active"] = probe_active(spec.attack, build(spec.attack), sample, spec.seed)
+        found["active"] = probe_active(spec.attack, build(spec.attack), few, spec.seed)
     made_by = provenance(("torch", *spec.attack.libraries, "numpy"), devices.name(device))
     with wanted.write(made_by) as draft:
         draft.facts["images"] = len(sample.keys)

@@ -31,7 +31,8 @@ class Sample:
 
 
 def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sample:
-    """About `count` images, as many of each class, spread over the stack."""
+    """About `count` of the attacked images, as many of each class, spread over the stack."""
+    clean = clean.of(attacked.ids)
     rows = spread(clean.labels, count)
     keys = torch.tensor([image_key(clean.ids[row]) for row in rows])
     images = (torch.from_numpy(to_pixels(stack.images[rows])).to(device) for stack in (clean, attacked))
@@ -39,10 +40,21 @@ def take(clean: Stack, attacked: Stack, count: int, device: torch.device) -> Sam
     return Sample(*images, labels.to(device), keys.to(device), len(clean.classes))
 
 
-def run_attack(attack: Attack, victim: Victim, sample: Sample, labels: Tensor, classes: int, seed: int) -> Tensor:
-    """The images that an attack makes of the clean ones, as they would be stored."""
+def fewer(sample: Sample, count: int) -> Sample:
+    """About `count` of a sample's images, as many of each class."""
+    rows = torch.tensor(spread(sample.labels.cpu().numpy(), count), device=sample.labels.device)
+    images = (sample.clean[rows], sample.attacked[rows], sample.labels[rows], sample.keys[rows])
+    return sample if len(rows) == len(sample.labels) else Sample(*images, sample.classes)
+
+
+def goals_of(attack: Attack, sample: Sample, seed: int) -> Tensor:
+    """The labels (n,) that an attack of the sample is given: the images' own, or those of its targets."""
+    return aims(attack, sample.labels, sample.keys, sample.classes, seed)
+
+
+def run_attack(attack: Attack, victim: Victim, sample: Sample, goals: Tensor, classes: int, seed: int) -> Tensor:
+    """The images that an attack makes of the clean ones, given its goals (n,), as they would be stored."""
     device = sample.clean.device
-    goals = aims(attack, labels, sample.keys, classes, seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "probe") >> 1)
         search = build_search(attack, victim, classes, derive_seed(seed, "attack", "search"))
