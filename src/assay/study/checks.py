@@ -49,6 +49,10 @@ class Checks(Model):
         return self.gradients or self.convergence or self.blinder or self.active
 
     def attacks(self, images: int) -> float:
-        """About how many times an attack's own cost on so many test images they take together."""
-        few, some = min(FEW, images) / images, min(self.images, images) / images
+        """About how many times an attack's own cost on so many test images they take together.
+
+        Those on `images` make it once more and go on for as long with twice the draws, or blindly for as long as two.
+        """
+        some = min(self.images, images) / images
+        few = min(FEW / images, some)
         return few * (2 * self.gradients + 3 * self.active) + some * (3 * self.convergence + 3 * self.blinder)
