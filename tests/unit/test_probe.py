@@ -476,8 +476,11 @@ def test_a_pass_could_have_seen_five_points(won: int, images: int, status: str) 
     other = own.copy()
     other[:won] = False
     found = {"accuracy": 1.0, "images": images, "identity": None, "answers": compared(own, other)}
-    verdicts = {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}
-    assert verdicts == {"identity leaves no less": "DOES NOT APPLY", "answers alone leave no less": status}
+    identity, answers = probed.blinder(found, ADAPTIVE, ["a"])
+    assert (identity.check, identity.status) == ("identity leaves no less", "DOES NOT APPLY")
+    assert (answers.check, answers.status) == ("answers alone leave no less", status)
+    assert f"it could gain {100 * found['answers']['at_most']:.1f} points at most" in answers.meaning
+    assert (f"checks: {{images: {2 * images}}}" in answers.meaning) == (status == "NOT RUN")
 
 
 def test_the_bound_on_what_could_be_gained_is_clopper_and_pearsons_where_images_are_won_whole() -> None:

@@ -20,9 +20,9 @@ class Checks(Model):
         128,
         ge=2,
         le=4096,
-        description="Test images that an attack is probed on, balanced. An attack that is given more gains at most 5 "
-        f"points for certain where it gains nothing on 60 images, 1 point on 110; {FEW} of them are enough for "
-        "`gradients` and `active`.",
+        description="Test images that an attack is probed on, balanced. That an attack which is given more gains more "
+        "than 5 points is ruled out by 60 images of which it wins none, or by 128 of which it wins two; "
+        f"`gradients` and `active` look at {FEW} of them at most.",
     )
     gradients: bool = Field(
         False,

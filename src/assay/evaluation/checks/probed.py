@@ -119,7 +119,6 @@ CAPTURES = {
 }
 WHERE = {"start": "clean", "end": "adversarial"}
 CONVERGED, IDENTITY, ANSWERS = "attack converged", "identity leaves no less", "answers alone leave no less"
-MORE_IMAGES = "probe more of them, checks: {images: 256}"
 UNCHANGED = Rule(
     *("attack leaves the networks alone", "parameters_changed", 0, 0),
     "{n} parameters or statistics of the networks changed while the attack ran.",
@@ -231,7 +230,8 @@ def _gained(
         status = FAIL if gain > GAIN_FAIL else WARN
         meaning += f": {otherwise}."
     elif other["at_most"] > GAIN_FAIL:
-        return not_run(check, subjects, meaning + f", and {100 * GAIN_FAIL:g} could be hidden", MORE_IMAGES)
+        add = f"test and probe more images, checks: {{images: {2 * found['images']}}}"
+        return not_run(check, subjects, meaning + f": {100 * GAIN_FAIL:g} points could have gone unseen", add)
     else:
         status, meaning = PASS, meaning + "."
     return Finding(check, status, subjects, 100 * gain, 100 * GAIN_FAIL, meaning)
