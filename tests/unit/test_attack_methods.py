@@ -153,7 +153,7 @@ def test_dlr_is_refused_for_two_classes_and_is_the_papers_for_three() -> None:
 
 def test_eps_zero_leaves_the_image() -> None:
     images, labels, keys = batch()
-    for method, keys_of_attack in LINF + L2:
+    for method, keys_of_attack in [*LINF, *L2, ("nes", {}), ("nes", {"norm": "L2"})]:
         attack = attack_of(method, **keys_of_attack, eps=[0.0])
         assert torch.equal(run(attack, Bare(linear()), images, labels, keys), images)
 
@@ -543,7 +543,7 @@ def test_nes_follows_the_mean_of_what_random_directions_say_of_the_slope(norm: s
     for number in range(6):
         u = pattern(images, keys, 3, number)
         u = u / (u.flatten(1).norm(dim=1).view(-1, 1, 1, 1) if norm == "L2" else 1)
-        wanted += u * (u * slope).sum((1, 2, 3), keepdim=True) / 6
+        wanted += 2 * 0.25 * attack.radius * u * (u * slope).sum((1, 2, 3), keepdim=True) / 6
     assert torch.allclose(found, wanted, atol=1e-3 * float(wanted.abs().max()))
 
 

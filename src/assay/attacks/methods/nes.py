@@ -41,9 +41,9 @@ def build(attack: NesAttack, victim: Victim, classes: int, seed: int) -> Search:
 def estimated_gradient(
     attack: NesAttack, victim: Victim, labels: Tensor, keys: Tensor, loss: Loss, seed: int
 ) -> Gradient:
-    """The gradient of the mean loss as differences of answers tell it: the mean over directions u of
-    u (loss(x + s u) - loss(x - s u)) / 2s, with s the attack's smoothing in pixel units, and u of length one in the
-    norm of the ball."""
+    """The gradient of the mean loss as differences of answers tell it, times 2s: the mean over directions u of
+    u (loss(x + s u) - loss(x - s u)), with s the attack's smoothing in pixel units, and u of length one in the norm of
+    the ball. Its size means nothing to the descent; divided by 2s it would have none in a ball of radius zero."""
     reach, numbers = attack.smoothing * attack.radius, itertools.count()
 
     def gradient(x: Tensor, rows: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def estimated_gradient(
                 loss(answers(victim, x + sign * reach * direction, keys[rows], query, room=len(x))[:, 0], labels[rows])
                 for sign in (1, -1)
             ]
-            found += direction * ((ends[0] - ends[1]) / (2 * reach))[:, None, None, None]
+            found += direction * (ends[0] - ends[1])[:, None, None, None]
         return found / attack.directions
 
     return gradient
