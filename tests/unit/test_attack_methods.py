@@ -12,6 +12,7 @@ from assay.attacks.methods.apgd import auto_pgd
 from assay.attacks.methods.best import Best, as_stored
 from assay.attacks.methods.losses import cross_entropy, named_loss, negative_margin
 from assay.attacks.methods.method import build_search
+from assay.attacks.methods.nes import estimated_gradient, pattern
 from assay.attacks.perturbation import boundary
 from assay.attacks.queries import Counted, answers, gradient_of_mean, mean_gradient, vote_margins
 from assay.attacks.threats.defended import Expected
@@ -152,7 +153,7 @@ def test_dlr_is_refused_for_two_classes_and_is_the_papers_for_three() -> None:
 
 def test_eps_zero_leaves_the_image() -> None:
     images, labels, keys = batch()
-    for method, keys_of_attack in LINF + L2:
+    for method, keys_of_attack in [*LINF, *L2, ("nes", {}), ("nes", {"norm": "L2"})]:
         attack = attack_of(method, **keys_of_attack, eps=[0.0])
         assert torch.equal(run(attack, Bare(linear()), images, labels, keys), images)
 
@@ -528,6 +529,54 @@ def test_square_behind_the_identity_goes_where_it_goes_undefended() -> None:
     assert torch.allclose(defended[~fooled], bare[~fooled], atol=1e-6)
 
 
+# natural evolution strategies
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_nes_follows_the_mean_of_what_random_directions_say_of_the_slope(norm: str) -> None:
+    network, (images, labels, keys) = linear(), batch()
+    attack = attack_of("nes", norm=norm, directions=6, threat="blackbox")
+    found = estimated_gradient(attack, Bare(network), labels, keys, negative_margin, seed=3)(images, torch.arange(8))
+    rows = network[1].weight.view(2, 3, SIDE, SIDE)
+    slope = rows[1 - labels] - rows[labels]  # of a linear classifier's margin, the same everywhere
+    wanted = torch.zeros_like(slope)
+    for number in range(6):
+        u = pattern(images, keys, 3, number)
+        u = u / (u.flatten(1).norm(dim=1).view(-1, 1, 1, 1) if norm == "L2" else 1)
+        wanted += 2 * 0.25 * attack.radius * u * (u * slope).sum((1, 2, 3), keepdim=True) / 6
+    assert torch.allclose(found, wanted, atol=1e-3 * float(wanted.abs().max()))
+
+
+def test_directions_of_nes_are_signs_of_blocks_and_the_images_own() -> None:
+    images, _, keys = batch()
+    for number, block in enumerate((2, 1, 1, 1, 2)):  # 4, 8, 16 and all blocks along a side of 8 pixels, and again
+        found = pattern(images, keys, 0, number)
+        assert set(found.unique().tolist()) == {-1.0, 1.0}
+        corners = found[:, :, ::block, ::block]
+        blocks = corners.repeat_interleave(block, 2).repeat_interleave(block, 3)
+        assert torch.equal(found, blocks)
+        assert len(corners.flatten(1).unique(dim=0)) == len(keys)
+        assert torch.equal(pattern(images[2:5], keys[2:5], 0, number), found[2:5])
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_nes_asks_for_no_gradient_and_leaves_less_than_chance(norm: str) -> None:
+    network, (images, _, keys) = curved(), batch(16, classes=4)
+    labels = network(images).argmax(1)
+    attack = attack_of("nes", norm=norm, threat="blackbox", steps=12, early_leaving=False)
+    victim = Counted(behind(small_noise(network)))
+    found = stored(run(attack, victim, images, labels, keys, classes=4), images, attack)
+    gradients, asked = attack.passes
+    assert (victim.with_gradient, victim.without_gradient) == (0, 16 * (asked - attack.selection))
+    assert gradients == 0
+    if norm == "Linf":
+        blind = run(attack_of("random_sign"), victim, images, labels, keys)
+        assert (margin(network(found), labels) < margin(network(blind), labels)).all()
+    size = (found - images).flatten(1).norm(dim=1) if norm == "L2" else (found - images).abs().amax((1, 2, 3))
+    assert size.max() < attack.radius + 1e-6
+    assert (margin(network(found), labels) < margin(network(images), labels)).all()
+
+
 # the config
 
 
@@ -551,6 +600,8 @@ def fault(**keys: object) -> str:
             "selection_draws: under the threat locked a victim",
         ),
         ({"method": "pgd", "threat": "adaptive", "selection_draws": 1}, "greater than or equal to 2"),
+        ({"method": "nes", "threat": "adaptive"}, "threat: adaptive does not suit nes, which uses no gradient"),
+        ({"method": "nes", "threat": "blackbox", "draws": 2}, "draws: each direction of nes has a draw of its own"),
         ({"method": "pgd", "threat": "surrogate"}, "threat.surrogate.steps"),
         ({"method": "pgd", "threat": {"method": "bpda", "steps": 2}}, "threat.bpda.steps"),
         ({"method": "pgd", "threat": "adaptiv"}, "'adaptiv' is not among transfer, blackbox, bpda"),

@@ -577,7 +577,7 @@ def test_steps_that_cannot_cross_the_ball_are_found(size: float, status: str) ->
 PROBE = {
     "gradients": dict.fromkeys(["zero_start", "zero_end", "not_finite_start", "not_finite_end", "replay", "batch"], 0.0)
     | {"zero_entries": 0.0, "halves": 0.7, "rose": 1.0, "training_modules": 0, "probabilities": 0.0}
-    | dict.fromkeys(["captured_start", "captured_end"], {"all": 1.0, "band": 0.99, "colour": 1.0}),
+    | {key: {"all": 1.0, "band": 0.99, "colour": 1.0} for key in ("captured_start", "captured_end")},
     "convergence": {
         "accuracy": 0.5,
         "images": 128,
@@ -594,6 +594,7 @@ PROBE = {
     "active": {"planted": 0.9, "found": 1.0, "random": 0.0},
 }
 ADAPTIVE = Study.model_validate(STUDY).attacks["adaptive"]
+NAN = float("nan")
 
 
 def gained(gain: float, p: float, at_most: float = 0.5) -> dict[str, float]:
@@ -628,8 +629,9 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("gradients", {"captured_end": {"all": 0.89, "band": 1, "colour": 1}}, "gradient is the loss's slope", "FAIL"),
         ("gradients", {"captured_start": {"all": 1, "band": 0.1, "colour": 1}}, "gradient has every frequency", "FAIL"),
         ("gradients", {"captured_start": {"all": 1, "band": 1, "colour": 0.9}}, "gradient has every colour", "WARN"),
-        ("gradients", {"zero_entries": 0.1}, "no zeros in the gradient", "WARN"),
-        ("gradients", {"zero_entries": 0.5}, "no zeros in the gradient", "FAIL"),
+        ("gradients", {"zero_entries": 0.2}, "few zeros in the gradient", "PASS"),
+        ("gradients", {"zero_entries": 0.3}, "few zeros in the gradient", "WARN"),
+        ("gradients", {"zero_entries": 1.0}, "few zeros in the gradient", "WARN"),
         ("gradients", {"halves": 0.1}, "gradient above its noise", "WARN"),
         ("gradients", {"halves": 0.0}, "gradient above its noise", "FAIL"),
         ("gradients", {"rose": 0.8}, "loss rose", "WARN"),
@@ -639,12 +641,10 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("gradients", {"batch": 0.1}, "answers do not depend on the batch", "FAIL"),
         ("gradients", {"training_modules": 3}, "evaluation mode", "FAIL"),
         ("gradients", {"probabilities": 1.0}, "the victim gives logits", "FAIL"),
-        (
-            "gradients",
-            {"captured_end": {"all": float("nan"), "band": 1, "colour": 1}},
-            "gradient is the loss's slope",
-            "FAIL",
-        ),
+        ("gradients", {"captured_start": {"all": NAN, "band": 1, "colour": 1}}, "gradient is the loss's slope", "FAIL"),
+        ("gradients", {"captured_end": {"all": NAN, "band": 1, "colour": 1}}, "gradient is the loss's slope", "FAIL"),
+        ("gradients", {"captured_end": {"all": 1, "band": NAN, "colour": 1}}, "gradient has every frequency", "FAIL"),
+        ("gradients", {"captured_end": {"all": 1, "band": 1, "colour": NAN}}, "gradient has every colour", "FAIL"),
         ("convergence", {"more": gained(0.2, p=0.001)}, "attack converged", "FAIL"),
         ("convergence", {"more": gained(0.04, p=0.03)}, "attack converged", "WARN"),
         ("convergence", {"more": gained(0.0, p=1, at_most=0.09)}, "attack converged", "NOT RUN"),
@@ -662,14 +662,13 @@ def test_a_sound_attack_passes_its_probes(family: str) -> None:
         ("active", {"planted": 0.2}, "finds a planted image", "DOES NOT APPLY"),
     ],
 )
-def test_a_probe_that_found_a_fault_does_not_pass(family: str, changes: dict, check: str, status: str) -> None:
+def test_what_a_probe_found_has_its_verdict(family: str, changes: dict, check: str, status: str) -> None:
     assert of_probe(family, **changes)[check] == status
 
 
 def test_bpda_is_not_blamed_for_a_gradient_that_is_not_the_losss() -> None:
-    found = of_probe("gradients", Study.model_validate(STUDY).attacks["bpda"], along=0.0, random=0.0)
-    assert found["gradient is the loss's slope"] == "DOES NOT APPLY"
-    assert "gradient in random directions" not in found
+    found = of_probe("gradients", Study.model_validate(STUDY).attacks["bpda"])
+    assert {found[check] for check in probed.CAPTURES.values()} == {"DOES NOT APPLY"}
 
 
 def test_probes_reach_the_table(tmp_path: Path) -> None:

@@ -124,12 +124,28 @@ def test_a_surrogate_is_followed_through_its_own_steps():
     assert found.amount == pytest.approx(IMAGES * (through + bare))
 
 
-def test_probes_work_as_a_few_attacks_on_a_few_images():
-    made = study(checks={"images": 20, "gradients": True, "convergence": True, "active": True})
-    path = "net/adaptive/eps-4_255/ddpm-0.1"
-    attack, probe = attack_of(path, made), cost_of("probe", made=made, attacked_path=path)
-    assert probe.unit == attack.unit
-    assert probe.amount == pytest.approx(9 * 20 / IMAGES * attack.amount)
+@pytest.mark.parametrize(
+    ("images", "few"),
+    [(20, 20), (80, 32), (1000, 32)],  # `few` of them have their gradients looked at, and something planted
+)
+def test_probes_work_as_a_few_attacks_on_a_few_images(images, few):
+    path, probed = "net/adaptive/eps-4_255/ddpm-0.1", min(images, IMAGES)
+    attack = attack_of(path).amount / IMAGES
+    work = {
+        "gradients": 2 * few * attack,
+        "active": 3 * few * attack,
+        "convergence": (1 + 2) * probed * attack,  # once more, and on with twice the draws
+        "blinder": (1 + 2) * probed * attack,  # the identity, and answers alone
+    }
+
+    def found(*asked):
+        made = study(checks={"images": images, **dict.fromkeys(asked, True)})
+        return cost_of("probe", made=made, attacked_path=path)
+
+    for probe, amount in work.items():
+        assert found(probe).amount == pytest.approx(amount)
+    assert found(*work).amount == pytest.approx(sum(work.values()))
+    assert (found(*work).unit, found(*work).written) == (attack_of(path).unit, 0)
 
 
 def test_trainings_work_by_images_shown_and_validated():

@@ -26,16 +26,25 @@ from assay.defended import Defended
 from assay.evaluation.checks import probed
 from assay.evaluation.probes.active import corner, pattern, probe_active
 from assay.evaluation.probes.bands import cosines, directions, part, strata, within
-from assay.evaluation.probes.continued import compared, probe_blinder, probe_convergence
+from assay.evaluation.probes.continued import (
+    by_answers,
+    compared,
+    go_on,
+    judged,
+    probe_blinder,
+    probe_convergence,
+    walker,
+)
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.probe import probe_attack
-from assay.evaluation.probes.sample import Sample, fewer, run_attack, spread, take
+from assay.evaluation.probes.sample import Sample, fewer, judge, run_attack, spread, take
 from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack
-from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack
+from assay.study.attacks import AttackSpec, FgsmAttack, PgdAttack, PgdL2Attack, PythonAttack, storage_bits
 from assay.study.classifiers import Classifier
 from assay.study.probing import ProbeSpec
+from assay.study.threats import BpdaThreat
 from stack_files import write_stack
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +52,7 @@ EPS = 8 / 255
 COUNT, SIDE = 12, 12
 CLASSES = ["benign", "malignant"]
 PGD = PgdAttack(method="pgd", eps=[EPS], steps=10)
+ADAPTIVE_L2 = PgdL2Attack(method="pgdl2", eps=[0.4], steps=10, threat="adaptive", draws=2)
 ADAPTIVE = PgdAttack(method="pgd", eps=[EPS], steps=10, threat="adaptive", draws=2)
 
 
@@ -177,7 +187,7 @@ def of_its_batch(x: Tensor) -> Tensor:
         (Changed(before=poisoned), "not_finite_end", "finite gradients at the end"),
         (Changed(before=straight_through), "captured_start", "gradient is the loss's slope"),
         (Changed(before=shattered), "captured_end", "gradient is the loss's slope"),
-        (Changed(before=half_masked), "zero_entries", "no zeros in the gradient"),
+        (Changed(before=half_masked), "captured_start", "gradient is the loss's slope"),
         (Changed(before=forgetful), "replay", "same noise, same answer"),
         (Changed(before=of_its_batch), "batch", "answers do not depend on the batch"),
         (Changed(behind=lambda logits: logits.softmax(1)), "probabilities", "the victim gives logits"),
@@ -255,6 +265,12 @@ def test_what_a_gradient_lacks_is_measured() -> None:
     found = probe_gradients(PGD, victim, images, 0)
     assert found["captured_start"]["all"] == pytest.approx(0.93, abs=0.02)
     assert {f.check: f.status for f in probed.gradients(found, PGD, ["a"])}["gradient is the loss's slope"] == "WARN"
+
+
+def test_values_that_are_left_out_of_a_gradient_are_counted() -> None:
+    found = probe_gradients(PGD, Changed(before=half_masked), sample(classifier()), 0)
+    assert found["zero_entries"] == 0.5
+    assert {f.check: f.status for f in probed.gradients(found, PGD, ["a"])}["few zeros in the gradient"] == "WARN"
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -358,10 +374,46 @@ def test_going_on_never_leaves_more_by_the_draws_that_it_is_chosen_on() -> None:
     assert found["again"]["accuracy"] == pytest.approx(found["accuracy"], abs=0.3)
 
 
+@pytest.mark.parametrize("attack", [ADAPTIVE, ADAPTIVE_L2, PGD], ids=["Linf", "L2", "bare"])
+def test_what_goes_on_is_the_attack_from_another_point(attack: PgdAttack | PgdL2Attack) -> None:
+    more = walker(attack, draws=2 * attack.draws if attack.threat.fresh else 1)
+    same = ("radius", "ball", "threat", "loss", "target", "objective", "steps")
+    assert [getattr(more, key) for key in same] == [getattr(attack, key) for key in same]
+    assert more.step_size * more.steps == pytest.approx(4 * attack.radius)
+    blind = walker(attack, draws=3, threat=BpdaThreat(), steps=5)
+    assert (blind.threat.name, blind.draws, blind.steps) == ("bpda", 3, 5)
+
+
+def test_an_attack_on_the_vote_is_judged_by_the_vote() -> None:
+    attack = ADAPTIVE.model_copy(update={"draws": 3, "objective": "majority"})
+    assert walker(attack, draws=6).objective == "majority"
+    victim = noisy(3.0)
+    images = sample(classifier())
+    assert judged(attack, victim, images.clean, images).shape == (COUNT, 1)
+    assert judged(ADAPTIVE, victim, images.clean, images).shape == (COUNT, 16)
+    votes = judged(ADAPTIVE, victim, images.clean, images).mean(1)
+    clear = np.abs(votes - 0.5) > 0.01
+    assert (judged(attack, victim, images.clean, images)[clear, 0] == (votes > 0.5)[clear]).all()
+
+
+@pytest.mark.parametrize("loss", [{}, {"loss": "of my own"}])
+def test_an_attack_of_ones_own_goes_on_by_the_margin(loss: dict[str, str]) -> None:
+    own = PythonAttack.model_validate(
+        {"method": "python", "module": "mine.py", "eps": [EPS], "threat": "adaptive", **loss}
+    )
+    assert walker(own, draws=2).loss == by_answers(own).loss == "margin"
+    assert walker(own, draws=2).steps == 10
+
+
 def test_one_step_is_not_asked_to_converge() -> None:
     attack = FgsmAttack(method="fgsm", eps=[EPS])
     found = {"parameters_changed": 0}
     assert [f.status for f in probed.convergence(found, attack, ["a"])] == ["DOES NOT APPLY", "PASS"]
+
+
+def masked(x: Tensor) -> Tensor:
+    """The identity as far as anyone can see, with no gradient."""
+    return x.detach() + 0 * x
 
 
 def weak_sample() -> Sample:
@@ -370,14 +422,26 @@ def weak_sample() -> Sample:
     return replace(images, attacked=images.clean)
 
 
-@pytest.mark.parametrize("way", ["identity", "answers"])
-def test_attacks_that_see_less_find_the_way_around_a_mask(way: str) -> None:
-    build = with_straight_through(lambda x: x.detach() + 0 * x)
-    found = probe_blinder(ADAPTIVE, build, weak_sample(), seed=0, defended=True)
+def test_an_attack_that_takes_a_mask_for_the_identity_finds_the_way_around_it() -> None:
+    found = probe_blinder(ADAPTIVE, with_straight_through(masked), weak_sample(), seed=0, defended=True)
     assert found["accuracy"] > 0.9
-    assert found[way]["gain"] > 0.5
-    names = {"identity": "identity leaves no less", "answers": "answers alone leave no less"}
-    assert {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}[names[way]] == "FAIL"
+    assert found["identity"]["gain"] > 0.5
+    verdicts = {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}
+    assert verdicts["identity leaves no less"] == "FAIL"
+
+
+@pytest.mark.parametrize("attack", [ADAPTIVE, ADAPTIVE_L2], ids=["Linf", "L2"])
+def test_answers_alone_find_the_way_around_a_mask(attack: PgdAttack | PgdL2Attack) -> None:
+    victim, images, asking = noisy(0.02, purify=masked), weak_sample(), by_answers(attack)
+    points = go_on(asking, victim, images, (images.attacked,), images.labels, seed=1)
+    before, after = (judge(attack, victim, x, images, images.labels).mean(1) for x in (images.attacked, points))
+    assert (after < before).all()
+    assert after.mean() < 0.6 * before.mean()
+    delta = points - images.clean
+    size = delta.abs().amax((1, 2, 3)) if attack.ball == "Linf" else length(delta).flatten()
+    assert size.max() < attack.radius + 1e-6
+    levels = points * (2 ** storage_bits(attack.ball, attack.radius) - 1)
+    assert torch.allclose(levels, levels.round(), atol=0.01)
 
 
 def test_a_sound_attack_leaves_them_nothing_to_find() -> None:
@@ -412,8 +476,11 @@ def test_a_pass_could_have_seen_five_points(won: int, images: int, status: str) 
     other = own.copy()
     other[:won] = False
     found = {"accuracy": 1.0, "images": images, "identity": None, "answers": compared(own, other)}
-    verdicts = {f.check: f.status for f in probed.blinder(found, ADAPTIVE, ["a"])}
-    assert verdicts == {"identity leaves no less": "DOES NOT APPLY", "answers alone leave no less": status}
+    identity, answers = probed.blinder(found, ADAPTIVE, ["a"])
+    assert (identity.check, identity.status) == ("identity leaves no less", "DOES NOT APPLY")
+    assert (answers.check, answers.status) == ("answers alone leave no less", status)
+    assert f"it could gain {100 * found['answers']['at_most']:.1f} points at most" in answers.meaning
+    assert (f"checks: {{images: {2 * images}}}" in answers.meaning) == (status == "NOT RUN")
 
 
 def test_the_bound_on_what_could_be_gained_is_clopper_and_pearsons_where_images_are_won_whole() -> None:
@@ -455,11 +522,6 @@ def test_so_it_does_behind_noise() -> None:
     assert found["planted"] > 0.5
     assert found["found"] > 0.95
     assert found["random"] < 0.1
-
-
-def masked(x: Tensor) -> Tensor:
-    """The identity as far as anyone can see, with no gradient."""
-    return x.detach() + 0 * x
 
 
 @pytest.mark.parametrize(
@@ -538,43 +600,54 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("threat", SPECS)
-def test_the_program_probes_an_attack_and_the_checks_can_read_it(study: Path, threat: str) -> None:
-    spec = SPECS[threat] | {"batch_size": 8, "seed": 0}
-    adversarial = study / threat
+ALL = {"gradients": True, "convergence": True, "blinder": True, "active": True}
+
+
+def spec_of(threat: str, images: int = 4, checks: dict[str, bool] = ALL) -> ProbeSpec:
+    """The spec of probes of one of the attacks."""
+    checks = {"images": images, **checks}
+    return ProbeSpec.model_validate(SPECS[threat] | {"batch_size": 8, "seed": 0, "checks": checks})
+
+
+def attacked_study(study: Path, threat: str) -> tuple[PgdAttack, Inputs]:
+    """One of the attacks, and what its probe reads."""
     folders = {"images": study / "images", "classifier": study / "classifier"}
-    attack_stack(AttackSpec.model_validate(spec), "", Inputs(folders), adversarial, 1)
-    checks = {"images": 8, "gradients": True, "convergence": True, "blinder": True, "active": True}
-    command = [sys.executable, "workflow/stages/probe.py", "--spec", json.dumps(spec | {"checks": checks})]
-    command += [
-        "--inputs",
-        json.dumps({role: str(folder) for role, folder in (folders | {"attacked": adversarial}).items()}),
-    ]
-    found = []
-    for name in ("a", "b"):
-        done = subprocess.run([*command, "--out", study / threat / name], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        found.append((study / threat / name / "probe.json").read_bytes())
-    assert found[0] == found[1]
-    numbers = json.loads(found[0])
-    manifest = json.loads((study / threat / "a/manifest.json").read_text())
-    assert manifest["kind"] == "probe"
-    assert set(manifest["inputs"]) == {"images", "attacked", "classifier"}
-    attack = AttackSpec.model_validate(spec).attack
-    for name, judge in (
-        ("gradients", probed.gradients),
-        ("convergence", probed.convergence),
-        ("blinder", probed.blinder),
-        ("active", probed.active),
-    ):
-        statuses = {finding.check: finding.status for finding in judge(numbers[name], attack, ["a"])}
+    spec = AttackSpec.model_validate(SPECS[threat] | {"batch_size": 8, "seed": 0})
+    attack_stack(spec, "", Inputs(folders), study / "adversarial" / threat, 1)
+    return spec.attack, Inputs(folders | {"attacked": study / "adversarial" / threat})
+
+
+@pytest.mark.parametrize("threat", SPECS)
+def test_a_probe_of_a_sound_attack_can_be_read_by_the_checks_and_finds_no_fault(study: Path, threat: str) -> None:
+    attack, inputs = attacked_study(study, threat)
+    probe_attack(spec_of(threat), "", inputs, study / threat, 1)
+    numbers = json.loads((study / threat / "probe.json").read_text())
+    judges = (probed.gradients, probed.convergence, probed.blinder, probed.active)
+    assert set(numbers) == {of_one.__name__ for of_one in judges}
+    for of_one in judges:
+        statuses = {found.check: found.status for found in of_one(numbers[of_one.__name__], attack, ["a"])}
         assert "FAIL" not in statuses.values(), (statuses, numbers)
 
 
+def test_the_program_writes_what_the_function_does(study: Path) -> None:
+    _, inputs = attacked_study(study, "transfer")
+    spec = spec_of("transfer", images=2)
+    places = json.dumps({role: str(inputs.folder(role)) for role in ("images", "classifier", "attacked")})
+    command = [sys.executable, "workflow/stages/probe.py", "--spec", spec.model_dump_json()]
+    command += ["--inputs", places, "--out", str(study / "program")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    probe_attack(spec, "", inputs, study / "function", 1)
+    assert (study / "program/probe.json").read_bytes() == (study / "function/probe.json").read_bytes()
+    manifest = json.loads((study / "program/manifest.json").read_text())
+    assert manifest["kind"] == "probe"
+    assert set(manifest["inputs"]) == {"images", "attacked", "classifier"}
+
+
 def test_only_what_is_asked_for_is_probed(study: Path) -> None:
-    spec = SPECS["transfer"] | {"batch_size": 8, "seed": 0, "checks": {"images": 4, "gradients": True}}
+    spec = spec_of("transfer", images=4, checks={"gradients": True})
     inputs = Inputs({"images": study / "images", "attacked": study / "images", "classifier": study / "classifier"})
-    probe_attack(ProbeSpec.model_validate(spec), "", inputs, study / "some", 1)
+    probe_attack(spec, "", inputs, study / "some", 1)
     assert list(json.loads((study / "some/probe.json").read_text())) == ["gradients"]
 
 

@@ -64,7 +64,7 @@ STUDY = {
         {"classifiers": ["robust"], "attacks": ["pgd"], "purifiers": [], "sources": ["late"], "eps": []},
     ],
     "evaluation": {"images": 2, "draws": 1, "batch_size": 1},
-    "checks": {"images": 2, "gradients": True, "convergence": True, "active": True},
+    "checks": {"images": 2, "gradients": True, "convergence": True, "blinder": True, "active": True},
 }
 
 

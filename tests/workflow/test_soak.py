@@ -51,7 +51,7 @@ def with_everything(study: Checkout) -> None:
         "sigmas": [0.05, 0.1],
         "draws": 2,
     }
-    config["checks"] = {"gradients": True, "convergence": True, "active": True, "images": 4}
+    config["checks"] = {"images": 4, "gradients": True, "convergence": True, "blinder": True, "active": True}
     config["cross"] = [
         {"classifiers": ["resnet"], "attacks": ["pgd", "adaptive"], "purifiers": ["oneshot"]},
         {"classifiers": ["published"], "attacks": ["pgd"], "purifiers": ["noise"]},

@@ -315,13 +315,13 @@ class SquareAttack(TargetedAttack):
 
 
 class NesAttack(TargetedAttack):
-    """Descent along a gradient that is estimated from answers alone (Ilyas et al. 2018), in the L-infinity ball."""
+    """Descent along a gradient that is estimated from answers alone (Ilyas et al. 2018)."""
 
-    norm: ClassVar[Norm] = "Linf"
     follows: ClassVar[Follows] = "answers"
     method: Literal["nes"] = Field(
         description="Black-box descent along a gradient that is estimated from answers around each point."
     )
+    norm: Norm = Field("Linf", description="Norm of the ball.")
     loss: Literal["margin", "ce"] = Field("margin", description="Loss to maximise, see pgd.")
     steps: PositiveInt = Field(20, description="Steps.")
     directions: PositiveInt = Field(

@@ -20,9 +20,9 @@ class Checks(Model):
         128,
         ge=2,
         le=4096,
-        description="Test images that an attack is probed on, balanced. An attack that is given more gains at most 5 "
-        f"points for certain where it gains nothing on 60 images, 1 point on 110; {FEW} of them are enough for "
-        "`gradients` and `active`.",
+        description="Test images that an attack is probed on, balanced. That an attack which is given more gains more "
+        "than 5 points is ruled out by 60 images of which it wins none, or by 128 of which it wins two; "
+        f"`gradients` and `active` look at {FEW} of them at most.",
     )
     gradients: bool = Field(
         False,
@@ -49,6 +49,10 @@ class Checks(Model):
         return self.gradients or self.convergence or self.blinder or self.active
 
     def attacks(self, images: int) -> float:
-        """About how many times an attack's own cost on so many test images they take together."""
-        few, some = min(FEW, images) / images, min(self.images, images) / images
+        """About how many times an attack's own cost on so many test images they take together.
+
+        Those on `images` make it once more and go on for as long with twice the draws, or blindly for as long as two.
+        """
+        some = min(self.images, images) / images
+        few = min(FEW / images, some)
         return few * (2 * self.gradients + 3 * self.active) + some * (3 * self.convergence + 3 * self.blinder)

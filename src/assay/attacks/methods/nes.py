@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.attacks.methods.best import Best
-from assay.attacks.methods.geometry import random_point
+from assay.attacks.methods.geometry import ascent, random_point
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
 from assay.attacks.methods.projected import Gradient, descend
@@ -41,21 +41,22 @@ def build(attack: NesAttack, victim: Victim, classes: int, seed: int) -> Search:
 def estimated_gradient(
     attack: NesAttack, victim: Victim, labels: Tensor, keys: Tensor, loss: Loss, seed: int
 ) -> Gradient:
-    """The gradient of the mean loss as differences of answers tell it: the mean over directions u of
-    u (loss(x + s u) - loss(x - s u)) / 2s, with s the attack's smoothing in pixel units."""
+    """The gradient of the mean loss as differences of answers tell it, times 2s: the mean over directions u of
+    u (loss(x + s u) - loss(x - s u)), with s the attack's smoothing in pixel units, and u of length one in the norm of
+    the ball. Its size means nothing to the descent; divided by 2s it would have none in a ball of radius zero."""
     reach, numbers = attack.smoothing * attack.radius, itertools.count()
 
     def gradient(x: Tensor, rows: Tensor) -> Tensor:
         found = torch.zeros_like(x)
         for _ in range(attack.directions):
             number = next(numbers)
-            direction = pattern(x, keys[rows], seed, number)
+            direction = ascent(pattern(x, keys[rows], seed, number), attack.ball)
             query = search_query(number, 1)
             ends = [
                 loss(answers(victim, x + sign * reach * direction, keys[rows], query, room=len(x))[:, 0], labels[rows])
                 for sign in (1, -1)
             ]
-            found += direction * ((ends[0] - ends[1]) / (2 * reach))[:, None, None, None]
+            found += direction * (ends[0] - ends[1])[:, None, None, None]
         return found / attack.directions
 
     return gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ REACH_WARN, REACH_FAIL = 2.0, 1.0
 ZERO_WARN, ZERO_FAIL = 0.02, 0.10
 # A network's kinks cost a thousandth of the gradient's energy. What loses a twentieth does so by its making.
 CAPTURED_WARN, CAPTURED_FAIL = 0.95, 0.90
-# An entry that is exactly zero has nothing of the loss in it; a network that looks at every pixel has few.
-ENTRIES_WARN, ENTRIES_FAIL = 0.05, 0.25
+# A network of few channels has exact zeros of its own, where none of them is active: many are a hint, and no proof.
+ENTRIES_WARN = 0.25
 # A cosine of 0.2 between two queries is a signal a quarter of the noise; at 0.02 the direction is noise.
 HALVES_WARN, HALVES_FAIL = 0.20, 0.02
 # A search that works raises the loss of nearly every image.
@@ -76,8 +77,8 @@ GRADIENTS = [
         "At {n:.0%} of the adversarial images the gradient is not finite.",
     ),
     Rule(
-        *("no zeros in the gradient", "zero_entries", ENTRIES_WARN, ENTRIES_FAIL),
-        "{n:.0%} of the gradient's entries are exactly zero: those values were left out of it.",
+        *("few zeros in the gradient", "zero_entries", ENTRIES_WARN, math.inf),
+        "{n:.0%} of the gradient's entries are exactly zero; the attack leaves those values as they are.",
     ),
     Rule(
         *("gradient above its noise", "halves", HALVES_WARN, HALVES_FAIL),
@@ -118,7 +119,6 @@ CAPTURES = {
 }
 WHERE = {"start": "clean", "end": "adversarial"}
 CONVERGED, IDENTITY, ANSWERS = "attack converged", "identity leaves no less", "answers alone leave no less"
-MORE_IMAGES = "probe more of them, checks: {images: 256}"
 UNCHANGED = Rule(
     *("attack leaves the networks alone", "parameters_changed", 0, 0),
     "{n} parameters or statistics of the networks changed while the attack ran.",
@@ -129,7 +129,7 @@ ACTIVE = [
         "Where an adversarial image is known to lie in the ball, the attack finds one for {n:.0%} of the images.",
     ),
     Rule(
-        *("random noise misses the planted image", "random", LUCK_WARN, float("inf")),
+        *("random noise misses the planted image", "random", LUCK_WARN, math.inf),
         "Random noise of the same size finds one for {n:.0%}; if it often did, the test would be too easy.",
     ),
 ]
@@ -177,7 +177,7 @@ def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Ite
             yield does_not_apply(check, subjects, why)
             continue
         shares = {place: found[f"captured_{place}"][part] for place in WHERE}
-        least = min(shares, key=lambda place: shares[place])
+        least = min(shares, key=lambda place: -math.inf if math.isnan(shares[place]) else shares[place])
         status = at_least(shares[least], CAPTURED_WARN, CAPTURED_FAIL)
         meaning = CAPTURED[part].format(n=shares[least], where=WHERE[least])
         yield Finding(check, status, subjects, shares[least], CAPTURED_WARN, meaning)
@@ -197,7 +197,7 @@ def convergence(found: dict[str, Any], attack: Attack, subjects: list[str]) -> I
             f"From another start the attack leaves {again['accuracy']:.1%} of the {found['images']} probed images in "
             f"place of {found['accuracy']:.1%}: so much of the number is the luck of the start."
         )
-        status = at_most(gain, max(GAIN_FAIL, _chance(found)), float("inf"))
+        status = at_most(gain, max(GAIN_FAIL, _chance(found)), math.inf)
         yield Finding("another start leaves as much", status, subjects, 100 * gain, 100 * GAIN_FAIL, meaning)
     yield UNCHANGED.judge(found, subjects)
 
@@ -230,7 +230,8 @@ def _gained(
         status = FAIL if gain > GAIN_FAIL else WARN
         meaning += f": {otherwise}."
     elif other["at_most"] > GAIN_FAIL:
-        return not_run(check, subjects, meaning + f", and {100 * GAIN_FAIL:g} could be hidden", MORE_IMAGES)
+        add = f"test and probe more images, checks: {{images: {2 * found['images']}}}"
+        return not_run(check, subjects, meaning + f": {100 * GAIN_FAIL:g} points could have gone unseen", add)
     else:
         status, meaning = PASS, meaning + "."
     return Finding(check, status, subjects, 100 * gain, 100 * GAIN_FAIL, meaning)

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.attacks.methods.best import Best
+from assay.attacks.methods.best import Best, as_stored
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.nes import estimated_gradient
 from assay.attacks.methods.projected import Gradient, descend
-from assay.attacks.queries import answers, margins, mean_gradient
+from assay.attacks.queries import GRADIENTS, answers, margins, vote_margins
 from assay.attacks.threats.victim import Victim, judgement, search_query
-from assay.evaluation.probes.sample import Sample, goals_of, run_attack
+from assay.evaluation.probes.sample import Sample, goals_of, loss_of, run_attack
 from assay.evaluation.statistics.paired import paired_difference, sign_flip
 from assay.noise import derive_seed
 from assay.study.attacks import Attack, NesAttack, PgdAttack, PgdL2Attack
@@ -84,7 +84,7 @@ def go_on(
     goals: Tensor,
     seed: int = 0,
 ) -> Tensor:
-    """The best points (n, 3, h, w) that the attack finds from the best of some starts, of the sample's images.
+    """The best points (n, 3, h, w) that the attack finds from the best of some starts, as they would be stored.
 
     Images whose start every draw of the judgement has wrong are left as they are: there is nothing to gain.
     """
@@ -102,7 +102,7 @@ def go_on(
             found.leave()
     if len(found.rows):
         descend(attack, found, found.points[found.rows], _gradient(attack, victim, sample, images, goals, keys, seed))
-    points[rows] = found.points
+    points[rows] = as_stored(found.points, images, attack)
     return points
 
 
@@ -119,10 +119,11 @@ def _gradient(
     loss, numbers = named_loss(attack.loss, sample.classes, towards=attack.target is not None), itertools.count(FRESH)
     if isinstance(attack, NesAttack):
         return estimated_gradient(attack, victim, goals, keys, loss, seed)
+    followed = GRADIENTS[attack.objective]
 
     def gradient(x: Tensor, rows: Tensor) -> Tensor:
         query = search_query(next(numbers), attack.draws)
-        return mean_gradient(victim, x, goals[rows], keys[rows], query, loss, room=len(images))[1]
+        return followed(victim, x, goals[rows], keys[rows], query, loss, room=len(images))[1]
 
     return gradient
 
@@ -130,25 +131,30 @@ def _gradient(
 def walker(attack: Attack, draws: int, **changes: Any) -> PgdAttack | PgdL2Attack:
     """Gradient descent with momentum that goes on where an attack ended: in its ball, under its threat, by its loss,
     with as many steps."""
-    kind = PgdAttack if attack.ball == "Linf" else PgdL2Attack
-    steps = max(getattr(attack, "steps", 0), FEWEST_STEPS)
-    own = {"eps": attack.eps, "threat": attack.threat, "target": attack.target, "steps": steps, "draws": draws}
-    own |= {"loss": getattr(attack, "loss", "margin"), "step_size": TRAVEL * attack.radius / steps or None}
-    return kind.model_validate({"method": kind.model_fields["method"].annotation.__args__[0], **own, **changes})
+    method, kind = ("pgd", PgdAttack) if attack.ball == "Linf" else ("pgdl2", PgdL2Attack)
+    steps = max(attack.iterations or 0, FEWEST_STEPS)
+    own = {"method": method, "eps": attack.eps, "threat": attack.threat, "target": attack.target, "draws": draws}
+    own |= {"steps": steps, "step_size": TRAVEL * attack.radius / steps or None}
+    own |= {"loss": loss_of(attack), "objective": "majority" if attack.by_vote else "expected"}
+    return kind.model_validate(own | changes)
 
 
 def by_answers(attack: Attack) -> NesAttack:
     """The attack by answers alone that goes on where an attack ended."""
-    loss = "ce" if getattr(attack, "loss", "margin") == "ce" else "margin"
+    loss = "ce" if loss_of(attack) == "ce" else "margin"
     own = {"method": "nes", "eps": attack.eps, "threat": attack.threat, "target": attack.target, "loss": loss}
-    own |= {"steps": BLIND_STEPS, "directions": DIRECTIONS, "step_size": TRAVEL * attack.radius / BLIND_STEPS}
+    own |= {"norm": attack.ball, "steps": BLIND_STEPS, "directions": DIRECTIONS}
+    own |= {"step_size": TRAVEL * attack.radius / BLIND_STEPS}
     return NesAttack.model_construct(**own)  # its victim answers under any threat, which a study does not ask for
 
 
 def judged(attack: Attack, victim: Victim, x: Tensor, sample: Sample) -> np.ndarray:
-    """Verdicts (n, draws) of bool on images in the place of the sample's, under noise that no search meets."""
+    """Verdicts (n, draws) of bool on images in the place of the sample's, under noise that no search meets; of an
+    attack on the majority vote those (n, 1) of the vote."""
     query = judgement("continued", JUDGED if attack.threat.fresh else 1)
-    return (margins(answers(victim, x, sample.keys, query, room=len(x)), sample.labels) > 0).cpu().numpy()
+    logits = answers(victim, x, sample.keys, query, room=len(x))
+    of = vote_margins(logits, sample.labels)[:, None] if attack.by_vote else margins(logits, sample.labels)
+    return (of > 0).cpu().numpy()
 
 
 def compared(own: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -19,7 +19,7 @@ from assay.attacks.methods.losses import named_loss
 from assay.attacks.queries import Loss, answers
 from assay.attacks.threats.victim import Query, Victim, search_query
 from assay.evaluation.probes import bands
-from assay.evaluation.probes.sample import Sample, goals_of, judge
+from assay.evaluation.probes.sample import Sample, goals_of, judge, loss_of
 from assay.study.attacks import Attack
 
 # L2 lengths of finite differences, pixel units. Along the gradient a network bends soonest: the median of several is
@@ -56,7 +56,8 @@ def probe_gradients(attack: Attack, victim: Victim, sample: Sample, seed: int) -
     the gradient's entries that are exactly zero; `halves`: mean cosine of the gradients of two queries; `replay` and
     `batch`: largest difference of logits, absolute and relative; `training_modules`: a count.
     """
-    loss, goals = loss_of(attack, sample, seed)
+    loss = named_loss(loss_of(attack), sample.classes, towards=attack.target is not None)
+    goals = goals_of(attack, sample, seed)
     query = search_query(0, attack.draws)
 
     def logits(x: Tensor, keys: Tensor = sample.keys) -> Tensor:
@@ -88,13 +89,6 @@ def probe_gradients(attack: Attack, victim: Victim, sample: Sample, seed: int) -
             ((first.sum(1) - 1).abs() <= TOLERANCE) & (first >= 0).all(1) & (first <= 1).all(1),
         ),
     }
-
-
-def loss_of(attack: Attack, sample: Sample, seed: int) -> tuple[Loss, Tensor]:
-    """The loss that the attack raises, and the labels (n,) that it is given; an attack of one's own that names none is
-    taken to raise the negative margin."""
-    name = getattr(attack, "loss", "margin")
-    return named_loss(name, sample.classes, towards=attack.target is not None), goals_of(attack, sample, seed)
 
 
 def gradient(victim: Victim, x: Tensor, goals: Tensor, sample: Sample, query: Query, loss: Loss) -> Tensor:
@@ -141,9 +135,9 @@ def captured(value: Callable[[Tensor], Tensor], x: Tensor, given: Tensor) -> dic
         for value in sorted({getattr(stratum, part) for stratum in missed}):
             mine = [stratum for stratum in missed if getattr(stratum, part) == value]
             lost, kept = (sum(of[stratum] for stratum in mine) / everything.clamp_min(1e-30) for of in (missed, caught))
-            if float((lost + kept).mean()) > NEGLIGIBLE:
+            if not float((lost + kept).mean()) <= NEGLIGIBLE:
                 shares.append(float(kept.mean() / (lost + kept).mean()))
-        return min(shares)
+        return float(torch.tensor(shares).min())  # not a number if one of them is
 
     there = everything > 0
     whole = torch.where(there, along**2 / everything.clamp_min(1e-300), 0.0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from assay.attacks.methods.best import as_stored
+from assay.attacks.methods.losses import LOSSES
 from assay.attacks.methods.method import aims, build_search
 from assay.attacks.queries import answers, margins
 from assay.attacks.threats.victim import Query, Victim, judgement
@@ -45,6 +46,13 @@ def fewer(sample: Sample, count: int) -> Sample:
     rows = torch.tensor(spread(sample.labels.cpu().numpy(), count), device=sample.labels.device)
     images = (sample.clean[rows], sample.attacked[rows], sample.labels[rows], sample.keys[rows])
     return sample if len(rows) == len(sample.labels) else Sample(*images, sample.classes)
+
+
+def loss_of(attack: Attack) -> str:
+    """The name of the loss that an attack raises; one of your own that names no known loss is taken to raise the
+    negative margin."""
+    name = getattr(attack, "loss", "margin")
+    return name if name in LOSSES else "margin"
 
 
 def goals_of(attack: Attack, sample: Sample, seed: int) -> Tensor:
