@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assay.artifacts import Wanted
 from assay.attacks.chosen import chosen_rows
+from assay.evaluation.checks import probed
 from assay.evaluation.checks.evidence import read_evidence
 from assay.evaluation.checks.order import ordered
 from assay.evaluation.checks.stored import cell_images, same_images
@@ -22,7 +23,7 @@ from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import Judged, judge, summarise, write_table
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
-from assay.planning.cells import attack_at, cells, rows
+from assay.planning.cells import attack_at, cells, probed_stacks, rows
 from assay.planning.jobs import Jobs
 from assay.reporting.inspection import view
 from assay.stacks import Stack
@@ -224,3 +225,37 @@ def test_checks_compare_attacks_on_the_images_that_they_share(tmp_path: Path, ju
     control = evidence.control_of(through)
     assert control is not None
     assert len(control.judged.ids) == SOME
+
+
+def test_only_the_named_attacks_are_probed_and_the_others_say_so(tmp_path: Path, judged: list[Judged]) -> None:
+    checks = {"gradients": True, "attacks": ["pgd"], "eps": [0.1]}
+    assert [attacked.attack for attacked in probed_stacks(study(checks=checks))] == ["pgd"]
+    assert probed_stacks(study(checks=checks | {"attacks": ["through"]}))[0].attack == "through"
+    write(tmp_path / "images/test", stack())
+    write_table(worst_cases("made-up", judged), tmp_path / "worst_case.csv")
+    evidence = read_evidence(study(checks=checks | {"attacks": ["through"], "eps": None}), tmp_path)
+    evidence.probe = lambda attacked: {}
+    found = [finding for finding in probed.find(evidence) if finding.check == "probe of gradients"]
+    assert [(finding.status, finding.subjects) for finding in found] == [
+        ("NOT RUN", ["adversarial/resnet/pgd/eps-0.1/undefended"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "line"),
+    [
+        ({"attacks": ["pgdd"]}, r"checks\.attacks: 'pgdd' is not among"),
+        ({"eps": [0.2]}, r"checks\.eps: 0\.2 is not among 0\.1"),
+    ],
+)
+def test_a_probe_of_what_there_is_not_is_refused_by_name(checks: dict, line: str) -> None:
+    with pytest.raises(ValidationError, match=line):
+        study(checks=checks)
+
+
+def test_a_probe_does_not_depend_on_what_else_is_probed() -> None:
+    keys = [
+        json.loads(Jobs(study(checks={"gradients": True} | more)).probe("resnet/pgd/eps-0.1/undefended").text)["checks"]
+        for more in ({}, {"attacks": ["pgd"]}, {"eps": [0.1]})
+    ]
+    assert keys[0] == keys[1] == keys[2]

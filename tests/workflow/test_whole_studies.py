@@ -34,6 +34,7 @@ def shrunk(study: dict) -> dict:
                 entry |= {"steps": 2} if preset else {}
                 entry |= {"draws": 2} if preset and stochastic else {}
                 entry |= {key: value for key, value in sizes.items() if key in entry and entry[key] != ["1/2"]}
+                entry |= {"images": 4} if "images" in entry else {}
             else:
                 entry |= sizes
             if entry.get("objective", {}).get("method") == "adversarial":

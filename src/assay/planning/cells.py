@@ -188,7 +188,14 @@ def probed_stacks(study: Study) -> list[Attacked]:
     """The adversarial stacks of test images that are probed; none unless the study asks for it."""
     if not study.checks.probes:
         return []
-    return [attacked for attacked in attacked_stacks(study) if follows_gradients(study.attacks[attacked.attack])]
+    checks = study.checks
+    return [
+        attacked
+        for attacked in attacked_stacks(study)
+        if follows_gradients(study.attacks[attacked.attack])
+        and (checks.attacks is None or attacked.attack in checks.attacks)
+        and _only([attacked.eps], checks.eps)
+    ]
 
 
 def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defences: list[Defence]) -> list[Cell]:

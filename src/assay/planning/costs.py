@@ -267,7 +267,7 @@ def _attacked(spec: AttackSpec | ProbeSpec, folders: Folders, sizes: Sizes) -> i
 
 def _probe(spec: ProbeSpec, folders: Folders, sizes: Sizes) -> Cost:
     """A few attacks on a few images; the stacks are read whole."""
-    attack, times = _attack(spec, folders, sizes), spec.checks.attacks(_attacked(spec, folders, sizes))
+    attack, times = _attack(spec, folders, sizes), spec.checks.times(_attacked(spec, folders, sizes))
     return replace(attack, amount=times * (attack.amount or 0), written=0)
 
 

@@ -263,7 +263,7 @@ class Jobs:
 
     def probe(self, attacked_path: str) -> Job:
         attack = self.job("attack", role="", attacked_path=attacked_path)
-        spec = ProbeSpec(**dict(attack.spec), checks=self.study.checks)
+        spec = ProbeSpec(**dict(attack.spec), checks=self.study.checks.of_one)
         inputs = {**attack.inputs, "attacked": self.stack("", attacked_path)}
         modules = ("workflow/stages/attack.py", *attack.modules)
         return self._job(self.probed_at(attacked_path), spec, inputs, modules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from assay.study.fields import Model
+from assay.study.fields import Model, Name, Number
 
 FEW = 32  # images that gradients and planted images are looked at on: every one of them says much
 
@@ -15,6 +15,20 @@ class Checks(Model):
     Each probes every attack that follows gradients, on some of the test images, and costs about as much as that attack
     does there, or a few times that.
     """
+
+    attacks: list[Name] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda attacks: attacks is None,
+        description="Only these attacks are probed, say those that are made directly on a defence: what they leave is "
+        "the number that counts. All that follow gradients if absent.",
+    )
+    eps: list[Number] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda eps: eps is None,
+        description="Only these of the attacks' eps; all if absent.",
+    )
 
     images: int = Field(
         128,
@@ -48,7 +62,12 @@ class Checks(Model):
         """Whether any of them is asked for."""
         return self.gradients or self.convergence or self.blinder or self.active
 
-    def attacks(self, images: int) -> float:
+    @property
+    def of_one(self) -> Checks:
+        """What is probed of an attack that is, wherever else it is done."""
+        return self.model_copy(update={"attacks": None, "eps": None})
+
+    def times(self, images: int) -> float:
         """About how many times an attack's own cost on so many test images they take together.
 
         Those on `images` make it once more and go on for as long with twice the draws, or blindly for as long as two.

@@ -120,6 +120,9 @@ class Study(Model):
                     f"{len(self.images.classes)}; set loss: margin"
                 )
             _require_distinct(f"attacks.{name}.eps", attack.eps)
+        for name in self.checks.attacks or []:
+            _require("checks.attacks", name, "attacks", self.attacks)
+        _require_known("checks.eps", self.checks.eps, {eps for attack in self.attacks.values() for eps in attack.eps})
         if self.selection:
             self._check_selection(self.selection)
         if self.certificates:

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.evaluation.checks.evidence import Evidence
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_least, at_most, does_not_apply, not_run
+from assay.planning.cells import probed_stacks
 from assay.study.attacks import Attack
 from assay.study.probing import follows_gradients
 
@@ -138,19 +139,23 @@ ACTIVE = [
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Every check of this family."""
     judges = {"gradients": gradients, "convergence": convergence, "blinder": blinder, "active": active}
+    probed = set(probed_stacks(evidence.study))
     for attacked in evidence.attacked:
         attack = evidence.study.attacks[attacked.attack]
         if not follows_gradients(attack):
             continue
         subjects = [f"adversarial/{attacked.path}"]
         yield from reach(attack, attacked.eps, subjects)
-        probe = evidence.probe(attacked) if evidence.study.checks.probes else {}
+        probe = evidence.probe(attacked) if attacked in probed else {}
         for name, found in probe.items():
             yield from judges[name](found, attack, subjects)
         for name in judges:
             if not getattr(evidence.study.checks, name):
                 why = f"The study does not ask for the probe of {name}"
                 yield not_run(f"probe of {name}", subjects, why, f"add checks: {{{name}: true}}")
+            elif attacked not in probed:
+                why = "The study probes other attacks, or this one at another eps"
+                yield not_run(f"probe of {name}", subjects, why, "add it to the attacks and eps of checks")
 
 
 def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
