@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,14 @@ def test_each_image_has_its_answer_and_radius(results: Path) -> None:
     assert own["two_class_radius"].tolist() == own["radius"].tolist()
     assert own["predicted"].tolist() == ["normal", "normal", "normal", "abstains"]
     assert own["sequential"].tolist() == ["certified", "not certified", "not certified", "undecided"]
+
+
+def test_a_sigma_that_is_named_twice_is_one_smoothed_classifier(results: Path) -> None:
+    first, second = (results / "certificates" / one.path for one in smoothed(study()))
+    shutil.rmtree(second)
+    shutil.copytree(first, second)
+    (one,) = judge(study(), results / "certificates", None)
+    assert one.sigma == SIGMAS[0]
 
 
 def test_certified_accuracy_falls_with_the_radius_and_the_envelope_is_the_best_sigma(results: Path) -> None:

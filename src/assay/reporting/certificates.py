@@ -85,11 +85,12 @@ def _certified(
     sigmas = sorted(whole["sigma"].unique())
     colours = {sigma: ramp(place, len(sigmas)) for place, sigma in enumerate(sigmas)}
     keys = [Key(f"sigma {sigma_token(sigma)}", colour) for sigma, colour in colours.items()]
+    keys += [Key("best sigma at each radius", "ink")] if len(sigmas) > 1 else []
     radii = _shown(whole["radius"].unique(), study.certificates.radius)
     places = list(whole["certificates"].unique())
     return Certified(
         whole["classifier"].iloc[0],
-        legend([*keys, Key("best sigma at each radius", "ink")]),
+        legend(keys),
         [(name, _panel(name, own, colours, checked)) for name, own in whole.groupby("defence", sort=False)],
         radii,
         [_row(own, pick(whole, curve="sigma"), radii, checked) for _, own in table.groupby(KEYS, sort=False)],
@@ -100,8 +101,9 @@ def _certified(
             )
         ],
         [
-            (name, _by_class(own, radii))
+            (name, classes)
             for name, own in pick(curves, bound=ONE_CLASS, curve=ENVELOPE).groupby("defence", sort=False)
+            if (classes := _by_class(own, radii))
         ],
         _linf(study, table, whole),
         [(row, _verdict(row.certificates, checked)) for row in tested.itertuples() if row.certificates in places],

@@ -77,7 +77,7 @@ class DenoisingObjective(NoisedObjective):
 
 
 class StabilityObjective(NoisedObjective):
-    """The denoiser's own loss, and beside it that a classifier keeps its answers on denoised images (Salman et al. 2020).
+    """The denoiser's own loss, and beside it a classifier's answers on denoised images (Salman et al. 2020).
 
     The classifier is frozen. A denoiser that is trained for one may not serve another: certify another one with it too.
     """
