@@ -23,6 +23,7 @@ from assay.planning.cells import smoothed
 from assay.planning.jobs import Jobs
 from assay.reporting import certificates as section
 from assay.reporting.read import pick
+from assay.reporting.text import text_certificates
 from assay.reporting.trust import Checked
 from assay.study.model import Study
 from study_tables import finding, made_up
@@ -166,6 +167,18 @@ def test_a_study_without_certificates_has_no_such_checks_jobs_or_keys(results: P
     jobs = Jobs(plain)
     assert set(jobs.check().each) == {"scores", "adversarial", "probes"}
     assert set(jobs.summarise().each) == {"scores"}
+
+
+def test_a_terminal_shows_certified_accuracy_by_radius_and_what_the_sequential_test_took(results: Path) -> None:
+    judged = judge(study(), results / "certificates", None)
+    text = text_certificates(curves(study(), judged), sequential(study(), judged)).splitlines()
+    assert text[0] == "resnet, certified accuracy by radius (L2)"
+    assert "0.15" in text[1].split()
+    assert text[2].startswith("noise at sigma 0.1  50.0 [15, 85]  25.0 [5, 70]")
+    assert text[-1] == (
+        "resnet, noise at sigma 0.2: the sequential test certifies 25.0 at radius 0.15 with 326 draws per image, "
+        "1000 fixed draws 25.0"
+    )
 
 
 def test_the_section_of_the_report_shows_curves_radii_and_draws(results: Path) -> None:

@@ -65,13 +65,17 @@ class Certified:
     sequential: list[tuple[Any, Verdict]]
 
 
+def read_certified(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Certified accuracy against radius, and the sequential test beside the fixed draws."""
+    return read_whole(results / "certified_accuracy.csv", CURVES), read_whole(results / "sequential.csv", SEQUENTIAL)
+
+
 def certificates(results: Path, study: Study, checked: Checked) -> list[Certified]:
     """The certificates of each classifier that has any."""
     if study.certificates is None:
         return []
     table = read_whole(results / "certificates.csv", CERTIFICATES)
-    curves = read_whole(results / "certified_accuracy.csv", CURVES)
-    tested = read_whole(results / "sequential.csv", SEQUENTIAL)
+    curves, tested = read_certified(results)
     return [
         _certified(study, *(pick(found, classifier=name) for found in (table, curves, tested)), checked)
         for name in curves["classifier"].unique()
@@ -86,7 +90,7 @@ def _certified(
     colours = {sigma: ramp(place, len(sigmas)) for place, sigma in enumerate(sigmas)}
     keys = [Key(f"sigma {sigma_token(sigma)}", colour) for sigma, colour in colours.items()]
     keys += [Key("best sigma at each radius", "ink")] if len(sigmas) > 1 else []
-    radii = _shown(whole["radius"].unique(), study.certificates.radius)
+    radii = shown_radii(whole["radius"].unique(), study.certificates.radius)
     places = list(whole["certificates"].unique())
     return Certified(
         whole["classifier"].iloc[0],
@@ -110,7 +114,7 @@ def _certified(
     )
 
 
-def _shown(radii: np.ndarray, named: float | None) -> list[float]:
+def shown_radii(radii: np.ndarray, named: float | None) -> list[float]:
     """A few of the radii of the curves, the one that is named among them."""
     near = {float(radii[np.abs(radii - share * radii.max()).argmin()]) for share in SHOWN}
     return sorted(near | {float(radii[np.abs(radii - named).argmin()])} if named else near)
