@@ -1,5 +1,5 @@
 """Print what a study found: accuracy in percent with 95% intervals, by defence and eps, the strongest attacks first;
-then which defences differ."""
+then which defences differ, and what is certified."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import argparse
 from pathlib import Path
 
 from assay.program import run
+from assay.reporting.certificates import read_certified
 from assay.reporting.read import read_comparisons, read_per_class, read_strongest, read_summary, read_untrained
 from assay.reporting.strongest import as_rows, with_bounds
-from assay.reporting.text import text_classes, text_differences, text_grid, text_strongest
+from assay.reporting.text import text_certificates, text_classes, text_differences, text_grid, text_strongest
 from assay.words import count
 
 
@@ -26,6 +27,8 @@ def main() -> None:
     summary = with_bounds(summary, strongest)
     differences = text_differences(read_comparisons(arguments.study / "comparisons.csv"))
     blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary), differences]
+    if (arguments.study / "certified_accuracy.csv").is_file():
+        blocks.append(text_certificates(*read_certified(arguments.study)))
     print("\n\n".join(filter(None, blocks)))
     for why, cells in read_untrained(arguments.study / "untrained.csv"):
         print(f"\n{count(cells, 'cell')} not measured: {why}")

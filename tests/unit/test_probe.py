@@ -37,7 +37,8 @@ from assay.evaluation.probes.continued import (
 )
 from assay.evaluation.probes.gradients import probe_gradients
 from assay.evaluation.probes.probe import probe_attack
-from assay.evaluation.probes.sample import Sample, fewer, judge, run_attack, spread, take
+from assay.evaluation.probes.sample import Sample, fewer, judge, run_attack, take
+from assay.evaluation.spread import spread
 from assay.inputs import Inputs
 from assay.networks.classifier import Normalised, build_classifier, write_classifier
 from assay.stacks import read_stack
@@ -98,6 +99,8 @@ def test_the_sample_is_balanced_and_spread_over_the_stack() -> None:
     assert labels[rows].tolist() == [0] * 4 + [1] * 4
     assert rows == [0, 10, 19, 29, 30, 33, 36, 39]
     assert spread(labels, 60) == [*sorted({round(i) for i in np.linspace(0, 29, 30)}), *range(30, 40)]
+    many = np.arange(100) // 2
+    assert many[spread(many, 3)].tolist() == [0, 24, 49]
 
 
 def test_fewer_images_are_as_many_of_each_class() -> None:

@@ -204,14 +204,18 @@ def _trained(kind: str, recipe: Classifier | Diffusion, validated: int, sizes: S
     seen, validations = recipe.images_seen(images), recipe.validations(images)
     found = recipe.objective.extra_gradients(seen, validations)
     passes = TO_WEIGHTS * seen + TO_IMAGE * found + validations * validated
+    asked = [need.name for need in recipe.objective.needs.values() if need.kind == "classifier"]
+    guides = [sizes.network(sizes.classifiers[name]) for name in asked]
     weights, ranks = FLOAT_BYTES * network.parameters, recipe.ranks
     processes = ranks.nodes * ranks.gpus if ranks else 1
     return Cost(
         kind,
-        passes * network.multiply_adds,
+        passes * network.multiply_adds + TO_IMAGE * seen * sum(guide.multiply_adds for guide in guides),
         written=weights + beside + MANIFEST_BYTES,
-        held=sizes.split("train") + sizes.split("validation") + WEIGHTS_IN_TRAINING * weights,
-        at_work=recipe.batch_size // recipe.accumulate * (network.gradient_bytes + network.call_bytes),
+        held=sizes.split("train") + sizes.split("validation") + WEIGHTS_IN_TRAINING * weights + _weights(*guides),
+        at_work=recipe.batch_size
+        // recipe.accumulate
+        * (network.gradient_bytes + network.call_bytes + sum(guide.gradient_bytes for guide in guides)),
         processes=processes,
     )
 

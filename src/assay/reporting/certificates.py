@@ -65,13 +65,17 @@ class Certified:
     sequential: list[tuple[Any, Verdict]]
 
 
+def read_certified(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Certified accuracy against radius, and the sequential test beside the fixed draws."""
+    return read_whole(results / "certified_accuracy.csv", CURVES), read_whole(results / "sequential.csv", SEQUENTIAL)
+
+
 def certificates(results: Path, study: Study, checked: Checked) -> list[Certified]:
     """The certificates of each classifier that has any."""
     if study.certificates is None:
         return []
     table = read_whole(results / "certificates.csv", CERTIFICATES)
-    curves = read_whole(results / "certified_accuracy.csv", CURVES)
-    tested = read_whole(results / "sequential.csv", SEQUENTIAL)
+    curves, tested = read_certified(results)
     return [
         _certified(study, *(pick(found, classifier=name) for found in (table, curves, tested)), checked)
         for name in curves["classifier"].unique()
@@ -85,11 +89,12 @@ def _certified(
     sigmas = sorted(whole["sigma"].unique())
     colours = {sigma: ramp(place, len(sigmas)) for place, sigma in enumerate(sigmas)}
     keys = [Key(f"sigma {sigma_token(sigma)}", colour) for sigma, colour in colours.items()]
-    radii = _shown(whole["radius"].unique(), study.certificates.radius)
+    keys += [Key("best sigma at each radius", "ink")] if len(sigmas) > 1 else []
+    radii = shown_radii(whole["radius"].unique(), study.certificates.radius)
     places = list(whole["certificates"].unique())
     return Certified(
         whole["classifier"].iloc[0],
-        legend([*keys, Key("best sigma at each radius", "ink")]),
+        legend(keys),
         [(name, _panel(name, own, colours, checked)) for name, own in whole.groupby("defence", sort=False)],
         radii,
         [_row(own, pick(whole, curve="sigma"), radii, checked) for _, own in table.groupby(KEYS, sort=False)],
@@ -100,15 +105,16 @@ def _certified(
             )
         ],
         [
-            (name, _by_class(own, radii))
+            (name, classes)
             for name, own in pick(curves, bound=ONE_CLASS, curve=ENVELOPE).groupby("defence", sort=False)
+            if (classes := _by_class(own, radii))
         ],
         _linf(study, table, whole),
         [(row, _verdict(row.certificates, checked)) for row in tested.itertuples() if row.certificates in places],
     )
 
 
-def _shown(radii: np.ndarray, named: float | None) -> list[float]:
+def shown_radii(radii: np.ndarray, named: float | None) -> list[float]:
     """A few of the radii of the curves, the one that is named among them."""
     near = {float(radii[np.abs(radii - share * radii.max()).argmin()]) for share in SHOWN}
     return sorted(near | {float(radii[np.abs(radii - named).argmin()])} if named else near)

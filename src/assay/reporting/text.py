@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 
 from assay.evaluation.bounds import BOUND
+from assay.evaluation.certificates.tables import ALL, ONE_CLASS
+from assay.reporting.certificates import shown_radii
+from assay.reporting.read import pick
 from assay.reporting.strongest import ranked
 from assay.reporting.words import TOO_FEW, bounded, bracket, defence_label, eps_label, number
 from assay.words import count
@@ -63,6 +66,28 @@ def text_differences(comparisons: pd.DataFrame) -> str:
         only = f", {bounds} of them only by an upper bound" if bounds else ""
         lines.append(f"{classifier}, {under}: {differ}{only}{_unseen(pairs)}")
     return "\n".join(lines)
+
+
+def text_certificates(curves: pd.DataFrame, tested: pd.DataFrame) -> str:
+    """Certified accuracy in percent with its interval: a block for each classifier, a row a defence, a column a radius;
+    then a line for each defence that was tested sequentially."""
+    whole = pick(curves, bound=ONE_CLASS, curve="sigma", **{"class": ALL}).assign(upper_bound=False)
+    blocks = []
+    for classifier, cells in whole.groupby("classifier", sort=False):
+        own = pick(tested, classifier=classifier)
+        radii = shown_radii(cells["radius"].unique(), None if own.empty else own["radius"].iloc[0])
+        cells = cells[cells["radius"].isin(radii)]
+        columns = [f"{radius:.3g}" for radius in cells["radius"]]
+        title = f"{classifier}, certified accuracy by radius (L2)"
+        blocks.append(_block(title, cells, columns, [f"{radius:.3g}" for radius in radii]))
+        lines = [
+            f"{classifier}, {defence_label(row.defence, row.sigma)}: the sequential test certifies "
+            f"{number(row.sequential)} at radius {row.radius:.3g} with {row.sequential_draws:.0f} draws per image, "
+            f"{row.fixed_draws} fixed draws {number(row.fixed)}"
+            for row in own.itertuples()
+        ]
+        blocks += ["\n".join(lines)] if lines else []
+    return "\n\n".join(blocks)
 
 
 def _unseen(pairs: pd.DataFrame) -> str:

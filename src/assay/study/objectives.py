@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from assay.study.fields import Brought, Count, Model, Number, PositiveInt, Sigma
+from assay.study.fields import Brought, Count, Model, Name, Number, PositiveInt, Sigma
+from assay.study.needs import Need, Needs
 
 
 class Objective(Model):
@@ -59,15 +60,43 @@ class AdversarialObjective(Objective):
         return attacked + validations * self.validation_images * self.validation_steps
 
 
-class DenoisingObjective(Objective):
-    """The denoiser's own loss at random noise levels; of predicted noise, Ho et al. (2020), eq. 14."""
+class NoisedObjective(Objective):
+    """What every objective has that trains at random noise levels."""
 
-    method: Literal["denoising"] = Field(description="Plain training of a diffusion.")
     max_sigma: Sigma | None = Field(
         None,
         gt=0,
         description="Train only up to this sigma (purification goes no higher); the whole schedule if absent.",
     )
+
+
+class DenoisingObjective(NoisedObjective):
+    """The denoiser's own loss at random noise levels; of predicted noise, Ho et al. (2020), eq. 14."""
+
+    method: Literal["denoising"] = Field(description="Plain training of a diffusion.")
+
+
+class StabilityObjective(NoisedObjective):
+    """The denoiser's own loss, and beside it a classifier's answers on denoised images (Salman et al. 2020).
+
+    The classifier is frozen. A denoiser that is trained for one may not serve another: certify another one with it too.
+    """
+
+    method: Literal["stability"] = Field(description="Training of a diffusion for a classifier.")
+    guide: Name = Field(description="The classifier whose answers on denoised images count.")
+    weight: float = Field(
+        0.1, gt=0, le=1e6, description="Weight of the answers' cross-entropy; the denoiser's own loss has 1."
+    )
+    towards: Literal["answer", "label"] = Field(
+        "answer", description="What the classifier is to answer: what it answers on the clean image, or the label."
+    )
+
+    @property
+    def needs(self) -> Needs:
+        return {"guide": Need("classifier", self.guide)}
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        return 1.5 * seen  # one more pass through the denoiser, with respect to its weights
 
 
 class PythonObjective(Brought, Objective, extra="allow"):
@@ -82,6 +111,6 @@ def by_name(value: Any) -> Any:
 
 
 Classifying = Annotated[CrossEntropyObjective | AdversarialObjective | PythonObjective, Field(discriminator="method")]
-Denoising = Annotated[DenoisingObjective | PythonObjective, Field(discriminator="method")]
+Denoising = Annotated[DenoisingObjective | StabilityObjective | PythonObjective, Field(discriminator="method")]
 ClassifierObjective = Annotated[Classifying, BeforeValidator(by_name, json_schema_input_type=str | Classifying)]
 DiffusionObjective = Annotated[Denoising, BeforeValidator(by_name, json_schema_input_type=str | Denoising)]

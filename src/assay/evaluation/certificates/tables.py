@@ -39,6 +39,7 @@ ALL, ENVELOPE = "all classes", "envelope"  # classes together, and the best sigm
 ONE_CLASS, TWO_CLASSES = "one class", "two classes"  # whose probability is bounded
 BOUNDS = {ONE_CLASS: "radius", TWO_CLASSES: "two_class"}
 POINTS = 20  # steps of a curve, at least
+MOST_CLASSES = 100  # that have curves of their own
 ABSTAINS = "abstains"
 TOLD = {Verdict.CERTIFIED: "certified", Verdict.REFUSED: "not certified", Verdict.OPEN: "undecided"}
 
@@ -77,16 +78,18 @@ class Judged:
 
 
 def judge(study: Study, folder: Path, slides: Mapping[str, str] | None) -> list[Judged]:
-    """The certificates of a study's smoothed classifiers, whose votes lie in `folder`; those without are left out."""
-    judged = []
+    """The certificates of a study's smoothed classifiers, whose votes lie in `folder`. Those without are left out; of a
+    sigma that is named twice, once as `selected`, the first stands for both."""
+    judged: dict[tuple[Any, ...], Judged] = {}
     for one in smoothed(study):
         if why_unmade(folder / one.path):
             continue
         votes, alpha = read_votes(folder / one.path), study.certificates.alpha
         found = certify(votes.selection, votes.votes, votes.level, alpha)
         clusters = clusters_of(votes.table["id"].to_numpy(), slides)
-        judged.append(Judged(one, votes, found, predict(votes.votes, alpha), clusters))
-    return judged
+        new = Judged(one, votes, found, predict(votes.votes, alpha), clusters)
+        judged.setdefault(tuple(new.key.values()), new)
+    return list(judged.values())
 
 
 def certificates(study: Study, judged: Sequence[Judged]) -> pd.DataFrame:
@@ -121,15 +124,14 @@ def _certificates(study: Study, one: Judged) -> pd.DataFrame:
 
 def curves(study: Study, judged: Sequence[Judged]) -> pd.DataFrame:
     """Certified accuracy against radius, with its interval: of each smoothed classifier, and the envelope of a defence
-    over its sigmas; of all images and of each class; by either bound, where there are more than two classes."""
-    lines = [
-        {"study": study.study, **line}
-        for group in _defences(judged)
-        for bound in (BOUNDS if len(group[0].votes.classes) > 2 else [ONE_CLASS])
-        for name, members in _classes(group[0].votes)
-        for line in _curves(study, group, bound, name, members)
-    ]
-    return pd.DataFrame(lines, columns=CURVES)
+    over its sigmas; of all images and of each class; of all by bounds of two classes too, where there are more."""
+    lines = []
+    for group in _defences(judged):
+        classes = _classes(group[0].votes)
+        lines += _curves(study, group, ONE_CLASS, classes)
+        if len(group[0].votes.classes) > 2:
+            lines += _curves(study, group, TWO_CLASSES, classes[:1])
+    return pd.DataFrame([{"study": study.study, **line} for line in lines], columns=CURVES)
 
 
 def _defences(judged: Sequence[Judged]) -> list[list[Judged]]:
@@ -141,32 +143,33 @@ def _defences(judged: Sequence[Judged]) -> list[list[Judged]]:
 
 
 def _classes(votes: Votes) -> list[tuple[str, np.ndarray]]:
-    """All images, and those of each class that has any."""
+    """All images, and those of each class that has any, unless there are too many classes to be looked at."""
     labels = votes.labels
     own = [(name, labels == label) for label, name in enumerate(votes.classes) if (labels == label).any()]
-    return [(ALL, np.ones(len(labels), bool)), *own]
+    return [(ALL, np.ones(len(labels), bool)), *(own if len(own) <= MOST_CLASSES else [])]
 
 
 def _curves(
-    study: Study, group: Sequence[Judged], bound: str, name: str, members: np.ndarray
+    study: Study, group: Sequence[Judged], bound: str, classes: Sequence[tuple[str, np.ndarray]]
 ) -> Iterator[dict[str, Any]]:
+    # The envelope's interval holds whichever sigma turned out best: each is given its share of the chance of error.
+    shared = 1 - (1 - CONFIDENCE) / len(group)
     for radius in radii(study, group):
-        at = {
-            "classifier": group[0].one.classifier,
-            "defence": group[0].one.defence.name,
-            "bound": bound,
-            "class": name,
-            "radius": radius,
-            "linf_radius": group[0].linf(radius),
-            "images": int(members.sum()),
-        }
-        shares = [float(one.certified_at(radius, bound)[members].mean()) for one in group]
-        for one in group:
-            yield at | {"curve": "sigma", **_accuracy(one, radius, bound, members, CONFIDENCE)}
-        best = group[int(np.argmax(shares))]
-        # It holds whichever sigma turned out best: each is given its share of the chance of error.
-        confidence = 1 - (1 - CONFIDENCE) / len(group)
-        yield at | {"curve": ENVELOPE, **_accuracy(best, radius, bound, members, confidence)}
+        certified = [one.certified_at(radius, bound) for one in group]
+        for name, members in classes:
+            at = {
+                "classifier": group[0].one.classifier,
+                "defence": group[0].one.defence.name,
+                "bound": bound,
+                "class": name,
+                "radius": radius,
+                "linf_radius": group[0].linf(radius),
+                "images": int(members.sum()),
+            }
+            for one, reached in zip(group, certified, strict=True):
+                yield at | {"curve": "sigma", **_accuracy(one, reached, members, CONFIDENCE)}
+            best = int(np.argmax([reached[members].mean() for reached in certified]))
+            yield at | {"curve": ENVELOPE, **_accuracy(group[best], certified[best], members, shared)}
 
 
 def radii(study: Study, group: Sequence[Judged]) -> np.ndarray:
@@ -179,10 +182,10 @@ def radii(study: Study, group: Sequence[Judged]) -> np.ndarray:
     return np.unique([*steps, asked.radius]) if asked.radius else steps
 
 
-def _accuracy(one: Judged, radius: float, bound: str, members: np.ndarray, confidence: float) -> dict[str, Any]:
+def _accuracy(one: Judged, certified: np.ndarray, members: np.ndarray, confidence: float) -> dict[str, Any]:
     """The certified accuracy of one smoothed classifier on some of the images, and which one it is."""
     clusters = None if one.clusters is None else one.clusters[members]
-    interval = mean_interval(one.certified_at(radius, bound)[members].astype(float), confidence, clusters)
+    interval = mean_interval(certified[members].astype(float), confidence, clusters)
     shares = dict(zip(("accuracy", "ci_low", "ci_high"), interval, strict=True))
     return {"sigma": one.sigma, **shares, "certificates": one.one.path}
 
