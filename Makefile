@@ -7,14 +7,12 @@ BIN := .venv/bin
 .PHONY: demo paper test soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
-	$(BIN)/snakemake --cores $(CORES)
-	$(BIN)/python scripts/show.py results/demo
-	@echo "The report: results/demo/report.html"
+	@$(BIN)/assay run demo --cores $(CORES)
+	@echo "All numbers: $(BIN)/assay show demo"
 
 paper: .venv/installed  ## the PCam paper in miniature, with every baseline, threat and check
-	$(BIN)/snakemake --cores $(CORES) --configfile config/phantom.yaml
-	$(BIN)/python scripts/show.py results/phantom
-	@echo "The report: results/phantom/report.html"
+	@$(BIN)/assay run phantom --cores $(CORES)
+	@echo "All numbers: $(BIN)/assay show phantom"
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
@@ -46,9 +44,10 @@ clean:  ## everything that can be made again, but for results
 .venv/installed: requirements/lock.txt requirements/torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv \
+	@echo "Setting up .venv: fetches and installs torch and the other packages, once; this takes some minutes."
+	@$(PYTHON) -m venv .venv \
 	  || { echo "error: $(PYTHON) cannot make a virtual environment; install its venv module (python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements/torch.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements/torch.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -23,6 +23,7 @@ FLOORS = (
     ("attacks",),
     ("evaluation",),
     ("reporting",),
+    ("commands", "__main__"),
 )
 WITHOUT_TORCH = ("study", "planning", "reporting")
 PARTS = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}

@@ -72,7 +72,7 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
                 faults.append(record.getMessage())
 
     LoggerPluginRegistry().register_plugin(f"{logger_plugin_module_prefix}plan", SimpleNamespace(LogHandler=Collector))
-    with _noting_studies() as studies:
+    with noting_studies() as studies:
         try:
             snakemake.cli.main([*arguments, "--dry-run", "--logger", "plan"])
         except SystemExit as end:
@@ -80,7 +80,7 @@ def planned_jobs(arguments: Sequence[str]) -> tuple[list[Planned], Study | None]
                 raise AssayError(end.code.removeprefix("error: ")) from None
             if end.code:
                 lines = [line.strip() for fault in faults for line in fault.splitlines()]
-                raise AssayError(_fault([line for line in lines if line])) from None
+                raise AssayError(fault_of([line for line in lines if line])) from None
     study = studies[-1] if studies else None
     ordered = sorted(jobs, key=lambda job: STAGES.index(job.rule) if job.rule in STAGES else len(STAGES))
     return _with_reasons(ordered, study) if study else ordered, study
@@ -106,7 +106,7 @@ def _reason(job: Job | None, freshness: Freshness) -> str:
 
 
 @contextlib.contextmanager
-def _noting_studies() -> Iterator[list[Study]]:
+def noting_studies() -> Iterator[list[Study]]:
     """The studies that are parsed meanwhile: the Snakefile shares this process, and it alone knows the whole config."""
     noted: list[Study] = []
     plan_study = bring.plan_study
@@ -122,7 +122,7 @@ def _noting_studies() -> Iterator[list[Study]]:
         bring.plan_study = plan_study
 
 
-def _fault(lines: Sequence[str]) -> str:
+def fault_of(lines: Sequence[str]) -> str:
     """What Snakemake says is wrong, without where in its code or the rules it was raised."""
     if any(line.startswith("Traceback") for line in lines):
         lines = lines[-1:]

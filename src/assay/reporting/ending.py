@@ -1,0 +1,44 @@
+"""How a run ends on the terminal: the answer in a sentence for each classifier, the checks, and where the report is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, WARN
+from assay.manifests import MANIFEST, read_manifest
+from assay.reporting import read
+from assay.reporting.answer import answer
+from assay.reporting.checks import totals
+from assay.reporting.choice import choices
+from assay.reporting.ladder import with_knowledge
+from assay.reporting.page import PAGE
+from assay.reporting.strongest import as_rows, with_bounds
+from assay.reporting.trust import Checked, Judge
+from assay.study.model import Study
+
+STATUSES = {PASS: "passed", WARN: "in doubt", FAIL: "failed", NOT_RUN: "not run"}
+
+
+def ending(results: Path) -> str:
+    """The last lines of a run of the study in the folder `results`."""
+    checks = read.read_checks(results / "checks.csv")
+    return "\n".join([*leads(results, checks), checks_line(checks), f"Report: {results / PAGE}"])
+
+
+def leads(results: Path, checks: pd.DataFrame) -> list[str]:
+    """The report's first sentence of each classifier, as plain text."""
+    study = Study.model_validate(read_manifest(results / f"summary.{MANIFEST}")["spec"])
+    strongest = read.read_strongest(results / "strongest.csv")
+    summary = with_bounds(with_knowledge(read.read_summary(results / "summary.csv"), study), strongest)
+    worth, judge = as_rows(strongest, summary), Judge(Checked(checks))
+    found = [answer(choice, summary, worth, study, judge) for choice in choices(summary, worth, study)]
+    return [each.lead[0].text.striptags() for each in found]
+
+
+def checks_line(checks: pd.DataFrame) -> str:
+    """How many checks ended how, and which ones failed."""
+    counts = ", ".join(f"{number} {STATUSES[status]}" for status, number in totals(checks).items() if number)
+    failed = ", ".join(checks.loc[checks["status"] == FAIL, "check"].unique())
+    return f"Checks: {counts}{f' ({failed})' if failed else ''}"
