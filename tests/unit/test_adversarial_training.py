@@ -23,9 +23,10 @@ from assay.study.images import ImagesSpec
 from assay.study.objectives import AdversarialObjective
 from assay.study.parse import parse_study
 from assay.training.classifier import train_classifier
+from assay.training.inner_attack import perturb
 from assay.training.objective import Batch, Task
 from assay.training.objectives import adversarial as module
-from assay.training.objectives.adversarial import Adversarial, clean_rows, perturb, step_size
+from assay.training.objectives.adversarial import Adversarial, clean_rows
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -201,10 +202,9 @@ def test_eps_rises_over_the_warm_up(few: Path) -> None:
     assert sizes == pytest.approx([0, EPS / 2, EPS, EPS], abs=1e-6)
 
 
-def test_the_step_size_is_the_configs_or_covers_the_ball() -> None:
-    assert step_size(AdversarialObjective(method="adversarial", eps=0.1, steps=5), 0.1, 5) == pytest.approx(0.05)
-    given = AdversarialObjective(method="adversarial", eps=0.1, step_size=0.02)
-    assert step_size(given, 0.05, 5) == pytest.approx(0.01)
+def test_the_step_size_is_the_configs_or_covers_the_ball(few: Path) -> None:
+    assert objective(few, eps=0.1, steps=5).step_size(0.1) == pytest.approx(0.05)
+    assert objective(few, eps=0.1, steps=5, step_size=0.02).step_size(0.05) == pytest.approx(0.01)
 
 
 def test_the_best_weights_are_kept_and_patience_ends_training(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,14 @@ CLASSIFIER = {
     "ema_decay": 0.5,
 }
 ADVERSARIAL = {"method": "adversarial", "eps": "6/255", "steps": 2, "validation_steps": 1, "validation_images": 8}
+FAST = {
+    "method": "n_fgsm",
+    "eps": "6/255",
+    "awp": {"gamma": 0.01},
+    "validation_steps": 1,
+    "validation_images": 8,
+    "label_smoothing": 0.1,
+}
 DIFFUSION = {
     "channels": [8, 8],
     "layers_per_block": 1,
@@ -56,6 +64,10 @@ DIFFUSION = {
 TRAININGS = {
     "cross_entropy": ("classifier", CLASSIFIER),
     "adversarial": ("classifier", CLASSIFIER | {"objective": ADVERSARIAL}),
+    "n_fgsm with blocks and moved weights": (
+        "classifier",
+        CLASSIFIER | {"objective": FAST, "denoise": {"operation": "non_local_gaussian"}},
+    ),
     "denoising": ("diffusion", DIFFUSION),
     "denoising in parts": ("diffusion", DIFFUSION | {"accumulate": 4}),
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from assay.study.blocks import Denoise
-from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange
+from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange, is_unused
 from assay.study.needs import Need, Needs
 from assay.study.networks import (
     DENOISE,
@@ -17,7 +17,6 @@ from assay.study.networks import (
     NetworkName,
     PublishedDeviations,
     PythonNetwork,
-    is_unused,
 )
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule

@@ -36,6 +36,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`classifiers.NAME`", [classifiers.Classifier, classifiers.PublishedClassifier, classifiers.PythonClassifier]),
     ("`classifiers.NAME.denoise`", [blocks.Denoise]),
     ("`classifiers.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Classifying)[0]))),
+    ("`classifiers.NAME.objective.awp`", [objectives.WeightPerturbation]),
     ("`diffusions.NAME`", [diffusions.Diffusion, diffusions.PublishedDiffusion]),
     ("`diffusions.NAME.objective`", list(typing.get_args(typing.get_args(objectives.Denoising)[0]))),
     ("`….NAME.augment[]`", list(typing.get_args(typing.get_args(training.AnyAugmentation)[0]))),

@@ -33,6 +33,11 @@ def parse_number(value: Any) -> Any:
     return value
 
 
+def is_unused(value: object) -> bool:
+    """Whether a key is left out of a spec: those of features that a study does not use change no cache key."""
+    return not value
+
+
 def check_unit_range(value: tuple[float, float]) -> tuple[float, float]:
     """[0, 1] or [-1, 1], the ranges that networks are published for."""
     if value not in ((0.0, 1.0), (-1.0, 1.0)):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from assay.study.blocks import Denoise
-from assay.study.fields import PATTERNS, Arguments, Brought, Model
+from assay.study.fields import PATTERNS, Arguments, Brought, Model, is_unused
 
 NETWORK_PATTERN = r"^(timm|torchvision)/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 PATTERNS[NETWORK_PATTERN] = "does not name a network; write timm/NAME or torchvision/NAME"
@@ -26,11 +26,6 @@ SAME_PADDING = (
     "Pad as TensorFlow's SAME does, the odd line at the end, where a layer takes every second place: for weights that "
     "were trained there."
 )
-
-
-def is_unused(value: object) -> bool:
-    """Whether a key is left out of a spec: those of features that a study does not use change no cache key."""
-    return not value
 
 
 class Network(Model):

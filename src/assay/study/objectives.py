@@ -6,8 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from assay.study.fields import Brought, Count, Model, Name, Number, PositiveInt, Sigma
+from assay.study.fields import Brought, Count, Model, Name, Number, PositiveInt, Sigma, is_unused
 from assay.study.needs import Need, Needs
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+SMOOTHING = "Share of each label that is spread evenly over all classes."
+TO_WEIGHTS = 1.5  # a gradient with respect to the weights too, in gradients with respect to images alone
 
 
 class Objective(Model):
@@ -27,37 +32,138 @@ class CrossEntropyObjective(Objective):
     """The cross-entropy of images as they are."""
 
     method: Literal["cross_entropy"] = Field(description="Plain training of a classifier.")
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of each label that is spread evenly over all classes."
+    label_smoothing: Smoothing = Field(0.0, description=SMOOTHING)
+
+
+class WeightPerturbation(Model):
+    """Adversarial weight perturbation (Wu et al. 2020), on top of an adversarial training."""
+
+    gamma: float = Field(
+        0.01, gt=0, le=1, description="How far each layer's weights are moved, as a share of their norm."
     )
+    after_epochs: Count = Field(0, description="Epochs of training before it begins.")
 
 
-class AdversarialObjective(Objective):
-    """Adversarial training (Madry et al. 2018): the cross-entropy of images that PGD has just found.
+class RobustObjective(Objective):
+    """What all adversarial trainings share.
 
-    Without clean images among them, and without keeping the best epoch, robust accuracy is easily lost again
-    (Rice et al. 2020).
+    Without keeping the best epoch, robust accuracy is easily lost again (Rice et al. 2020).
     """
 
-    method: Literal["adversarial"] = Field(description="Adversarial training of a classifier, by PGD.")
     eps: Number = Field(gt=0, le=1, description="Radius of the L-infinity ball, in pixel units: `2/255` or a number.")
-    steps: PositiveInt = Field(10, description="PGD steps against each batch.")
-    step_size: Number | None = Field(
-        None, gt=0, le=1, description="Size of a step, pixel units; 2.5 eps / steps if absent."
-    )
-    clean_share: float = Field(0.5, ge=0, lt=1, description="Share of each batch that is left clean.")
+    label_smoothing: Smoothing = Field(0.0, exclude_if=is_unused, description=SMOOTHING)
     warmup_epochs: Count = Field(0, description="Epochs over which eps rises to its full size.")
+    awp: WeightPerturbation | None = Field(
+        None,
+        exclude_if=is_unused,
+        description="Adversarial weight perturbation, `{gamma: 0.01}`; none if absent.",
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        exclude_if=lambda value: value == "best",
+        description="Weights that are kept: those of the `best` robust validation accuracy, or the `last` ones.",
+    )
+    largest_fall: Share | None = Field(
+        None,
+        exclude_if=is_unused,
+        description="Stop once the robust validation accuracy is by more than this below its best, and keep the best "
+        "weights: catastrophic overfitting (Wong et al. 2020). Never if absent.",
+    )
     patience: PositiveInt | None = Field(
         None, description="Stop after so many validations without a better robust accuracy; never if absent."
     )
     validation_steps: PositiveInt = Field(20, description="PGD steps against the validation images.")
     validation_images: PositiveInt = Field(
-        256, description="Validation images that are attacked; the weights that are best on them are kept."
+        256, description="Validation images that are attacked, to judge how robust the weights are."
     )
 
+    def attack_gradients(self, seen: int) -> float:
+        """Gradients of the attacks on so many images that are seen in training."""
+        raise NotImplementedError
+
     def extra_gradients(self, seen: int, validations: int) -> float:
-        attacked = (1 - self.clean_share) * seen * self.steps
-        return attacked + validations * self.validation_images * self.validation_steps
+        moved = TO_WEIGHTS * seen if self.awp else 0
+        return self.attack_gradients(seen) + moved + validations * self.validation_images * self.validation_steps
+
+
+class AdversarialObjective(RobustObjective):
+    """Adversarial training (Madry et al. 2018): the cross-entropy of images that PGD has just found.
+
+    Without clean images among them, accuracy on clean images suffers. Xie et al. (2019) have none, attack towards
+    random classes, and start a fifth of the attacks at the images themselves.
+    """
+
+    method: Literal["adversarial"] = Field(description="Adversarial training of a classifier, by PGD.")
+    steps: PositiveInt = Field(10, description="PGD steps against each batch.")
+    step_size: Number | None = Field(
+        None, gt=0, le=1, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
+    target: Literal["random"] | None = Field(
+        None,
+        exclude_if=is_unused,
+        description="`random`: attacks aim at a random wrong class of each image, another one in each step; away from "
+        "the right class if absent.",
+    )
+    clean_starts: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=is_unused,
+        description="Share of the steps whose attacks start at the images themselves instead of at random points of "
+        "the ball.",
+    )
+    clean_share: float = Field(0.5, ge=0, lt=1, description="Share of each batch that is left clean.")
+
+    def attack_gradients(self, seen: int) -> float:
+        return (1 - self.clean_share) * seen * self.steps
+
+
+class FgsmRsObjective(RobustObjective):
+    """Fast adversarial training (Wong et al. 2020): one step of the gradient's sign from a random point of the ball."""
+
+    method: Literal["fgsm_rs"] = Field(description="Fast adversarial training, FGSM with a random start.")
+    stride: float = Field(1.25, gt=0, le=10, description="Length of the one step, in eps; projected into the ball.")
+    largest_fall: Share | None = Field(
+        0.2,
+        description="Stop once the robust validation accuracy is by more than this below its best, and keep the best "
+        "weights: catastrophic overfitting. `null`: never.",
+    )
+
+    def attack_gradients(self, seen: int) -> float:
+        return seen
+
+
+class NFgsmObjective(RobustObjective):
+    """N-FGSM (de Jorge et al. 2022): one step of the gradient's sign from strong noise, without projection."""
+
+    method: Literal["n_fgsm"] = Field(description="Fast adversarial training, N-FGSM.")
+    noise: float = Field(2.0, ge=0, le=10, description="Largest size of the uniform noise before the step, in eps.")
+    largest_fall: Share | None = Field(
+        0.2,
+        description="Stop once the robust validation accuracy is by more than this below its best, and keep the best "
+        "weights: catastrophic overfitting. `null`: never.",
+    )
+
+    def attack_gradients(self, seen: int) -> float:
+        return seen
+
+
+class TradesObjective(RobustObjective):
+    """TRADES (Zhang et al. 2019): clean images are to be right, and their neighbours to be answered like them."""
+
+    method: Literal["trades"] = Field(description="Adversarial training by TRADES.")
+    steps: PositiveInt = Field(10, description="Steps of the attack against each batch.")
+    step_size: Number | None = Field(
+        None, gt=0, le=1, description="Size of a step, pixel units; 2.5 eps / steps if absent."
+    )
+    beta: float = Field(6.0, ge=0, le=1000, description="Weight of the divergence beside the cross-entropy.")
+
+    def attack_gradients(self, seen: int) -> float:
+        return (self.steps + TO_WEIGHTS) * seen
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        both = TO_WEIGHTS * seen if self.awp else 0  # the perturbation's loss is of the clean images too
+        return super().extra_gradients(seen, validations) + both
 
 
 class NoisedObjective(Objective):
@@ -110,7 +216,10 @@ def by_name(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
-Classifying = Annotated[CrossEntropyObjective | AdversarialObjective | PythonObjective, Field(discriminator="method")]
+Classifying = Annotated[
+    CrossEntropyObjective | AdversarialObjective | FgsmRsObjective | NFgsmObjective | TradesObjective | PythonObjective,
+    Field(discriminator="method"),
+]
 Denoising = Annotated[DenoisingObjective | StabilityObjective | PythonObjective, Field(discriminator="method")]
 ClassifierObjective = Annotated[Classifying, BeforeValidator(by_name, json_schema_input_type=str | Classifying)]
 DiffusionObjective = Annotated[Denoising, BeforeValidator(by_name, json_schema_input_type=str | Denoising)]
