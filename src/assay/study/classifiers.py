@@ -8,9 +8,24 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, UnitRange
 from assay.study.needs import Need, Needs
-from assay.study.networks import Colours, Network, NetworkName, PublishedDeviations, PythonNetwork
+from assay.study.networks import (
+    INPUT_SIZE,
+    Colours,
+    InputSize,
+    Network,
+    NetworkName,
+    PublishedDeviations,
+    PythonNetwork,
+)
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
+
+# The library that a layout's networks are of, and one of them.
+LIBRARIES = {
+    "tiatoolbox": ("torchvision/", "torchvision/resnet101"),
+    "torchvision": ("torchvision/", "torchvision/resnet50"),
+    "robustbench": ("assay/", "assay/wide_resnet_28_10"),
+}
 
 
 class ClassifierTraining(Recipe):
@@ -78,19 +93,24 @@ class PublishedClassifier(Model):
         description="Its weights: a folder, a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME` "
         "(`hf-hub:OWNER/NAME/FILE` for one file of many).",
     )
-    layout: Literal["timm", "tiatoolbox"] = Field(
-        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict."
+    layout: Literal["timm", "tiatoolbox", "torchvision", "robustbench"] = Field(
+        description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict; "
+        "`torchvision`: one of torchvision's own; `robustbench`: RobustBench's, of a wide residual network."
     )
     network: NetworkName | None = Field(
         None,
-        description="`timm/NAME` or `torchvision/NAME`; `timm` has it in config.json, `tiatoolbox` needs its backbone "
-        "here, such as `torchvision/resnet101`.",
+        description="`timm` has it in config.json; all others need it here, such as `torchvision/resnet101`, or "
+        "`assay/wide_resnet_28_10` for `robustbench`.",
     )
+    input_size: InputSize | None = Field(None, exclude_if=lambda value: value is None, description=INPUT_SIZE)
     mean: Colours | None = Field(
-        None, description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`."
+        None,
+        description="Normalisation: mean by channel. If absent, that of config.json, ImageNet's for `torchvision`, "
+        "CIFAR's for DeepMind's networks of `robustbench`, and 0 for the others.",
     )
     std: PublishedDeviations | None = Field(
-        None, description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`."
+        None,
+        description="Normalisation: standard deviation by channel; if absent, as for `mean`, and 1 for the others.",
     )
     data_range: UnitRange = Field(
         (0.0, 1.0), description="Range that images have before mean and std are applied: `[0, 1]` or `[-1, 1]`."
@@ -111,9 +131,11 @@ class PublishedClassifier(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedClassifier:
-        if self.layout == "tiatoolbox" and not (self.network or "").startswith("torchvision/"):
-            raise ValueError("network: missing; layout tiatoolbox needs its backbone, such as torchvision/resnet101")
-        if self.layout == "timm" and (self.network or "timm/").startswith("torchvision/"):
+        library, example = LIBRARIES.get(self.layout, ("", ""))
+        if not (self.network or "").startswith(library):
+            missing = f"{self.network} is not of {library}NAME" if self.network else "missing"
+            raise ValueError(f"network: {missing}; layout {self.layout} needs its network, such as {example}")
+        if self.layout == "timm" and not (self.network or "timm/").startswith("timm/"):
             raise ValueError(f"network: layout timm is of timm's networks, not of {self.network}; remove network")
         return self
 
