@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from assay.artifacts import Wanted
 from assay.diffusion import samplers
 from assay.diffusion.denoiser import Denoiser, denoiser_of, load_denoiser, write_diffusion
-from assay.diffusion.resize import matrix, resize, resize_norm
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError
 from assay.manifests import read_manifest
 from assay.networks.libraries import import_library
+from assay.networks.resize import matrix, resize, resize_norm
 from assay.networks.unet import build_network
 from assay.noise import normal, step_noise
 from assay.purifiers.purifier import sampled

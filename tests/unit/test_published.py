@@ -300,7 +300,7 @@ def test_a_softmax_a_guess_and_another_size_are_warned_of(
     (tmp_path / "published/config.json").write_text(json.dumps(config))
     imported(validation, tmp_path / "out", published=str(tmp_path / "published"), layout="timm")
     said = capsys.readouterr().err
-    assert "made for images of 224 pixels, these have 16" in said
+    assert "made for images of 224 pixels, and sees 16" in said
     assert "no better than always naming the commonest class" in said
     assert "probabilities" not in said
     logits = 3 * torch.randn(20, 2)
@@ -608,7 +608,7 @@ def study(classifier: dict = CLASSIFIER, diffusion: dict = DIFFUSION):
         ({"published": "x"}, "elsewhere.layout: missing; add it"),
         (
             CLASSIFIER | {"network": None},
-            "elsewhere.network: missing; layout tiatoolbox needs its backbone",
+            "elsewhere.network: missing; layout tiatoolbox needs its network",
         ),
         (CLASSIFIER | {"data_range": [0, 2]}, "elsewhere.data_range: [0.0, 2.0] is neither [0, 1] nor [-1, 1]"),
         (CLASSIFIER | {"layout": "timm"}, "elsewhere.network: layout timm is of timm's networks"),

@@ -315,7 +315,7 @@ def test_a_network_that_does_not_take_the_images_is_refused_before_training(stud
     classifier = {"network": "timm/vit_tiny_patch16_224", "arguments": {"depth": 1}, "epochs": 1}
     message = refusal(study, "train_classifier", spec={"classifier": classifier, "seed": 0})
     assert message.startswith("classifiers: network timm/vit_tiny_patch16_224 does not take images of 16 pixels (")
-    assert message.endswith("); choose another network or set its arguments")
+    assert message.endswith("); choose another network, or set its arguments or input_size")
 
 
 @pytest.mark.parametrize("kind", ["classifier", "diffusion"])

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from assay.artifacts import Draft
-from assay.diffusion.resize import Sides, resize, resize_norm
 from assay.diffusion.schedule import Schedule
 from assay.files import AssayError
 from assay.manifests import check
 from assay.networks.divergence import require_weights
+from assay.networks.resize import Sides, resize, resize_norm
 from assay.networks.unet import halvings, load_network
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The classifier's network: any timm or torchvision model by name, with its normalisation inside the module."""
+"""The classifier's network: any of timm's or torchvision's, or our own, by name, with its normalisation inside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from assay.manifests import check
 from assay.networks.blocks.placement import add_blocks
 from assay.networks.divergence import require_weights
 from assay.networks.libraries import import_library
+from assay.networks.resize import resize
 from assay.networks.same_padding import pad_as_tensorflow
+from assay.networks.wide_resnet import wide_resnet
 from assay.study.networks import AnyNetwork, Network, PythonNetwork
 
 WEIGHTS = "model.safetensors"
@@ -23,26 +25,33 @@ LIBRARIES = ("torch", "torchvision", "timm", "safetensors")
 
 
 class Normalised(nn.Module):
-    """Images in [0,1] (n, 3, h, w) to plain logits (n, classes): normalisation, then the network."""
+    """Images in [0,1] (n, 3, h, w) to plain logits (n, classes): resizing if need be, normalisation, the network."""
 
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], input_size: int | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.input_size = input_size
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.input_size:
+            x = resize(x, (self.input_size, self.input_size))
         return self.network((x - self.mean) / self.std)
 
 
 def build(described: Network, classes: int) -> Normalised:
-    """A new network of timm or torchvision by its name; initial weights come from torch's global generator."""
+    """A new network by its name; initial weights come from torch's global generator."""
     library, name = described.network.split("/", 1)
     try:
         if library == "timm":
             network = import_library("timm").create_model(
                 name, pretrained=False, num_classes=classes, **described.arguments
             )
+        elif library == "assay":
+            network = wide_resnet(name, classes, **described.arguments)
         else:
             network = import_library("torchvision").models.get_model(
                 name, weights=None, num_classes=classes, **described.arguments
@@ -58,7 +67,7 @@ def build(described: Network, classes: int) -> Normalised:
         pad_as_tensorflow(network)
     if described.denoise:
         add_blocks(network, described.denoise, described.network)  # last: the network's own weights stay as they were
-    model = Normalised(network, described.mean, described.std)
+    model = Normalised(network, described.mean, described.std, described.input_size)
     return model.to(memory_format=torch.channels_last)  # up to twice as fast as the default, on CPU too
 
 

@@ -19,6 +19,8 @@ from assay.planning.published import check_classes
 from assay.program import provenance
 from assay.stacks import Stack
 from assay.study.classifiers import PublishedClassifierSpec
+from assay.study.images import FilesSource, ImagesSpec
+from assay.study.preprocessing import Preprocessing
 
 
 def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, out: Path, threads: int) -> None:
@@ -56,8 +58,12 @@ def _warnings(published: Published, logits: Tensor, held_out: Stack) -> list[str
     """What makes one doubt that this is the classifier for these images, a line each."""
     found = []
     side = held_out.images.shape[1]
-    if published.side not in (None, side):
-        found.append(f"made for images of {published.side} pixels, these have {side}")
+    seen = getattr(published.network, "input_size", None) or side
+    if published.side not in (None, seen):
+        found.append(
+            f"made for images of {published.side} pixels, and sees {seen}; set images.size or its input_size to that"
+        )
+    found += _preprocessing(published, held_out)
     if is_softmax(logits):
         found.append("its outputs are probabilities, not logits; attacks are weaker than they look")
     labels = torch.from_numpy(held_out.labels.astype("int64"))
@@ -68,6 +74,18 @@ def _warnings(published: Published, logits: Tensor, held_out: Stack) -> list[str
             f"class; check data_range, mean and std"
         )
     return found
+
+
+def _preprocessing(published: Published, held_out: Stack) -> list[str]:
+    """That image files were not made images as the network was published with, where they are files at all."""
+    source = ImagesSpec.model_validate(held_out.manifest["spec"]).images
+    if published.preprocessing is None or not isinstance(source, FilesSource):
+        return []
+    there = (source.preprocess or Preprocessing()).at(source.size)
+    if there == published.preprocessing.at(published.side):
+        return []
+    keys = ", ".join(f"{key}: {value}" for key, value in published.preprocessing)
+    return [f"published with other preprocessing of image files; write images.preprocess: {{{keys}}}"]
 
 
 def is_softmax(logits: Tensor) -> bool:

@@ -111,6 +111,8 @@ def read_weights(path: Path) -> State:
         raise AssayError(
             f"{path}: not a readable file of plain tensors ({_first_line(error)}); publish it as safetensors"
         ) from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):  # a checkpoint, with more beside it
+        state = state["state_dict"]
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):

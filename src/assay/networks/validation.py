@@ -21,7 +21,7 @@ def check_logits(model: nn.Module, images: Tensor, classes: int, name: str) -> N
         fault = " ".join(str(error).split())
         raise AssayError(
             f"classifiers: network {name} does not take images of {images.shape[-1]} pixels ({fault}); "
-            f"choose another network or set its arguments"
+            f"choose another network, or set its arguments or input_size"
         ) from None
     shape = (len(images), classes)
     if not isinstance(output, Tensor) or output.shape != shape:

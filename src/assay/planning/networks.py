@@ -18,7 +18,7 @@ from typing import Any
 
 from assay.files import AssayError, canonical_json, digest, read_json
 from assay.planning.fingerprint import ROOT, fingerprint
-from assay.planning.published import CONFIG, timm_config
+from assay.planning.published import told_network
 from assay.study.classifiers import AnyClassifier, PublishedClassifier
 from assay.study.diffusions import AnyDiffusion, Diffusion, PublishedDiffusion
 from assay.study.networks import AnyNetwork, PythonNetwork
@@ -26,7 +26,7 @@ from assay.study.networks import AnyNetwork, PythonNetwork
 SIZES = "sizes.json"
 PROGRAM = ROOT / "workflow" / "stages" / "measure_networks.py"
 LIBRARIES = ("torch", "torchvision", "timm", "diffusers")  # what the networks come from
-CLASSIFIER_KEYS = ("network", "arguments", "small_stem", "denoise")
+CLASSIFIER_KEYS = ("network", "arguments", "small_stem", "input_size", "denoise")
 DIFFUSION_KEYS = ("channels", "layers_per_block", "attention_levels", "middle_attention")
 
 Described = dict[str, Any]  # all that the size of a network depends on
@@ -70,16 +70,13 @@ def _keys(classifier: AnyNetwork) -> dict[str, Any]:
     return classifier.model_dump(mode="json", include=kept)
 
 
-def _published(classifier: PublishedClassifier) -> dict[str, Any] | None:
+def _published(published: PublishedClassifier) -> dict[str, Any] | None:
     """What a published classifier is built from, as far as its config, or config.json in a local folder, tells."""
-    named = {"network": classifier.network, "arguments": classifier.arguments, "small_stem": False}
-    if classifier.network:
-        return named | classifier.model_dump(mode="json", include={"denoise"})
     try:
-        told = timm_config(Path(classifier.published) / CONFIG)
+        told = told_network(published)
     except (AssayError, OSError):
         return None
-    return named | {"network": told.network, "arguments": told.model_args or {}}
+    return _keys(told) if told else None
 
 
 class NetworkSizes:

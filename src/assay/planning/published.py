@@ -9,7 +9,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -18,13 +18,15 @@ from assay.planning.library_names import name_fault
 from assay.study.classifiers import PublishedClassifier, PythonClassifier
 from assay.study.diffusions import Prediction, PublishedDiffusion, ScheduleKind
 from assay.study.fields import HUB, Arguments, PositiveInt
-from assay.study.networks import Colours, PublishedDeviations
+from assay.study.networks import Colours, Network, PublishedDeviations
+from assay.study.preprocessing import Interpolation, Preprocessing
 
 CONFIG = "config.json"
 CLASSIFIER_WEIGHTS = "model.safetensors"
 UNET_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 SCHEDULER = "scheduler/scheduler_config.json"
 COLOURS = 3
+USUAL_CROP = 0.875
 OUTPUTS = (COLOURS, 2 * COLOURS)  # twice as many where the variance is learned
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}  # by diffusers' names
 LINEAR_BETAS = {"beta_start": 1e-4, "beta_end": 0.02}  # DDPM's, and diffusers' defaults
@@ -50,11 +52,24 @@ class TimmPretrained(_Told):
     mean: Colours | None = None
     std: PublishedDeviations | None = None
     input_size: list[PositiveInt] = []
+    crop_pct: float | None = Field(None, gt=0, le=1)
+    crop_mode: str | None = None
+    interpolation: str | None = None
 
     @property
     def side(self) -> int | None:
         """The side of its images in pixels, if it is known."""
         return self.input_size[-1] if self.input_size else None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How files became its images, where we have the same; timm's defaults are a crop of 0.875, and bicubic."""
+        mode = {None: "crop", "": "crop", "center": "crop", "squash": "squash"}.get(self.crop_mode)
+        interpolation = self.interpolation or "bicubic"
+        if mode is None or self.side is None or interpolation not in get_args(Interpolation):
+            return None
+        resize = math.floor(self.side / (self.crop_pct or USUAL_CROP))
+        return Preprocessing(mode=mode, resize=resize, interpolation=interpolation)
 
 
 class TimmConfig(_Told):
@@ -171,6 +186,16 @@ def read_scheduler(place: Path, published: PublishedDiffusion) -> SchedulerConfi
     return told
 
 
+def told_network(published: PublishedClassifier) -> Network | None:
+    """The network of a published classifier, as far as its keys, or config.json in a local folder, tell."""
+    keys = {"network": published.network, "arguments": published.arguments, "denoise": published.denoise}
+    if published.layout == "timm" and not published.published.startswith(HUB):
+        place = Path(published.published)
+        told = timm_config((place if place.is_dir() else place.parent) / CONFIG)
+        keys = {"network": told.network, "arguments": told.model_args or {}}
+    return Network(**keys, input_size=published.input_size) if keys["network"] else None
+
+
 def check_head(published: PublishedClassifier) -> None:
     """Refuse a network of TIAToolbox's whose head is not torchvision's."""
     backbone = (published.network or "").removeprefix("torchvision/")
@@ -214,9 +239,14 @@ def check_local_files(network: AnyPublished, size: int, classes: int | None) -> 
 
 
 def one_file(published: PublishedClassifier) -> str:
-    """How a file of one layout is called, for an example."""
-    backbone = published.network.removeprefix("torchvision/")
-    return f"{backbone}-pcam.pth" if published.layout == "tiatoolbox" else f"{backbone}.pytorch"
+    """How a layout's file is called, or such a file."""
+    bare = published.network.partition("/")[2]
+    usual = {
+        "tiatoolbox": f"{bare}-pcam.pth",
+        "torchvision": f"{bare}-11ad3fa6.pth",
+        "feature_denoising": f"{bare}.pytorch",
+    }
+    return usual.get(published.layout, "Standard.pt")
 
 
 def check_classes(published: str, told: int | None, classes: int | None) -> None:

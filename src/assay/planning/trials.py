@@ -22,7 +22,7 @@ from assay.planning.freshness import Freshness
 from assay.planning.jobs import Jobs
 from assay.planning.networks import library_versions
 from assay.planning.process import is_a_job
-from assay.planning.published import CONFIG, read_unet_config, timm_config
+from assay.planning.published import CONFIG, read_unet_config, told_network
 from assay.study.classifiers import PublishedClassifier
 from assay.study.diffusions import Diffusion, PublishedDiffusion, UNet
 from assay.study.fields import HUB
@@ -83,14 +83,8 @@ def _classifier(network: Network, side: int, classes: int, trained: bool) -> Des
 
 
 def _told(published: PublishedClassifier) -> Network | None:
-    """The network of a published classifier, as far as its keys, or config.json in a local folder, tell."""
-    if published.layout != "timm" and published.network:
-        return Network(network=published.network, arguments=published.arguments, denoise=published.denoise)
-    place = Path(published.published)
-    if published.published.startswith(HUB):
-        return None
-    told = timm_config((place if place.is_dir() else place.parent) / CONFIG)
-    return Network(network=told.network, arguments=told.model_args or {})
+    """The network of a published classifier; None where the arguments that it is built with stand on the hub alone."""
+    return None if published.layout == "timm" and published.published.startswith(HUB) else told_network(published)
 
 
 def _unet_config(published: PublishedDiffusion) -> Path | None:

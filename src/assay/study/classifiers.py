@@ -11,8 +11,10 @@ from assay.study.fields import Model, PositiveInt, Published, Revision, Sha256, 
 from assay.study.needs import Need, Needs
 from assay.study.networks import (
     DENOISE,
+    INPUT_SIZE,
     SAME_PADDING,
     Colours,
+    InputSize,
     Network,
     NetworkName,
     PublishedDeviations,
@@ -22,6 +24,13 @@ from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
 from assay.study.training import SCHEDULE, Recipe, Schedule
 
 RESNETS = ("torchvision/resnet", "torchvision/resnext", "torchvision/wide_resnet")
+# The library that a layout's networks are of, and one of them.
+LIBRARIES = {
+    "tiatoolbox": ("torchvision/", "torchvision/resnet101"),
+    "torchvision": ("torchvision/", "torchvision/resnet50"),
+    "robustbench": ("assay/", "assay/wide_resnet_28_10"),
+    "feature_denoising": ("torchvision/", "torchvision/resnet152"),
+}
 
 
 class ClassifierTraining(Recipe):
@@ -89,24 +98,25 @@ class PublishedClassifier(Model):
         description="Its weights: a folder, a `.safetensors` or `.pth` file, or `hf-hub:OWNER/NAME` "
         "(`hf-hub:OWNER/NAME/FILE` for one file of many).",
     )
-    layout: Literal["timm", "tiatoolbox", "feature_denoising"] = Field(
+    layout: Literal["timm", "tiatoolbox", "torchvision", "robustbench", "feature_denoising"] = Field(
         description="`timm`: config.json beside model.safetensors; `tiatoolbox`: a TIAToolbox CNNModel's state dict; "
+        "`torchvision`: one of torchvision's own; `robustbench`: RobustBench's, of a wide residual network; "
         "`feature_denoising`: Xie et al.'s ImageNet networks as TREMBA converted them to PyTorch."
     )
     network: NetworkName | None = Field(
         None,
-        description="`timm/NAME` or `torchvision/NAME`; `timm` has it in config.json, the other layouts need it here, "
-        "such as `torchvision/resnet101`.",
+        description="`timm` has it in config.json; all others need it here, such as `torchvision/resnet101`, or "
+        "`assay/wide_resnet_28_10` for `robustbench`.",
     )
+    input_size: InputSize | None = Field(None, exclude_if=lambda value: value is None, description=INPUT_SIZE)
     mean: Colours | None = Field(
         None,
-        description="Normalisation: mean by channel; of config.json if absent, 0 for `tiatoolbox`, 0.5 for "
-        "`feature_denoising`.",
+        description="Normalisation: mean by channel. If absent, that of config.json, ImageNet's for `torchvision`, "
+        "CIFAR's for DeepMind's networks of `robustbench`, 0.5 for `feature_denoising`, and 0 for the others.",
     )
     std: PublishedDeviations | None = Field(
         None,
-        description="Normalisation: standard deviation by channel; of config.json if absent, 1 for `tiatoolbox`, 0.5 "
-        "for `feature_denoising`.",
+        description="Normalisation: standard deviation by channel; if absent, as for `mean`, and 1 where that is 0.",
     )
     same_padding: bool = Field(
         False, exclude_if=is_unused, description=f"Only with `feature_denoising`. {SAME_PADDING}"
@@ -131,16 +141,16 @@ class PublishedClassifier(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedClassifier:
-        if self.layout != "timm" and not (self.network or "").startswith("torchvision/"):
-            raise ValueError(
-                f"network: missing; layout {self.layout} needs its backbone, such as torchvision/resnet101"
-            )
+        library, example = LIBRARIES.get(self.layout, ("", ""))
+        if not (self.network or "").startswith(library):
+            missing = f"{self.network} is not of {library}NAME" if self.network else "missing"
+            raise ValueError(f"network: {missing}; layout {self.layout} needs its network, such as {example}")
         if self.layout == "feature_denoising" and not self.network.startswith(RESNETS):
             raise ValueError(f"network: {self.network} is no ResNet; name one, such as torchvision/resnet152")
         for key in ("denoise", "same_padding"):
             if self.layout != "feature_denoising" and getattr(self, key):
                 raise ValueError(f"{key}: is of layout feature_denoising only; remove it, or correct layout")
-        if self.layout == "timm" and (self.network or "timm/").startswith("torchvision/"):
+        if self.layout == "timm" and not (self.network or "timm/").startswith("timm/"):
             raise ValueError(f"network: layout timm is of timm's networks, not of {self.network}; remove network")
         return self
 

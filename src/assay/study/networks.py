@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from assay.study.blocks import Denoise
 from assay.study.fields import PATTERNS, Arguments, Brought, Model, is_unused
 
-NETWORK_PATTERN = r"^(timm|torchvision)/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-PATTERNS[NETWORK_PATTERN] = "does not name a network; write timm/NAME or torchvision/NAME"
+NETWORK_PATTERN = r"^((timm|torchvision)/[A-Za-z0-9_][A-Za-z0-9_.-]*|assay/wide_resnet_\d{1,3}_\d{1,3}(_swish)?)$"
+PATTERNS[NETWORK_PATTERN] = (
+    "does not name a network; write timm/NAME, torchvision/NAME or assay/wide_resnet_DEPTH_WIDTH, such as "
+    "assay/wide_resnet_28_10"
+)
 
-NetworkName = Annotated[str, StringConstraints(pattern=NETWORK_PATTERN, max_length=200)]
+
+def check_depth(name: str) -> str:
+    """Of a wide residual network the depth is 6 n + 4 and neither n nor the width is 0."""
+    if name.startswith("assay/"):
+        depth, width = map(int, re.findall(r"\d+", name))
+        if depth < 10 or depth % 6 != 4 or width < 1:
+            raise ValueError(f"{name!r} has no depth of 10, 16, 22, 28, … or no width; write assay/wide_resnet_28_10")
+    return name
+
+
+NetworkName = Annotated[str, StringConstraints(pattern=NETWORK_PATTERN, max_length=200), AfterValidator(check_depth)]
+InputSize = Annotated[int, Field(ge=16, le=1024)]
+INPUT_SIZE = (
+    "Side in pixels that images are resized to inside the module (bicubic, with a gradient), where the network takes "
+    "another size than the data set has; as they are if absent."
+)
 Colour = Annotated[float, Field(ge=-1000, le=1000)]
 Deviation = Annotated[float, Field(ge=1e-9, le=1000)]
 PublishedDeviation = Annotated[float, Field(ge=1e-6, le=1000)]  # it is halved where data_range is twice as wide
@@ -31,11 +50,15 @@ SAME_PADDING = (
 class Network(Model):
     """All that a classifier's module is built from, but for the number of classes."""
 
-    network: NetworkName = Field(description="`timm/NAME` or `torchvision/NAME`: any network of either library.")
+    network: NetworkName = Field(
+        description="`timm/NAME` or `torchvision/NAME`: any network of either library; or `assay/wide_resnet_28_10`, a "
+        "wide residual network for small images by depth and width (`…_swish` for DeepMind's edition)."
+    )
     arguments: Arguments = Field({}, description="Further arguments of the network's constructor.")
     small_stem: bool = Field(
         False, description="For small images: the first convolution at full resolution, without pooling."
     )
+    input_size: InputSize | None = Field(None, exclude_if=lambda value: value is None, description=INPUT_SIZE)
     mean: Colours = Field(
         (0.5, 0.5, 0.5), description="Normalisation inside the module: mean by channel, for images in [0,1]."
     )

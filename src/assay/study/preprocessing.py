@@ -23,6 +23,10 @@ class Preprocessing(Model):
     )
     interpolation: Interpolation = Field("bicubic", description="How pixels are resized, always with antialiasing.")
 
+    def at(self, size: int) -> Preprocessing:
+        """The same for images of `size` pixels, with nothing left to a default."""
+        return self.model_copy(update={"resize": self.resize or size})
+
 
 def check_resize(preprocess: Preprocessing, size: int) -> None:
     """Refuse to crop more than there is."""

@@ -20,7 +20,7 @@ def resize(x: Tensor, sides: Sides) -> Tensor:
     """Images (n, 3, h, w) at other sides (n, 3, *sides); themselves where they have these."""
     if tuple(x.shape[2:]) == sides:
         return x
-    rows, columns = (matrix(*lengths).to(x) for lengths in zip(x.shape[2:], sides, strict=True))
+    rows, columns = (_matrix_on(*each, x.device, x.dtype) for each in zip(x.shape[2:], sides, strict=True))
     return rows @ x @ columns.T
 
 
@@ -32,8 +32,19 @@ def resize_norm(before: Sides, after: Sides) -> float:
     return float(rows * columns)
 
 
+# Matrices are kept for calls that may follow a gradient, so they are made as if outside torch.inference_mode.
+
+
 @functools.cache
+@torch.inference_mode(False)
+def _matrix_on(before: int, after: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The matrix where it is used, so that it is not copied there anew for each batch."""
+    return matrix(before, after).to(device, dtype)
+
+
+@functools.cache
+@torch.inference_mode(False)
 def matrix(before: int, after: int) -> Tensor:
     """The matrix (after, before), float64, of a bicubic resize with antialiasing along one side."""
-    identity = torch.eye(before, dtype=torch.float64)[None, None]
+    identity = torch.eye(before, dtype=torch.float64, device="cpu")[None, None]
     return F.interpolate(identity, size=(after, before), mode="bicubic", antialias=True)[0, 0]
