@@ -68,6 +68,9 @@ STUDY: dict[str, Any] = {
     },
     "purifiers": {
         "noise": {"method": "noise", "sigmas": [0.1]},
+        "jpeg": {"method": "jpeg", "quality": 50},
+        "median": {"method": "median", "sigmas": [0, 0.1]},
+        "means": {"method": "nonlocal_means", "sigmas": [0.1], "strength": "10/255", "window": 5},
         "oneshot": {"method": "oneshot", "diffusion": "unet", "sigmas": [0.1, "selected"]},
         "ddpm": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.2], "steps": 3},
         "ddim": {"method": "ddim", "diffusion": "elsewhere", "sigmas": [0.2]},

@@ -275,7 +275,7 @@ def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
     network, calls = _denoising(spec.purifier, sizes)
     return Cost(
         "diffusion" if network else "noisy pixels",
-        rows * (calls * network.multiply_adds if network else sizes.side**2),
+        rows * (calls * network.multiply_adds if network else sizes.side**2 * getattr(spec.purifier, "pixel_work", 1)),
         written=sizes.stack(rows, 2, "purify"),
         held=sizes.stack(images, 2) + _weights(network),
         at_work=spec.batch_size * (network.call_bytes if network else 0),

@@ -40,6 +40,15 @@ def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNo
     return step_noise(derive_seed(seed, "purify"), keys, [draw] * len(like), like)
 
 
+def repaired(repair: Callable[[Tensor], Tensor], sigma: float) -> Purify:
+    """Add noise of level sigma, if any, and repair the images without a diffusion; clip."""
+
+    def purify(x: Tensor, noise: StepNoise) -> Tensor:
+        return repair(x + sigma * noise(0) if sigma else x).clamp(0, 1)
+
+    return purify
+
+
 def sampled(denoiser: Denoiser, sampler: Sampler, sigmas: Sequence[float]) -> Purify:
     """Add noise of level sigmas[0], go down with a sampler, clip; all at the size that the denoiser's network works on.
 
