@@ -2,10 +2,10 @@
 
     python benchmarks/jpeg_gradient.py
 
-A small network is trained on phantom images of tissue. PGD of 40 steps on the margin goes through the real codec forward
-and through one of three gradients backward, and is judged on the codec. The gradients: the identity (BPDA), a
-differentiable JPEG whose rounding is taken for the identity, and one whose rounding has the derivative 3 (c - round c)^2.
-The lowest accuracy tells the best gradient.
+A small network is trained on phantom images. PGD of 40 steps on the margin goes through the real codec forward and
+through one of three gradients backward, and is judged on the codec. The gradients: the identity (BPDA), a
+differentiable JPEG whose rounding is taken for the identity, and one whose rounding has the derivative
+3 (c - round c)^2. The lowest accuracy tells the best gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assay.data.phantom import tissue
+from assay.data.phantom import tumour
 from assay.logits import margin
 from assay.purifiers import jpeg
 
@@ -32,8 +32,8 @@ def straight_through(values: Tensor) -> Tensor:
 
 
 def images(split: str, count: int) -> tuple[Tensor, Tensor]:
-    drawn = torch.stack([torch.from_numpy(tissue.draw(0, split, number, SIDE)) for number in range(count)])
-    labels = torch.tensor([tissue.label_of(0, split, number) for number in range(count)])
+    drawn = torch.stack([torch.from_numpy(tumour.draw(0, split, number, SIDE)) for number in range(count)])
+    labels = torch.tensor([tumour.label_of(0, split, number) for number in range(count)])
     return drawn.permute(0, 3, 1, 2).float() / 255, labels
 
 

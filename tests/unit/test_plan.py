@@ -23,7 +23,6 @@ CONFIG = {
     "diffusions": {"unet": {"channels": [16, 32], "norm_groups": 8, "steps": 10, "batch_size": 4}},
     "purifiers": {
         "noise": {"method": "noise", "sigmas": [0.1]},
-        "median": {"method": "median", "window": 5},
         "oneshot": {"method": "oneshot", "diffusion": "unet", "sigmas": [0.1]},
         "ddpm": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.1], "steps": 4},
         "all-steps": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.144]},
@@ -73,7 +72,8 @@ def call_of(kind="diffusions", name="unet"):
 def test_purifiers_work_by_images_draws_and_calls_of_the_denoiser():
     noise, oneshot, ddpm = (purify_of(name) for name in ("noise", "oneshot", "ddpm"))
     assert (noise.unit, noise.amount) == ("noisy pixels", IMAGES * DRAWS * SIDE**2)
-    assert purify_of("median", "0").amount == 12.5 * noise.amount, "a larger window takes more"
+    made = study(purifiers=CONFIG["purifiers"] | {"median": {"method": "median", "window": 5}})
+    assert purify_of("median", "0", made=made).amount == 12.5 * noise.amount, "a larger window takes more"
     assert (oneshot.unit, oneshot.amount) == ("diffusion", IMAGES * DRAWS * call_of())
     assert ddpm.amount == 4 * IMAGES * DRAWS * call_of()
     calls = purify_of("all-steps", "0.144").amount / (IMAGES * DRAWS * call_of())
