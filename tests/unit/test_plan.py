@@ -72,12 +72,31 @@ def call_of(kind="diffusions", name="unet"):
 def test_purifiers_work_by_images_draws_and_calls_of_the_denoiser():
     noise, oneshot, ddpm = (purify_of(name) for name in ("noise", "oneshot", "ddpm"))
     assert (noise.unit, noise.amount) == ("noisy pixels", IMAGES * DRAWS * SIDE**2)
-    made = study(purifiers=CONFIG["purifiers"] | {"median": {"method": "median", "window": 5}})
-    assert purify_of("median", "0", made=made).amount == 12.5 * noise.amount, "a larger window takes more"
     assert (oneshot.unit, oneshot.amount) == ("diffusion", IMAGES * DRAWS * call_of())
     assert ddpm.amount == 4 * IMAGES * DRAWS * call_of()
     calls = purify_of("all-steps", "0.144").amount / (IMAGES * DRAWS * call_of())
     assert calls == 86  # sigma 0.144 lies between the linear schedule's time steps 84 and 85
+
+
+@pytest.mark.parametrize(
+    ("keys", "calls"),
+    [
+        ({"method": "sde", "steps": 6}, 6),
+        ({"method": "ode", "steps": 7}, 7),
+        ({"method": "bridge"}, 5),
+        ({"method": "gradual", "schedule": [[0.5, 3], [1, 1]], "steps": 2}, 8),
+        ({"method": "guided", "rounds": 3, "steps": 4}, 12),
+        ({"method": "likelihood", "steps": 5}, 10),
+    ],
+)
+def test_every_purifier_of_a_diffusion_is_counted_by_its_calls(keys, calls):
+    made = study(purifiers={"new": {"diffusion": "unet", "sigmas": [0.1], **keys}})
+    assert purify_of("new", made=made).amount == calls * IMAGES * DRAWS * call_of()
+
+
+def test_filters_work_by_their_windows():
+    made = study(purifiers={"noise": CONFIG["purifiers"]["noise"], "median": {"method": "median", "window": 5}})
+    assert purify_of("median", "0", made=made).amount == 12.5 * purify_of("noise", made=made).amount
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])

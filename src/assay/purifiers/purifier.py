@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from assay.inputs import Inputs
@@ -47,6 +48,18 @@ def repaired(repair: Callable[[Tensor], Tensor], sigma: float) -> Purify:
         return repair(x + sigma * noise(0) if sigma else x).clamp(0, 1)
 
     return purify
+
+
+def in_normal_mode(purify: Purify) -> Purify:
+    """A purifier that takes gradients itself, and so cannot run in inference mode; gradients flow through it only where
+    they are on."""
+
+    def run(x: Tensor, noise: StepNoise) -> Tensor:
+        wanted = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(wanted):
+            return purify(x.clone() if x.is_inference() else x, noise)
+
+    return run
 
 
 def sampled(denoiser: Denoiser, sampler: Sampler, sigmas: Sequence[float]) -> Purify:

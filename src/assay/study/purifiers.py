@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from assay.study.energies import AnyEnergy, DistanceEnergy
 from assay.study.fields import Brought, Level, Model, Name, Number, PositiveInt
 from assay.study.needs import Need, Needs
+
+STEP_WITH_GRADIENT = 2  # calls that a step costs which differentiates the denoiser, in calls without
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Purifier(Model):
@@ -33,6 +38,11 @@ class Purifier(Model):
     def implementation(self) -> str:
         """The module that builds it."""
         return f"assay.purifiers.{self.method}"
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """The modules that it is built of and found by name."""
+        return (self.implementation,)
 
     def at(self, sigma: Level) -> Purifier:
         """This purifier at one sigma."""
@@ -129,13 +139,19 @@ class NonlocalMeansPurifier(ControlPurifier):
 
 
 class DiffusionPurifier(KnownPurifier):
-    """What every purifier has that denoises."""
+    """What every purifier has that denoises. It denoises up to `reach` times its sigma."""
+
+    reach: ClassVar[float] = 1.0
 
     diffusion: Name = Field(description="The diffusion that denoises.")
 
     @property
     def needs(self) -> Needs:
         return {"diffusion": Need("diffusion", self.diffusion)}
+
+    def calls(self, steps_down: Callable[[float], int], sigma: float) -> int:
+        """How often the denoiser is called for an image and a draw; `steps_down` counts the schedule's time steps."""
+        return steps_down(sigma) if self.steps is None else self.steps
 
 
 class OneshotPurifier(DiffusionPurifier):
@@ -145,19 +161,113 @@ class OneshotPurifier(DiffusionPurifier):
         description="Add noise of level sigma; the denoiser's one estimate is the image."
     )
 
+    def calls(self, steps_down: Callable[[float], int], sigma: float) -> int:
+        return 1
 
-class DdpmPurifier(DiffusionPurifier):
+
+class SampledPurifier(DiffusionPurifier):
+    """What every purifier has that goes down from sigma by a sampler."""
+
+    steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
+
+
+class DdpmPurifier(SampledPurifier):
     """Posterior sampling (Ho et al. 2020)."""
 
     method: Literal["ddpm"] = Field(description="Add noise of level sigma; sample the posterior down to zero.")
-    steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
 
 
-class DdimPurifier(DiffusionPurifier):
+class DdimPurifier(SampledPurifier):
     """Deterministic sampling (Song et al. 2021)."""
 
     method: Literal["ddim"] = Field(description="Add noise of level sigma; go down without new noise.")
-    steps: PositiveInt | None = Field(None, description="Denoiser calls; every time step of the schedule if absent.")
+
+
+class SdePurifier(SampledPurifier):
+    """DiffPure's reverse SDE (Nie et al. 2022)."""
+
+    method: Literal["sde"] = Field(
+        description="Add noise of level sigma; solve the reverse variance-preserving SDE by Euler-Maruyama."
+    )
+
+
+class OdePurifier(SampledPurifier):
+    """The probability flow of DiffPure's SDE (Song et al. 2021b)."""
+
+    method: Literal["ode"] = Field(description="Add noise of level sigma; solve the probability flow by Euler steps.")
+
+
+class BridgePurifier(DiffusionPurifier):
+    """ADBM's sampler (Li et al. 2025), for a diffusion of the objective `adbm`."""
+
+    method: Literal["bridge"] = Field(
+        description="Add noise of level sigma; follow the bridge from adversarial images to clean ones."
+    )
+    steps: PositiveInt = Field(5, description="Denoiser calls.")
+    new_noise: bool = Field(
+        False,
+        description="Add new noise at each step, which keeps to the bridge's law; if not, DDIM as published.",
+    )
+
+
+class GradualPurifier(DiffusionPurifier):
+    """Gradual noising (Lee and Kim 2023)."""
+
+    method: Literal["gradual"] = Field(
+        description="Noise a little and sample the posterior, again and again, with more noise towards the end."
+    )
+    schedule: list[tuple[Share, PositiveInt]] = Field(
+        [(0.254, 4), (0.405, 2), (1.0, 2)],
+        min_length=1,
+        description="The rounds: their noise as a share of sigma, and how many of them. The default is the published "
+        "30 × 4, 50 × 2 and 125 × 2 time steps where sigma is 0.213.",
+    )
+    steps: PositiveInt | None = Field(
+        None, description="Denoiser calls of each round; every time step of the schedule if absent."
+    )
+
+    def rounds(self, sigma: float) -> list[float]:
+        """The level of each round's noise."""
+        return [share * sigma for share, times in self.schedule for _ in range(times)]
+
+    def calls(self, steps_down: Callable[[float], int], sigma: float) -> int:
+        return sum(super(GradualPurifier, self).calls(steps_down, level) for level in self.rounds(sigma))
+
+
+class GuidedPurifier(SampledPurifier):
+    """A guided reverse process (GDMP, Wang et al. 2022)."""
+
+    method: Literal["guided"] = Field(
+        description="Add noise of level sigma; sample the posterior, each step led down an energy."
+    )
+    energy: AnyEnergy = Field(DistanceEnergy(method="distance"), description="What leads it.")
+    rounds: PositiveInt = Field(4, le=100, description="How often all of this is done, one after the other.")
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        return (self.implementation, self.energy.implementation)
+
+    @property
+    def needs(self) -> Needs:
+        return super().needs | self.energy.needs
+
+    def calls(self, steps_down: Callable[[float], int], sigma: float) -> int:
+        return self.rounds * super().calls(steps_down, sigma)
+
+
+class LikelihoodPurifier(DiffusionPurifier):
+    """Likelihood maximisation (Chen et al. 2024)."""
+
+    reach = 1.2
+
+    method: Literal["likelihood"] = Field(
+        description="Move the image to where a denoiser changes it least, under noise of about level sigma."
+    )
+    steps: int = Field(5, gt=0, le=1000, description="Steps of Adam.")
+    step_size: Number = Field(0.05, gt=0, le=1, description="Adam's learning rate, in pixel units.")
+
+    def calls(self, steps_down: Callable[[float], int], sigma: float) -> int:
+        return STEP_WITH_GRADIENT * self.steps
 
 
 class PythonPurifier(Brought, Purifier, extra="allow"):
@@ -182,6 +292,12 @@ AnyPurifier = Annotated[
     | OneshotPurifier
     | DdpmPurifier
     | DdimPurifier
+    | SdePurifier
+    | OdePurifier
+    | BridgePurifier
+    | GradualPurifier
+    | GuidedPurifier
+    | LikelihoodPurifier
     | PythonPurifier,
     Field(discriminator="method"),
 ]
