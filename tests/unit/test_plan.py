@@ -78,6 +78,27 @@ def test_purifiers_work_by_images_draws_and_calls_of_the_denoiser():
     assert calls == 86  # sigma 0.144 lies between the linear schedule's time steps 84 and 85
 
 
+@pytest.mark.parametrize(
+    ("keys", "calls"),
+    [
+        ({"method": "sde", "steps": 6}, 6),
+        ({"method": "ode", "steps": 7}, 7),
+        ({"method": "bridge"}, 5),
+        ({"method": "gradual", "schedule": [[0.5, 3], [1, 1]], "steps": 2}, 8),
+        ({"method": "guided", "rounds": 3, "steps": 4}, 12),
+        ({"method": "likelihood", "steps": 5}, 10),
+    ],
+)
+def test_every_purifier_of_a_diffusion_is_counted_by_its_calls(keys, calls):
+    made = study(purifiers={"new": {"diffusion": "unet", "sigmas": [0.1], **keys}})
+    assert purify_of("new", made=made).amount == calls * IMAGES * DRAWS * call_of()
+
+
+def test_filters_work_by_their_windows():
+    made = study(purifiers={"noise": CONFIG["purifiers"]["noise"], "median": {"method": "median", "window": 5}})
+    assert purify_of("median", "0", made=made).amount == 12.5 * purify_of("noise", made=made).amount
+
+
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 @pytest.mark.parametrize("data_range", [(-1.0, 1.0), (0.0, 1.0)])
 def test_a_sampler_is_counted_as_many_calls_as_it_takes(kind, data_range):

@@ -23,7 +23,7 @@ def upper_bounds(strongest: pd.DataFrame) -> set[Cell]:
 
     `strongest` is the table of the strongest attacks.
     """
-    doubted = strongest[(strongest["direct"] == 0) & (strongest["defence"] != "none") & (strongest["sigma"] != 0)]
+    doubted = strongest[(strongest["direct"] == 0) & (strongest["defence"] != "none")]
     return {
         (row.classifier, attack, row.norm, row.eps, row.defence, row.sigma)
         for row in doubted[doubted["eps"] > 0].itertuples()

@@ -19,7 +19,7 @@ from assay.evaluation.scores import Scores, read_scores
 from assay.evaluation.statistics.intervals import accuracy_interval
 from assay.evaluation.summary import Judged, on_shared_images
 from assay.evaluation.worst_case import GROUP
-from assay.planning.cells import OTHER, attack_of
+from assay.planning.cells import OTHER, attack_of, defends
 from assay.study.model import Study
 
 COLUMNS = [
@@ -36,8 +36,8 @@ def strongest_attacks(study: Study, cells: Sequence[Judged], scores: Path) -> pd
 
     `accuracy` is the share of right answers where each image meets its strongest attack, and `alone` the attack that
     leaves least, `alone_accuracy`, where it is the only one. `direct` is 1 where an attack followed gradients through
-    just this defence, with fresh noise, and else 0: then the accuracy is an upper bound. `scores` is the folder of all
-    scores.
+    just this defence, with fresh noise, or where the defence does nothing, and else 0: then the accuracy is an upper
+    bound. `scores` is the folder of all scores.
     """
     groups: dict[tuple, list[Judged]] = {}
     for cell in cells:
@@ -124,6 +124,6 @@ def _margins_of_cell(cell: Judged, scores: Path) -> np.ndarray:
 
 
 def _direct(study: Study, row: Mapping[str, Any]) -> bool:
-    """Whether a cell's attack is a direct one. A purifier without noise is the identity, and no defence."""
-    name = str(row["attack"])
-    return is_direct(attack_of(study, name), row["defence"] != "none" and row["sigma"] != 0, OTHER in name)
+    """Whether a cell's attack is a direct one. To a purifier that is the identity without noise every attack is."""
+    name, identity = str(row["attack"]), row["defence"] != "none" and not defends(study, row["defence"], row["sigma"])
+    return identity or is_direct(attack_of(study, name), row["defence"] != "none", OTHER in name)

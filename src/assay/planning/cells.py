@@ -72,6 +72,11 @@ class Cell:
         return f"{self.classifier}/{self.stack}/{self.defence.path}"
 
 
+def defends(study: Study, defence: str, sigma: Level) -> bool:
+    """Whether the defence of a name does anything: without noise, most purifiers are the identity."""
+    return defence != Defence().name and (sigma != 0 or not study.purifiers[defence].identity_at_zero)
+
+
 def eps_token(eps: float) -> str:
     """An eps as part of a path: `2_255` where 255 eps is whole, else its decimals."""
     levels = round(255 * eps)

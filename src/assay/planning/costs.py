@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 
 from assay.planning.cells import attack_at, cells
 from assay.planning.networks import Described, NetworkSizes, Size, describe
-from assay.study.attacks import AttackSpec, storage_bits
+from assay.study.attacks import AnyAttack, AttackSpec, storage_bits
 from assay.study.certificates import AttackCertificatesSpec, CertifySpec
 from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
@@ -251,7 +252,7 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
     purifier = TypeAdapter(AnyPurifier).validate_python(spec.purifier) if spec.purifier else None
     network, calls = _denoising(purifier, sizes)
     if network:
-        followed = attack.threat.steps or calls
+        followed = calls if attack.threat.steps is None else _denoising(_with_steps(purifier, attack), sizes)[1]
         back = TO_IMAGE - 1 + (REPLAYED if followed > 1 else 0) if attack.threat.backward else 0
         amount += (gradients * (1 + back) * followed + forwards * calls) * network.multiply_adds
         at_work += network.call_bytes + (network.gradient_bytes if gradients and back else 0)
@@ -281,7 +282,7 @@ def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
     network, calls = _denoising(spec.purifier, sizes)
     return Cost(
         "diffusion" if network else "noisy pixels",
-        rows * (calls * network.multiply_adds if network else sizes.side**2),
+        rows * (calls * network.multiply_adds if network else sizes.side**2 * getattr(spec.purifier, "pixel_work", 1)),
         written=sizes.stack(rows, 2, "purify"),
         held=sizes.stack(images, 2) + _weights(network),
         at_work=spec.batch_size * (network.call_bytes if network else 0),
@@ -343,8 +344,13 @@ def _denoising(purifier: AnyPurifier | None, sizes: Sizes) -> tuple[Size | None,
         return None, 0
     diffusion = sizes.diffusions[named[0]]
     sigma = sizes.selected if purifier.sigma == SELECTED else purifier.sigma
-    steps = getattr(purifier, "steps", 1)
-    return sizes.network(diffusion), steps_down(diffusion, sigma) if steps is None else steps
+    calls = purifier.calls(partial(steps_down, diffusion), sigma) if hasattr(purifier, "calls") else 1
+    return sizes.network(diffusion), calls
+
+
+def _with_steps(purifier: AnyPurifier, attack: AnyAttack) -> AnyPurifier:
+    """The surrogate that an attack follows in place of a purifier."""
+    return purifier.model_copy(update={"steps": attack.threat.steps})
 
 
 def _weights(*networks: Size | None) -> int:

@@ -258,7 +258,7 @@ class Jobs:
             **self._defence(purifier),
         }
         modules = (attack.implementation, attack.threat.implementation)
-        modules += (purifier.implementation,) if purifier else ()
+        modules += purifier.implementations if purifier else ()
         return self._job(self.stack(role, attacked_path), spec, inputs, modules, after=self._checked())
 
     def probe(self, attacked_path: str) -> Job:
@@ -279,7 +279,7 @@ class Jobs:
             seed=self.study.seed,
         )
         inputs = {"images": self.stack(role, attacked), **self._defence(found)}
-        return self._job(self.purified(role, attacked, purifier, sigma), spec, inputs, (found.implementation,))
+        return self._job(self.purified(role, attacked, purifier, sigma), spec, inputs, found.implementations)
 
     def classify(self, role: str, classifier: str, attacked: str, purifier: str, sigma: str) -> Job:
         shown = self.stack(role, attacked) if purifier == "none" else self.purified(role, attacked, purifier, sigma)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from assay.inputs import Inputs
@@ -38,6 +39,27 @@ def sigma_of(spec: Purifier, inputs: Inputs) -> float:
 def evaluation_noise(seed: int, keys: Tensor, draw: int, like: Tensor) -> StepNoise:
     """The noise of one draw of the evaluation, of a study's seed; all purifiers, sigmas and stacks share it."""
     return step_noise(derive_seed(seed, "purify"), keys, [draw] * len(like), like)
+
+
+def repaired(repair: Callable[[Tensor], Tensor], sigma: float) -> Purify:
+    """Add noise of level sigma, if any, and repair the images without a diffusion; clip."""
+
+    def purify(x: Tensor, noise: StepNoise) -> Tensor:
+        return repair(x + sigma * noise(0) if sigma else x).clamp(0, 1)
+
+    return purify
+
+
+def in_normal_mode(purify: Purify) -> Purify:
+    """A purifier that takes gradients itself, and so cannot run in inference mode; gradients flow through it only where
+    they are on."""
+
+    def run(x: Tensor, noise: StepNoise) -> Tensor:
+        wanted = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(wanted):
+            return purify(x.clone() if x.is_inference() else x, noise)
+
+    return run
 
 
 def sampled(denoiser: Denoiser, sampler: Sampler, sigmas: Sequence[float]) -> Purify:

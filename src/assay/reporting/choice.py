@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from assay.planning.cells import OTHER
+from assay.planning.cells import OTHER, defends
 from assay.reporting.ladder import noise_alone
 from assay.reporting.read import pick
 from assay.reporting.strongest import SELECTED, ranked
@@ -120,7 +120,7 @@ def _candidates(worth: pd.DataFrame, attacked: pd.DataFrame, study: Study) -> pd
     selected on other images comes before those that would be chosen on the test images."""
     known = strongest(attacked[~attacked["shared"] & ~attacked["fresh"]], "norm", "eps", "defence", "sigma")
     known = known.assign(alone=known["attack"], selected=known["scores"].str.endswith(SELECTED))
-    tables = [_defended(table) for table in (worth[worth["direct"] == 1], worth, known)]
+    tables = [_defended(table, study) for table in (worth[worth["direct"] == 1], worth, known)]
     repaired = {defence for table in tables for defence in table["defence"]} - noise_alone(study)
     for table in tables:
         found = table[table["defence"].isin(repaired)] if repaired else table
@@ -129,9 +129,10 @@ def _candidates(worth: pd.DataFrame, attacked: pd.DataFrame, study: Study) -> pd
     return known[:0]
 
 
-def _defended(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of purifiers that do something: without noise one is the identity."""
-    return rows[(rows["defence"] != "none") & (rows["sigma"] != 0)]
+def _defended(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows of purifiers that do something: without noise most are the identity."""
+    defended = [defends(study, row.defence, row.sigma) for row in rows.itertuples()]
+    return rows[pd.Series(defended, rows.index, dtype=bool)]
 
 
 def _unwiped(rows: pd.DataFrame) -> pd.DataFrame:

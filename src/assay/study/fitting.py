@@ -30,6 +30,17 @@ def check_fit(study: Study) -> None:
     for name, diffusion in study.diffusions.items():
         if isinstance(diffusion, Diffusion):
             _check_size(f"diffusions.{name}", diffusion, study.images.size)
+    for name, purifier in study.purifiers.items():
+        _check_margin(f"purifiers.{name}", getattr(purifier, "margin", 0), study.images.size)
+
+
+def _check_margin(key: str, margin: int, size: int) -> None:
+    """An image is mirrored by fewer pixels than it has."""
+    if margin >= size:
+        raise ValueError(
+            f"{key}.window: the filter reaches {margin} pixels beyond each pixel, and the images (images.size) have "
+            f"{size}; lower it"
+        )
 
 
 def check_levels(key: str, sigmas: Sequence[Level], name: str, diffusion: AnyDiffusion) -> None:

@@ -104,10 +104,9 @@ class Study(Model):
         for name, purifier in self.purifiers.items():
             if name == "none":
                 raise ValueError("purifiers.none: the name stands for the undefended classifier; choose another")
-            if diffusion := _diffusion_of(purifier):
-                self._require_trained(f"purifiers.{name}.sigmas", purifier.sigmas, diffusion)
-                if SELECTED in purifier.sigmas and self.selection:
-                    self._require_trained("selection.sigmas", self.selection.sigmas, diffusion)
+            self._require_trained(f"purifiers.{name}.sigmas", purifier.sigmas, purifier)
+            if SELECTED in purifier.sigmas and self.selection:
+                self._require_trained("selection.sigmas", self.selection.sigmas, purifier)
             if SELECTED in purifier.sigmas and not self.selection:
                 raise ValueError(f"purifiers.{name}.sigmas: '{SELECTED}' needs a selection; add the key selection")
             _require_distinct(f"purifiers.{name}.sigmas", purifier.sigmas)
@@ -195,7 +194,12 @@ class Study(Model):
                     f"purifier '{name}'; lower it"
                 )
 
-    def _require_trained(self, key: str, sigmas: list[Level], diffusion: str) -> None:
+    def _require_trained(self, key: str, sigmas: list[Level], purifier: AnyPurifier) -> None:
+        """The diffusion of a purifier, if it has one, is trained as far up as the purifier goes with these sigmas."""
+        if not (diffusion := _diffusion_of(purifier)):
+            return
+        reach = getattr(purifier, "reach", 1.0)
+        sigmas = [sigma if sigma == SELECTED else reach * sigma for sigma in sigmas]
         check_levels(key, sigmas, diffusion, self.diffusions[diffusion])
         top = self.diffusions[diffusion].max_sigma
         highest = max((sigma for sigma in sigmas if sigma != SELECTED), default=0.0)
@@ -211,8 +215,7 @@ class Study(Model):
         self._require_fewer_steps("selection.purifier", selection.attack, [selection.purifier])
         _require_known("selection.eps", [selection.eps], set(self.attacks[selection.attack].eps))
         _require_distinct("selection.sigmas", selection.sigmas)
-        if diffusion := _diffusion_of(self.purifiers[selection.purifier]):
-            self._require_trained("selection.sigmas", selection.sigmas, diffusion)
+        self._require_trained("selection.sigmas", selection.sigmas, self.purifiers[selection.purifier])
 
     def _check_certificates(self, certificates: Certificates) -> None:
         for name in certificates.classifiers or []:

@@ -11,6 +11,7 @@ from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, 
 from assay.evaluation.checks.order import VIOLATION
 from assay.evaluation.statistics.paired import paired_test
 from assay.evaluation.worst_case import GROUP
+from assay.planning.cells import defends
 
 # A defence whose clean accuracy is within five points of guessing protects nothing worth having.
 ABOVE_CHANCE = 0.05
@@ -81,9 +82,9 @@ def _no_gain(check: str, cell: Measured, clean: np.ndarray, left: np.ndarray) ->
 
 
 def identity(evidence: Evidence) -> Iterator[Finding]:
-    """Without noise a purifier is the identity: every verdict is the undefended one."""
+    """Without noise most purifiers are the identity: every verdict is the undefended one."""
     check = "sigma 0 is no defence"
-    cells = [m for m in evidence.measured if m.cell.defence.purifier and m.judged.row["sigma"] == 0]
+    cells = [m for m in evidence.measured if m.cell.defence.purifier and not _defends(evidence, m)]
     for cell in cells:
         bare = next(
             (
@@ -102,7 +103,7 @@ def identity(evidence: Evidence) -> Iterator[Finding]:
         )
         yield Finding(check, FAIL if differing else PASS, [cell.path], differing, 0, meaning)
     if not cells:
-        yield does_not_apply(check, [], "No purifier of the study has a sigma of 0.")
+        yield does_not_apply(check, [], "No purifier of the study that needs noise has a sigma of 0.")
 
 
 def worst_case(evidence: Evidence) -> Iterator[Finding]:
@@ -155,6 +156,10 @@ def known_noise(evidence: Evidence) -> Iterator[Finding]:
 
 def _defended(cell: Measured) -> tuple:
     return cell.cell.classifier, cell.cell.defence
+
+
+def _defends(evidence: Evidence, cell: Measured) -> bool:
+    return defends(evidence.study, cell.judged.row["defence"], cell.judged.row["sigma"])
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from assay.evaluation.checks.evidence import Evidence, Measured, more_is_left, o
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
 from assay.evaluation.knowledge import counts, is_direct
 from assay.evaluation.statistics.paired import paired_difference
-from assay.planning.cells import eps_label
+from assay.planning.cells import defends, eps_label
 
 # Beyond noise: one broken order in a hundred is put down to chance, one in twenty is mentioned.
 VIOLATION, SUSPICION = 0.01, 0.05
@@ -161,7 +161,8 @@ def rung(evidence: Evidence) -> Iterator[Finding]:
     check = "defence attacked directly"
 
     def concerned(m: Measured) -> bool:
-        return m.attack is not None and counts(m.attack) and m.eps > 0 and _defended(m) and m.judged.row["sigma"] != 0
+        defended = defends(evidence.study, m.judged.row["defence"], m.judged.row["sigma"])
+        return m.attack is not None and counts(m.attack) and m.eps > 0 and defended
 
     for cells in evidence.groups(lambda m: (m.cell.classifier, m.attack.ball, m.eps, m.cell.defence), concerned):
         names = [str(m.judged.row["attack"]) for m in cells if is_direct(m.attack, defended=True, carried=not m.own)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from assay.evaluation.checks.evidence import Evidence
@@ -12,6 +13,7 @@ from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_least,
 from assay.planning.cells import probed_stacks
 from assay.study.attacks import Attack
 from assay.study.probing import follows_gradients
+from assay.study.purifiers import Purifier
 
 # From a random start every point of the ball is at most two radii away, along each axis.
 REACH_WARN, REACH_FAIL = 2.0, 1.0
@@ -138,10 +140,12 @@ ACTIVE = [
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Every check of this family."""
-    judges = {"gradients": gradients, "convergence": convergence, "blinder": blinder, "active": active}
     probed = set(probed_stacks(evidence.study))
     for attacked in evidence.attacked:
         attack = evidence.study.attacks[attacked.attack]
+        purifier = evidence.study.purifiers.get(attacked.victim.name)
+        slopes = partial(gradients, purifier=purifier)
+        judges = {"gradients": slopes, "convergence": convergence, "blinder": blinder, "active": active}
         if not follows_gradients(attack):
             continue
         subjects = [f"adversarial/{attacked.path}"]
@@ -168,8 +172,21 @@ def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
     yield Finding("ball within reach", at_least(travel, REACH_WARN, REACH_FAIL), subjects, travel, REACH_WARN, meaning)
 
 
-def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
-    """What was measured of the gradients that the attack follows."""
+def stand_in(attack: Attack, purifier: Purifier | None) -> str | None:
+    """Why the gradient that an attack follows through a purifier, if any, is by design not that of its loss; None where
+    it is: only then finite differences may judge it."""
+    if not attack.threat.backward:
+        return f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
+    if purifier and not purifier.backward:
+        return f"The gradient through {purifier.method} is a stand-in for it, by design."
+    return None
+
+
+def gradients(
+    found: dict[str, Any], attack: Attack, subjects: list[str], purifier: Purifier | None = None
+) -> Iterator[Finding]:
+    """What was measured of the gradients that the attack follows, through a purifier if there is one."""
+    by_design = stand_in(attack, purifier)
     for rule in GRADIENTS:
         if found[rule.key] is None:
             why = "The victim is right on none of the probed images, even when clean"
@@ -177,9 +194,8 @@ def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Ite
         else:
             yield rule.judge(found, subjects)
     for part, check in CAPTURES.items():
-        if not attack.threat.backward:
-            why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
-            yield does_not_apply(check, subjects, why)
+        if by_design:
+            yield does_not_apply(check, subjects, by_design)
             continue
         shares = {place: found[f"captured_{place}"][part] for place in WHERE}
         least = min(shares, key=lambda place: -math.inf if math.isnan(shares[place]) else shares[place])
