@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assay.study.attacks import Attack
+from assay.study.purifiers import AnyPurifier, PythonPurifier
 
 
 def counts(attack: Attack) -> bool:
@@ -23,3 +24,14 @@ def is_direct(attack: Attack, defended: bool, carried: bool) -> bool:
     threat = attack.threat
     knows = not defended or (not threat.shared and threat.fresh)
     return counts(attack) and not carried and knows and attack.follows == "gradients"
+
+
+def claims_the_slope(attack: Attack, purifier: AnyPurifier | None) -> bool:
+    """Whether the gradient that an attack follows claims to be the slope of its loss, so that finite differences of the
+    loss may judge it.
+
+    It does not where the threat replaces the gradient by design, nor where the author of the purifier that is attacked
+    through (None without one) declares it a stand-in.
+    """
+    declared = isinstance(purifier, PythonPurifier) and not purifier.backward
+    return attack.threat.backward and not declared

@@ -76,6 +76,11 @@ class PythonPurifier(Brought, Purifier, extra="allow"):
     """A purifier of your own: a module with `build(spec, inputs)`, which returns `purify(x, noise)`."""
 
     method: Literal["python"] = Field(description="A module of your own, see README.md.")
+    backward: bool = Field(
+        True,
+        description="The gradient is that of the purifier's values; `false` declares a deliberate stand-in, which is "
+        "judged by what attacks leave, and not by finite differences.",
+    )
 
 
 AnyPurifier = Annotated[

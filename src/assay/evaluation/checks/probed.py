@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from assay.evaluation.checks.evidence import Evidence
 from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_least, at_most, does_not_apply, not_run
+from assay.evaluation.knowledge import claims_the_slope
 from assay.study.attacks import Attack
 from assay.study.probing import follows_gradients
+from assay.study.purifiers import AnyPurifier
 
 # From a random start every point of the ball is at most two radii away, along each axis.
 REACH_WARN, REACH_FAIL = 2.0, 1.0
@@ -137,11 +140,17 @@ ACTIVE = [
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Every check of this family."""
-    judges = {"gradients": gradients, "convergence": convergence, "blinder": blinder, "active": active}
     for attacked in evidence.attacked:
         attack = evidence.study.attacks[attacked.attack]
         if not follows_gradients(attack):
             continue
+        purifier = evidence.study.purifiers.get(attacked.victim.purifier)
+        judges = {
+            "gradients": partial(gradients, purifier=purifier),
+            "convergence": convergence,
+            "blinder": blinder,
+            "active": active,
+        }
         subjects = [f"adversarial/{attacked.path}"]
         yield from reach(attack, attacked.eps, subjects)
         probe = evidence.probe(attacked) if evidence.study.checks.probes else {}
@@ -163,8 +172,10 @@ def reach(attack: Attack, eps: float, subjects: list[str]) -> Iterator[Finding]:
     yield Finding("ball within reach", at_least(travel, REACH_WARN, REACH_FAIL), subjects, travel, REACH_WARN, meaning)
 
 
-def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Iterator[Finding]:
-    """What was measured of the gradients that the attack follows."""
+def gradients(
+    found: dict[str, Any], attack: Attack, subjects: list[str], purifier: AnyPurifier | None = None
+) -> Iterator[Finding]:
+    """What was measured of the gradients that the attack follows, through a purifier or without one."""
     for rule in GRADIENTS:
         if found[rule.key] is None:
             why = "The victim is right on none of the probed images, even when clean"
@@ -172,8 +183,9 @@ def gradients(found: dict[str, Any], attack: Attack, subjects: list[str]) -> Ite
         else:
             yield rule.judge(found, subjects)
     for part, check in CAPTURES.items():
-        if not attack.threat.backward:
-            why = f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
+        if not claims_the_slope(attack, purifier):
+            whose = f"Under the threat {attack.threat.name}" if not attack.threat.backward else "Through this purifier"
+            why = f"{whose} the gradient is not the loss's, by design; it is judged by what the attack leaves."
             yield does_not_apply(check, subjects, why)
             continue
         shares = {place: found[f"captured_{place}"][part] for place in WHERE}
