@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper test soak cluster-test lint docs lock clean
+.PHONY: demo paper test checkers soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	@$(BIN)/assay run demo --cores $(CORES)
@@ -19,6 +19,9 @@ test: .venv/installed  ## all tests; those of single modules run beside those of
 	$(BIN)/python -m pytest tests/unit tests/browser > $$log 2>&1 & unit=$$!; \
 	$(BIN)/python -m pytest tests/workflow; workflow=$$?; \
 	wait $$unit; unit=$$?; cat $$log; exit $$((unit || workflow))
+
+checkers: .venv/installed  ## planted defences through whole studies, and the verdict that each gets: benchmarks/ZOO.md
+	$(BIN)/python benchmarks/checkers.py --cores $(CORES)
 
 soak: .venv/installed  ## what takes hours: kills at random moments, whole studies, ten thousand cells, odd configs
 	$(BIN)/python -m pytest -s -m soak tests/unit tests/workflow

@@ -52,7 +52,8 @@ def mean_gradient(
     for part in query.in_turn(max(1, room // len(x))):
         logits = victim(leaf, keys, part)
         value = loss(logits.flatten(0, 1), labels.repeat_interleave(logits.shape[1]))
-        gradient += torch.autograd.grad(value.sum(), leaf)[0]
+        if value.requires_grad:  # a victim that is cut off from its images has the gradient zero, which probes report
+            gradient += torch.autograd.grad(value.sum(), leaf)[0]
         values.append(value.detach().unflatten(0, logits.shape[:2]))
     value = torch.cat(values, dim=1)
     return value.mean(1), gradient / value.shape[1]

@@ -121,6 +121,7 @@ CAPTURES = {
     "colour": "gradient has every colour",
 }
 WHERE = {"start": "clean", "end": "adversarial"}
+JUDGED = "it is judged by what the attack leaves"
 CONVERGED, IDENTITY, ANSWERS = "attack converged", "identity leaves no less", "answers alone leave no less"
 UNCHANGED = Rule(
     *("attack leaves the networks alone", "parameters_changed", 0, 0),
@@ -143,11 +144,11 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     probed = set(probed_stacks(evidence.study))
     for attacked in evidence.attacked:
         attack = evidence.study.attacks[attacked.attack]
-        purifier = evidence.study.purifiers.get(attacked.victim.name)
-        slopes = partial(gradients, purifier=purifier)
-        judges = {"gradients": slopes, "convergence": convergence, "blinder": blinder, "active": active}
         if not follows_gradients(attack):
             continue
+        purifier = evidence.study.purifiers.get(attacked.victim.purifier)
+        slopes = partial(gradients, purifier=purifier)
+        judges = {"gradients": slopes, "convergence": convergence, "blinder": blinder, "active": active}
         subjects = [f"adversarial/{attacked.path}"]
         yield from reach(attack, attacked.eps, subjects)
         probe = evidence.probe(attacked) if attacked in probed else {}
@@ -176,9 +177,9 @@ def stand_in(attack: Attack, purifier: Purifier | None) -> str | None:
     """Why the gradient that an attack follows through a purifier, if any, is by design not that of its loss; None where
     it is: only then finite differences may judge it."""
     if not attack.threat.backward:
-        return f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
+        return f"Under the threat {attack.threat.name} the gradient is not the loss's, by design: {JUDGED}."
     if purifier and not purifier.backward:
-        return f"The gradient through {purifier.method} is a stand-in for it, by design."
+        return f"The gradient through {purifier.method} is a stand-in for it, by design: {JUDGED}."
     return None
 
 
