@@ -228,8 +228,9 @@ class Study(Model):
         for name in named:
             if self.purifiers[name].method not in CERTIFIED:
                 raise ValueError(
-                    f"certificates.purifiers: '{name}' is a module of your own, which may see more of an image than "
-                    f"noise leaves of it; list purifiers among {', '.join(CERTIFIED)}"
+                    f"certificates.purifiers: what '{name}' ({self.purifiers[name].method}) sees of an image is not "
+                    f"only the image with noise, and that is what can be certified; list purifiers of the methods "
+                    f"{', '.join(CERTIFIED)}"
                 )
         known = self._sigmas_of(certificates)
         _require_known("certificates.sigmas", certificates.sigmas, known)
