@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,10 @@ from assay.evaluation.certificates.bounds import lower_bound
 from assay.evaluation.certificates.tables import ALL, ENVELOPE, ONE_CLASS, certificates, curves, judge, sequential
 from assay.evaluation.certificates.votes import Votes, write_votes
 from assay.evaluation.checks import certified
-from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, WARN
+from assay.evaluation.checks.finding import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, WARN
 from assay.evaluation.statistics.intervals import wilson
 from assay.evaluation.summary import write_table
-from assay.planning.cells import smoothed
+from assay.planning.cells import Attacked, Cell, Defence, smoothed
 from assay.planning.jobs import Jobs
 from assay.reporting import certificates as section
 from assay.reporting.read import pick
@@ -158,6 +159,40 @@ def test_certificates_that_nobody_attacks_are_not_checked_and_say_what_to_change
     found = [each for each in evidence(results, study(attacked_images=0)) if each.check == certified.INSIDE]
     assert [each.status for each in found] == [NOT_RUN, NOT_RUN]
     assert "remove certificates.attacked_images: 0" in found[0].meaning
+
+
+@pytest.mark.parametrize(
+    ("threat", "length", "left", "status"),
+    [
+        ("transfer", 0.01, [1, 1, 0, 0], PASS),
+        ("transfer", 0.01, [0, 0, 0, 0], FAIL),  # the first image's draws are right with 97% at least at that length
+        ("transfer", 0.60, [0, 0, 0, 0], PASS),  # nothing is certified so far away
+        ("locked", 0.01, [0, 0, 0, 0], NOT_APPLICABLE),  # certificates do not speak of known noise
+    ],
+)
+def test_an_attack_that_leaves_less_than_is_certified_is_found(
+    results: Path, threat: str, length: float, left: list[int], status: str
+) -> None:
+    of = study()
+    one = judge(of, results / "certificates", None)[0]
+    attacked = Attacked("resnet", "pgd", 0.1, Defence())
+    cell = SimpleNamespace(
+        cell=Cell("resnet", attacked, one.one.defence),
+        attack=made_up({"pgd": threat}).attacks["pgd"],
+        ids=np.array(list("abcd")),
+        correct=np.repeat(np.array(left, bool)[:, None], 10, axis=1),
+        judged=SimpleNamespace(row={"attack": "pgd"}),
+        eps=0.1,
+        path="scores/there",
+    )
+    table = pd.DataFrame({"id": list("abcd"), "l2": length})
+    known = SimpleNamespace(study=of, results=results, measured=[cell], stack=lambda _: SimpleNamespace(table=table))
+    found = certified.left_under_attack(known, one, ["certificates/there"])
+    assert found.status == status
+    if status == FAIL:
+        assert found.subjects == ["certificates/there", "scores/there"]
+        sure = norm.cdf(norm.ppf(lower_bound(np.array([1000, 900, 505]), DRAWS, 0.001)) - length / one.sigma)
+        assert found.number == pytest.approx(-100 * sure.sum() / 4)
 
 
 def test_a_study_without_certificates_has_no_such_checks_jobs_or_keys(results: Path) -> None:

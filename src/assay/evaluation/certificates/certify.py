@@ -41,7 +41,7 @@ from assay.resume import Arrays, Resume
 from assay.stacks import Stack, to_pixels
 from assay.study.certificates import CertifySpec
 
-PIECE = 2000  # draws of each image that are counted, and kept, at a time
+PIECE = 500  # draws of each image that are counted, and kept, at a time
 BELOW_ONE = 1 - 2**-53  # a radius of many sigmas asks for more than any draws show: it is refused at the first miss
 ROUND = 16  # draws of each image between two looks of the sequential test
 
@@ -110,7 +110,7 @@ def certify_stack(
         x, labels, keys = load_images(stack, [rows[row] for row in pieces.rows(number)], device)
         if place <= pieces.of_each:
             asked = (ESTIMATION, pieces.draws_of(place - 1)) if place else (SELECTION, range(spec.selection_draws))
-            found = {"votes": load().votes(x, keys, *asked).cpu().numpy().astype(np.int32)}
+            found = {"votes": load().votes(x, keys, *asked).cpu().numpy().astype(np.uint16)}
         else:
             first = place == pieces.of_each + 1
             before = begin(len(x)) if first else resume.batch(index - 1, count)
