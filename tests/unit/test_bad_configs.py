@@ -60,7 +60,7 @@ PLACES: list[tuple[Place, Any, str]] = [
     ((*UNET, "time_steps"), 1, "purifiers.oneshot.sigmas: 0.1 is above 0.005, the highest sigma of the noise schedule"),
     # certificates
     (("certificates", "classifiers"), ["plane"], "certificates.classifiers: 'plane' is not among ['own', 'plain', "),
-    (("certificates", "purifiers"), ["noise", "own"], "certificates.purifiers: 'own' is a module of your own, which"),
+    (("certificates", "purifiers"), ["noise", "own"], "certificates.purifiers: what 'own' (python) sees of an image"),
     (("certificates", "purifiers"), None, "certificates.purifiers: what 'own' (python) sees of an image is not"),
     (("certificates", "purifiers"), [], "certificates.purifiers: has 0 of the 1 entries"),
     (("certificates", "sigmas"), [0.3], "certificates.sigmas: 0.3 is not among 0.1, selected"),
