@@ -61,7 +61,7 @@ PLACES: list[tuple[Place, Any, str]] = [
     # certificates
     (("certificates", "classifiers"), ["plane"], "certificates.classifiers: 'plane' is not among ['own', 'plain', "),
     (("certificates", "purifiers"), ["noise", "own"], "certificates.purifiers: what 'own' (python) sees of an image"),
-    (("certificates", "purifiers"), None, "certificates.purifiers: what 'own' (python) sees of an image is not"),
+    (("certificates", "purifiers"), None, "certificates.purifiers: what 'jpeg' (jpeg) sees of an image is not"),
     (("certificates", "purifiers"), [], "certificates.purifiers: has 0 of the 1 entries"),
     (("certificates", "sigmas"), [0.3], "certificates.sigmas: 0.3 is not among 0.1, selected"),
     (("certificates", "images"), 9, "certificates.images: 9 is more than the 8 test images; lower it, or raise evalu"),
