@@ -33,6 +33,7 @@ rule summarise:
         worst_case=result("worst_case", "worst case"),
         per_class=result("per_class", "accuracy by class"),
         confusion=result("confusion", "confusion matrix"),
+        trajectories=result("trajectories", "accuracy against attack steps"),
         untrained=result("untrained", "what could not be trained"),
     log:
         f"{RESULTS}/logs/summarise.log",

@@ -218,7 +218,10 @@ def result(table, what):
     return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
-TABLES = ("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "untrained", "checks")
+TABLES = (
+    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "trajectories", "untrained"),
+    "checks",
+)
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.

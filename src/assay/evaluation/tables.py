@@ -11,11 +11,12 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_slides
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.trajectories import trajectories
 from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
 from assay.inputs import SELECTED, Inputs
-from assay.planning.cells import cells, rows
+from assay.planning.cells import cells, followed_stacks, rows
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -23,19 +24,25 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions, and
-    what was not measured.
+    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, classes, confusions,
+    trajectories, and what was not measured.
 
-    Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
+    Of the inputs, `scores` is the folder of all scores, `trajectories` that of the stacks whose attacks have one, and
+    `images` the test images, which may name slides.
     """
     scores = inputs.folder("scores")
     inputs = inputs.each("scores", [cell.path for cell in cells(study)])
+    followed = followed_stacks(study)
+    if followed:
+        stacks = inputs.folder("trajectories")
+        inputs = inputs.each("trajectories", [attacked.path for attacked in followed])
     wanted = Wanted(out, "tables", study.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return
     selected = inputs.sigma() if SELECTED in inputs else None
     every = rows(study)
-    judged = judge(measured(every, scores), scores, selected, read_slides(inputs.folder("images")))
+    slides = read_slides(inputs.folder("images"))
+    judged = judge(measured(every, scores), scores, selected, slides)
     if not judged:
         raise AssayError(f"{scores}: no cell could be measured: {untrained(study.study, every, scores)['why'].iloc[0]}")
     strongest = strongest_attacks(study, judged, scores)
@@ -46,6 +53,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "worst_case": worst_cases(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
+        "trajectories": trajectories(study, {attacked: stacks / attacked.path for attacked in followed}, slides),
         "untrained": untrained(study.study, every, scores),
     }
     with wanted.write(provenance(LIBRARIES)) as draft:

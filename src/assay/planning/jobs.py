@@ -15,7 +15,17 @@ from typing import Any
 
 from assay.files import canonical_json, digest, sha256
 from assay.manifests import COUNTS, MANIFEST, key_of
-from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
+from assay.planning.cells import (
+    CLEAN,
+    Cell,
+    Defence,
+    attacked_stacks,
+    cells,
+    followed_stacks,
+    probed_stacks,
+    sigma_token,
+    sweep,
+)
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
 from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
@@ -269,7 +279,9 @@ class Jobs:
 
     def summarise(self) -> Job:
         inputs = {"images": self.images("test"), **self._selected()}
-        return self._job(self.tables(), self.study, inputs, each={"scores": self._scores()})
+        followed = {attacked.path: self.stack("", attacked.path) for attacked in followed_stacks(self.study)}
+        each = {"scores": self._scores(), "trajectories": followed}
+        return self._job(self.tables(), self.study, inputs, each=each)
 
     def check(self) -> Job:
         inputs = {

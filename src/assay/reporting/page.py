@@ -32,6 +32,7 @@ from assay.reporting.pictures import picture_panels
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.strongest import as_rows, with_bounds
 from assay.reporting.training import trainings
+from assay.reporting.trajectories import by_steps
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
 from assay.study.model import Study
@@ -109,6 +110,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         curves=drawn,
         curve_notes=curve_notes,
+        by_steps=by_steps(read.read_trajectories(results / "trajectories.csv")),
         noise_levels=None if sweep is None else noise_levels(sweep),
         sweep=sweep,
         pictures=[panel for panels, _ in pictures for panel in panels],
