@@ -25,6 +25,7 @@ from assay.manifests import check
 IMAGES = "images.tif"
 MASKS = "masks.tif"
 TABLE = "table.csv"
+TRAJECTORY = "trajectory.csv"  # of an adversarial stack: the class of each image after some of the attack's steps
 AREA = "area"  # column of the table: the share of an image's pixels that its mask has, where there are masks
 SLIDE = "slide"  # column of the table: the slide that an image was cut from, where it is known
 FLOAT_FORMAT = "%.9g"

@@ -35,6 +35,7 @@ rule summarise:
         resubmission=result("resubmission", "resubmission risk"),
         per_class=result("per_class", "accuracy by class"),
         confusion=result("confusion", "confusion matrix"),
+        trajectories=result("trajectories", "accuracy against attack steps"),
         untrained=result("untrained", "what could not be trained"),
     log:
         f"{RESULTS}/logs/summarise.log",

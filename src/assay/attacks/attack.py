@@ -20,13 +20,14 @@ from assay.attacks.methods.method import aims, build_search
 from assay.attacks.perturbation import boundary, sizes
 from assay.attacks.queries import Counted, answers, margins
 from assay.attacks.threats.victim import build_victim, judgement
+from assay.attacks.trail import Trail
 from assay.batches import Part, batch_count, folder_name, load_batch
 from assay.files import AssayError
 from assay.inputs import Inputs
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Arrays, Resume
-from assay.stacks import Stack, write_images, write_table
+from assay.stacks import TRAJECTORY, Stack, write_images, write_table
 from assay.study.attacks import AttackSpec
 from assay.study.fields import SELECTED
 
@@ -48,7 +49,8 @@ def attack_stack(
     units), for an L-infinity ball the share of its values at the `boundary` (on the ball's bound, or at 0 or 1), the
     mean `margin` of what the attack is judged on over draws that the attack has not met, and whether that is `fooled`
     (margin below 0); of a targeted attack also the `target`, a class, and whether that is `hit` (its mean margin above
-    0). The fact `queries` counts how often an image went through the victim, with and without gradient, on average.
+    0). An attack with a trajectory also leaves `trajectory.csv`: the class of each image after some of its steps. The
+    fact `queries` counts how often an image went through the victim, with and without gradient, on average.
     Given a `part`, only its batches are computed; they are kept for the job that puts the stack together.
     """
     wanted = Wanted(out, "stack", spec.model_dump(mode="json"), code, inputs.manifests())
@@ -65,7 +67,8 @@ def attack_stack(
 
     def attack_batch(index: int) -> Arrays:
         victim, batch = Counted(load()), load_batch(stack, index, spec.batch_size, device)
-        search = build_search(attack, victim, classes, derive_seed(spec.seed, "attack", "search"))
+        trail = Trail(victim, attack, batch.images) if attack.noted_steps else None
+        search = build_search(attack, trail or victim, classes, derive_seed(spec.seed, "attack", "search"))
         goals = aims(attack, batch.labels, batch.keys, classes, spec.seed)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(spec.seed, "attack", index) >> 1)
@@ -89,6 +92,8 @@ def attack_stack(
         if attack.target:
             measured["target"] = goals[: batch.size].cpu().numpy()
             measured["target_margin"] = _mean_margins(logits, goals, batch.size)
+        if trail:
+            measured["trajectory"] = trail.classes(logits)[: batch.size].cpu().numpy()
         return {"images": stored, **measured, "queries": queries, "device": np.array(devices.name(device))}
 
     resume = Resume(out, wanted.work)
@@ -101,7 +106,8 @@ def attack_stack(
     if part:
         return
     of_images = results[0].keys() - PER_BATCH
-    table = _table(stack, {name: np.concatenate([result[name] for result in results]) for name in of_images})
+    measured = {name: np.concatenate([result[name] for result in results]) for name in of_images}
+    table = _table(stack, measured)
     made_by = provenance(libraries, devices.names(results))
     with wanted.write(made_by) as draft:
         gradients, forwards = np.average(
@@ -116,6 +122,10 @@ def attack_stack(
         draft.facts["queries"] = {"gradient": float(gradients), "forward": float(forwards)}
         write_images(draft, (resume.batch(index, attack_batch)["images"] for index in range(count)), len(table))
         write_table(draft, table)
+        if attack.noted_steps:
+            trajectory = pd.DataFrame(measured["trajectory"], columns=attack.noted_steps)
+            trajectory.insert(0, "id", table["id"])
+            trajectory.to_csv(draft.path(TRAJECTORY), index=False, lineterminator="\n")
     resume.clear()
 
 

@@ -13,11 +13,12 @@ from assay.evaluation.resubmission import resubmission_risk
 from assay.evaluation.scores import read_slides
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.trajectories import trajectories
 from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
 from assay.files import AssayError
 from assay.inputs import SELECTED, Inputs
-from assay.planning.cells import cells, rows, smoothed
+from assay.planning.cells import cells, followed_stacks, rows, smoothed
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -26,15 +27,20 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, resubmission, classes,
-    confusions, what was not measured, and certificates where it has any.
+    confusions, trajectories, what was not measured, and certificates where it has any.
 
-    Of the inputs, `scores` is the folder of all scores, and `images` the test images, which may name slides.
+    Of the inputs, `scores` is the folder of all scores, `trajectories` that of the stacks whose attacks have one, and
+    `images` the test images, which may name slides.
     """
     scores = inputs.folder("scores")
     inputs = inputs.each("scores", [cell.path for cell in cells(study)])
     certified = inputs.folder("certificates") if study.certificates else None
     if certified:
         inputs = inputs.each("certificates", [one.path for one in smoothed(study)])
+    followed = followed_stacks(study)
+    if followed:
+        stacks = inputs.folder("trajectories")
+        inputs = inputs.each("trajectories", [attacked.path for attacked in followed])
     wanted = Wanted(out, "tables", study.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return
@@ -53,6 +59,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "resubmission": resubmission_risk(study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
+        "trajectories": trajectories(study, {attacked: stacks / attacked.path for attacked in followed}, slides),
         "untrained": untrained(study.study, every, scores),
     }
     if certified:

@@ -203,6 +203,11 @@ def probed_stacks(study: Study) -> list[Attacked]:
     ]
 
 
+def followed_stacks(study: Study) -> list[Attacked]:
+    """The adversarial stacks of test images whose attacks tell how far they were after some of their steps."""
+    return [attacked for attacked in attacked_stacks(study) if study.attacks[attacked.attack].noted_steps]
+
+
 def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defences: list[Defence]) -> list[Cell]:
     """A transfer attack makes one stack, judged against no defence and every defence; any other, one a defence."""
     if attack.threat.shared:

@@ -21,6 +21,7 @@ from assay.planning.cells import (
     Defence,
     attacked_stacks,
     cells,
+    followed_stacks,
     probed_stacks,
     sigma_token,
     smoothed,
@@ -327,7 +328,9 @@ class Jobs:
 
     def summarise(self) -> Job:
         inputs = {"images": self.images("test"), **self._selected()}
-        each = {"scores": self._scores(), **self._certificates("certificates", self.certificates)}
+        followed = {attacked.path: self.stack("", attacked.path) for attacked in followed_stacks(self.study)}
+        certified = self._certificates("certificates", self.certificates)
+        each = {"scores": self._scores(), "trajectories": followed, **certified}
         return self._job(self.tables(), self.study, inputs, each=each)
 
     def check(self) -> Job:

@@ -34,6 +34,7 @@ from assay.reporting.resubmission import resubmissions
 from assay.reporting.stages import kinds, makers, times, unknown_inputs
 from assay.reporting.strongest import as_rows, with_bounds
 from assay.reporting.training import trainings
+from assay.reporting.trajectories import by_steps
 from assay.reporting.trust import MARKS, Checked, Judge
 from assay.reporting.worst import worst
 from assay.study.model import Study
@@ -119,6 +120,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         curve_notes=curve_notes,
         certificates=certified,
         asked=study.certificates,
+        by_steps=by_steps(read.read_trajectories(results / "trajectories.csv")),
         noise_levels=None if sweep is None else noise_levels(sweep),
         sweep=sweep,
         pictures=[panel for panels, _ in pictures for panel in panels],

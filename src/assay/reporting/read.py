@@ -16,6 +16,7 @@ from assay.evaluation.resubmission import COLUMNS as RESUBMISSION
 from assay.evaluation.resubmission import MEASURED
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
+from assay.evaluation.trajectories import COLUMNS as TRAJECTORIES
 from assay.files import AssayError
 from assay.manifests import MANIFEST, read_manifest
 from assay.stacks import TABLE as TABLE_FILE
@@ -118,6 +119,11 @@ def read_confusion(path: Path) -> pd.DataFrame:
     """The shares of the answers by cell and true class."""
     table = read_whole(path, CONFUSION)
     return _require(table, table[CONFUSION].notna().all(axis=1), path)
+
+
+def read_trajectories(path: Path) -> pd.DataFrame:
+    """Accuracy by attack step, without rows where no attack has a trajectory or there is no such table."""
+    return read_whole(path, TRAJECTORIES) if path.is_file() else pd.DataFrame(columns=TRAJECTORIES)
 
 
 def read_untrained(path: Path) -> list[tuple[str, int]]:

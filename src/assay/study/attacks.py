@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from assay.study.fields import MOST, Brought, Count, Model, Norm, Number, PositiveInt
+from assay.study.fields import MOST, Brought, Count, Model, Norm, Number, PositiveInt, is_unused
 from assay.study.needs import Needs
 from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
@@ -15,6 +15,7 @@ FEWEST_SELECTION_DRAWS = 4
 LEAVING_DRAWS = 32
 HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
 LARGEST_STEP = 2000
+MOST_NOTED = 1000  # steps of a trajectory
 
 # What an attack asks of its victim; the threats that suit it, and how a message describes it.
 Follows = Literal["gradients", "answers", "nothing"]
@@ -84,6 +85,11 @@ class Attack(Model):
     def iterations(self) -> int | None:
         """Steps along a gradient; None for an attack that takes none."""
         return None
+
+    @property
+    def noted_steps(self) -> list[int]:
+        """Steps after which it is noted how each image is classified, the last one included; none if nobody asks."""
+        return []
 
     @property
     def selection(self) -> int:
@@ -261,16 +267,48 @@ class DescentAttack(SteppedAttack):
         0.75, ge=0, lt=1, description="Share of the last direction that each step keeps, beside its own gradient."
     )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
+    trajectory: list[PositiveInt] | None = Field(
+        None,
+        max_length=MOST_NOTED,
+        exclude_if=is_unused,
+        description="Steps after which it is noted how each image is classified, such as `[10, 100]`; the last step is "
+        "noted too. Gives accuracy against the number of steps out of one attack; under `transfer` and `decay: none`.",
+    )
+
+    @property
+    def noted_steps(self) -> list[int]:
+        return [*self.trajectory, self.steps] if self.trajectory else []
 
     @property
     def _search(self) -> tuple[int, int, int]:
         points = self.restarts * self.steps
-        return points, self.restarts if self.threat.shared else points, self._asked_first(points)
+        judged = (self.restarts if self.threat.shared else points) + len(self.trajectory or ())
+        return points, judged, self._asked_first(points)
 
     @model_validator(mode="after")
     def _restarts_differ(self) -> DescentAttack:
         if self.restarts > 1 and not self.random_start:
             raise ValueError("restarts: without a random start all runs are one; set random_start: true, or remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _trajectory_is_of_one_run(self) -> DescentAttack:
+        """After k steps the attack must stand where one of k steps ends."""
+        if not self.trajectory:
+            return self
+        if self.trajectory != sorted(set(self.trajectory)) or self.trajectory[-1] >= self.steps:
+            raise ValueError(
+                f"trajectory: {self.trajectory} do not rise towards the last of {self.steps} steps; write [10, 100]"
+            )
+        if not self.threat.shared:
+            raise ValueError(
+                f"trajectory: is of attacks on a bare classifier, and the threat is {self.threat.name}; remove it, or "
+                "set threat: transfer"
+            )
+        if self.decay != "none":
+            raise ValueError(f"trajectory: needs steps of one size, and the decay is {self.decay}; set decay: none")
+        if self.restarts > 1:
+            raise ValueError("trajectory: is of one run; remove restarts")
         return self
 
 
