@@ -29,7 +29,6 @@ GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536
 def measure(method: str, steps: int, checkpointed: bool) -> dict[str, object]:
     """The peak in bytes that one gradient adds, and the device; in this process."""
     import torch
-
     from pydantic import TypeAdapter
 
     from assay.diffusion import samplers
