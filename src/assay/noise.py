@@ -100,6 +100,10 @@ class StepNoise:
         """Standard normal values (images, *shape) of a step; 0 is the forward noise, k that of the k-th step down."""
         return normal(self.seed, self.keys, self.draws, step, self.shape, self.device).to(self.dtype)
 
+    def vote(self, number: int, votes: int) -> StepNoise:
+        """The noise of one of the votes that each realisation here stands for; no two share a draw."""
+        return replace(self, draws=torch.as_tensor(self.draws) * votes + number)
+
     def like(self, images: Tensor) -> StepNoise:
         """The noise of the same realisation for images of another size; shape, type and place of `images`."""
         return replace(self, shape=images.shape[1:], dtype=images.dtype, device=images.device)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from assay import device as devices
@@ -14,6 +15,7 @@ from assay.batches import batch_count, folder_name, load_batch
 from assay.evaluation.scores import write_scores
 from assay.files import AssayError
 from assay.inputs import Inputs
+from assay.logits import majority
 from assay.manifests import read_manifest
 from assay.program import provenance
 from assay.progress import track
@@ -39,7 +41,25 @@ def classify_stack(spec: ClassifySpec, code: str, inputs: Inputs, out: Path, thr
 
     made_by = provenance(("torch", "numpy", "pandas"), devices.name(device))
     with wanted.write(made_by) as draft:
-        write_scores(draft, stack.table, stack.classes, logits())
+        write_scores(draft, answered(stack.table, spec.votes), stack.classes, voted(logits(), spec.votes))
+
+
+def voted(chunks: Iterable[np.ndarray], votes: int) -> Iterator[np.ndarray]:
+    """Chunks of logits (k, classes), the votes of each draw one after the other, as the draws' answers."""
+    if votes == 1:
+        yield from chunks
+        return
+    left = None
+    for chunk in chunks:
+        found = chunk if left is None else np.concatenate([left, chunk])
+        whole = len(found) // votes * votes
+        yield majority(torch.from_numpy(found[:whole]).unflatten(0, (-1, votes))).numpy()
+        left = found[whole:]
+
+
+def answered(rows: pd.DataFrame, votes: int) -> pd.DataFrame:
+    """The table of a stack of purified images with a row for each answer, in place of one for each vote."""
+    return rows if votes == 1 else rows.iloc[::votes].assign(draw=rows["draw"].iloc[::votes] // votes)
 
 
 def require_same_classes(classifier: Path, images: Path) -> None:

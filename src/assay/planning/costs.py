@@ -247,9 +247,11 @@ def _attack(spec: AttackSpec, folders: Folders, sizes: Sizes) -> Cost:
     attack, images = spec.attack, _attacked(spec, folders, sizes)
     gradients, forwards = attack.passes
     bare = sizes.network(sizes.classifiers[PurePath(folders["classifier"]).name])
+    purifier = TypeAdapter(AnyPurifier).validate_python(spec.purifier) if spec.purifier else None
+    votes = purifier.votes if purifier else 1
+    gradients, forwards = gradients * (1 if attack.threat.fresh else votes), forwards * votes
     amount = (TO_IMAGE * gradients + forwards) * bare.multiply_adds
     at_work = bare.call_bytes + (bare.gradient_bytes if gradients else 0)
-    purifier = TypeAdapter(AnyPurifier).validate_python(spec.purifier) if spec.purifier else None
     network, calls = _denoising(purifier, sizes)
     if network:
         followed = calls if attack.threat.steps is None else _denoising(_with_steps(purifier, attack), sizes)[1]
@@ -278,7 +280,7 @@ def _probe(spec: ProbeSpec, folders: Folders, sizes: Sizes) -> Cost:
 
 def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
     images = sizes.images(folders["images"])
-    rows = images * spec.draws
+    rows = images * spec.draws * spec.purifier.votes
     network, calls = _denoising(spec.purifier, sizes)
     return Cost(
         "diffusion" if network else "noisy pixels",
@@ -292,12 +294,12 @@ def _purify(spec: PurifySpec, folders: Folders, sizes: Sizes) -> Cost:
 def _classify(spec: ClassifySpec, folders: Folders, sizes: Sizes) -> Cost:
     purified = "purified" in PurePath(folders["images"]).parts
     images = sizes.images(folders["images"])
-    rows = images * (sizes.draws if purified else 1)
+    rows = images * (sizes.draws * spec.votes if purified else 1)
     network = sizes.network(sizes.classifiers[PurePath(folders["classifier"]).name])
     return Cost(
         "classifier",
         rows * network.multiply_adds,
-        written=FLOAT_BYTES * rows * sizes.classes + images * ROW_BYTES["classify"] + MANIFEST_BYTES,
+        written=FLOAT_BYTES * rows // spec.votes * sizes.classes + images * ROW_BYTES["classify"] + MANIFEST_BYTES,
         held=sizes.stack(rows, 2) + _weights(network),
         at_work=spec.batch_size * network.call_bytes,
     )

@@ -286,7 +286,8 @@ class Jobs:
         shown = self.stack(role, attacked) if purifier == "none" else self.purified(role, attacked, purifier, sigma)
         inputs = {"images": shown, "classifier": self.classifier(classifier)}
         makes = self.scores(role, classifier, attacked, purifier, sigma)
-        return self._job(makes, ClassifySpec(batch_size=self.study.evaluation.batch_size), inputs)
+        votes = self.study.purifiers[purifier].votes if purifier != "none" else 1
+        return self._job(makes, ClassifySpec(batch_size=self.study.evaluation.batch_size, votes=votes), inputs)
 
     def certify(self, classifier: str, purifier: str, sigma: str) -> Job:
         asked = self.study.certificates

@@ -29,7 +29,7 @@ def purify_stack(
     threads: int,
     part: Part | None = None,
 ) -> None:
-    """Purify the stack that is the input `images` to the stack `out`: rows by image, then draw.
+    """Purify the stack that is the input `images` to the stack `out`: rows by image, then draw, then vote.
 
     The noise depends on the seed, the image's id, the draw and the step alone, so all purifiers, sigmas and stacks
     share it: comparisons between cells are paired in their noise too. Given a `part`, only its batches are computed;
@@ -41,13 +41,14 @@ def purify_stack(
     device = devices.prepare(threads)
     inputs = inputs.on(device)
     stack = inputs.images()
+    draws = spec.draws * spec.purifier.votes
     load = functools.cache(lambda: build_purifier(spec.purifier, inputs))
 
     def purify_batch(index: int) -> Arrays:
         batch, purify = load_batch(stack, index, spec.batch_size, device), load()
         purified = []
         with torch.inference_mode():
-            for draw in range(spec.draws):
+            for draw in range(draws):
                 noise = evaluation_noise(spec.seed, batch.keys, draw, batch.images)
                 purified.append(to_stored(purify(batch.images, noise)[: batch.size].cpu().numpy(), BITS))
         stored = np.stack(purified, axis=1).reshape(-1, *purified[0].shape[1:])
@@ -60,8 +61,8 @@ def purify_stack(
     results = [{"device": result["device"]} for result in resume.batches(batches, purify_batch, label)]
     if part:
         return
-    table = stack.table[["id", "label"]].loc[stack.table.index.repeat(spec.draws)].reset_index(drop=True)
-    table["draw"] = np.tile(np.arange(spec.draws), len(stack.table))
+    table = stack.table[["id", "label"]].loc[stack.table.index.repeat(draws)].reset_index(drop=True)
+    table["draw"] = np.tile(np.arange(draws), len(stack.table))
     libraries = ("torch", "numpy", "tifffile") + (("diffusers",) if spec.purifier.needs else ())
     made_by = provenance(libraries, devices.names(results))
     with wanted.write(made_by) as draft:

@@ -116,7 +116,9 @@ def view(folder: Path, draw: int = 0, classifier: str | None = None) -> View:
         stages["attacked"] = Stage(attacked, rows, verdicts)
     if place.kind == PURIFIED:
         rows = _rows(stack, ids, draw, place.path)
-        stages["purified"] = Stage(stack, rows, _verdicts(place, ids, classifier, place.source, place.defence, draw))
+        share = draw / (stack.table["draw"].max() + 1)
+        verdicts = _verdicts(place, ids, classifier, place.source, place.defence, share)
+        stages["purified"] = Stage(stack, rows, verdicts)
     return View(place, stack.table, ids, clean.labels, clean.classes, stages)
 
 
@@ -215,9 +217,12 @@ def _classifier(place: Place, classifier: str | None) -> str | None:
 
 
 def _verdicts(
-    place: Place, ids: np.ndarray, classifier: str | None, source: str, defence: str, draw: int
+    place: Place, ids: np.ndarray, classifier: str | None, source: str, defence: str, share: float
 ) -> np.ndarray | None:
-    """Whether each image (images,) was classified right; None where there are no scores."""
+    """Whether each image (images,) was classified right; None where there are no scores.
+
+    `share` says how far in the stack's draws the one that is shown lies: a vote makes several of them one answer.
+    """
     folder = place.study / "scores" / str(classifier) / source / defence
     only_test_is_scored = place.kind == IMAGES and place.path != "test"
     if classifier is None or only_test_is_scored or not (folder / MANIFEST).is_file():
@@ -226,4 +231,4 @@ def _verdicts(
     rows = pd.Index(found.ids).get_indexer(pd.Index(ids))
     if (rows < 0).any():
         raise AssayError(f"{folder}: not the scores of images/test; run the workflow again")
-    return found.correct[rows, draw]
+    return found.correct[rows, int(share * found.correct.shape[1])]

@@ -42,6 +42,7 @@ class Evaluation(Model):
 
 
 class ClassifySpec(Model):
-    """What classify reads."""
+    """What classify reads; of so many votes in turn one answer is made."""
 
     batch_size: PositiveInt
+    votes: PositiveInt = Field(1, exclude_if=lambda votes: votes == 1)

@@ -28,6 +28,13 @@ class Purifier(Model):
         description="Noise levels, in pixel units (images in [0,1]); `selected` is the one that `selection` chooses.",
     )
 
+    votes: PositiveInt = Field(
+        1,
+        le=10_000,
+        exclude_if=lambda votes: votes == 1,
+        description="Draws whose majority is the defended classifier's answer, as one draw of `evaluation.draws`.",
+    )
+
     @property
     def sigma(self) -> float:
         """The one sigma of a job's spec."""

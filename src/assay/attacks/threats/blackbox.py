@@ -24,4 +24,6 @@ def without_gradient(purify: Purify) -> Purify:
 
 def build(spec: AttackSpec, inputs: Inputs) -> Expected:
     purify = load_purify(spec, inputs)
-    return expected(spec, inputs, without_gradient(purify), purify)
+    victim = expected(spec, inputs, without_gradient(purify), purify)
+    victim.attacked.votes = victim.judged.votes  # what is seen are answers
+    return victim

@@ -16,7 +16,8 @@ from assay.study.purifiers import AnyPurifier, Purifier
 
 
 class Expected(Victim):
-    """The defended classifier over fresh draws, folded into the batch.
+    """The defended classifier over fresh draws, folded into the batch. A defence that votes is searched through by
+    single draws, whose mean is what counts, and judged by its votes.
 
     The attacker's queries go through `attacked`, judgements through `judged`, the true defended classifier; both take
     images and the noise of one draw an image. Each purpose has a seed of its own: queries, judgements and the
@@ -50,5 +51,5 @@ def load_purify(spec: AttackSpec, inputs: Inputs) -> Purify:
 
 def expected(spec: AttackSpec, inputs: Inputs, attacked: Purify, judged: Purify) -> Expected:
     """The victim whose queries go through one purifier and that is judged on another, before one classifier."""
-    network = inputs.classifier()
-    return Expected(Defended(attacked, network), Defended(judged, network), derive_seed(spec.seed, "attack"))
+    network, votes = inputs.classifier(), purifier_of(spec).votes
+    return Expected(Defended(attacked, network), Defended(judged, network, votes), derive_seed(spec.seed, "attack"))

@@ -22,6 +22,7 @@ from assay.attacks.methods.geometry import length, random_point
 from assay.attacks.methods.method import aims
 from assay.attacks.queries import answers
 from assay.attacks.threats.victim import Query, Victim
+from assay.defended import Defended
 from assay.evaluation.probes.gradients import share
 from assay.evaluation.probes.sample import Sample, judge, judging, run_attack
 from assay.files import AssayError
@@ -120,7 +121,21 @@ def plant(inner: Tensor, outer: Tensor) -> tuple[PlantedHead, Tensor]:
 
 def features(attack: Attack, victim: Victim, x: Tensor, sample: Sample) -> Tensor:
     """What the classifier's head is given (n, draws, f), under noise that no query and no judgement meets."""
-    return answers(victim, x, sample.keys, judging(attack, "plant"), room=len(x)).float()
+    with single_draws(victim):
+        return answers(victim, x, sample.keys, judging(attack, "plant"), room=len(x)).float()
+
+
+@contextlib.contextmanager
+def single_draws(victim: Victim) -> Iterator[None]:
+    """A victim whose defence does not vote, for a while: features are no answers to count."""
+    voting = {module: module.votes for module in victim.modules() if isinstance(module, Defended)}
+    try:
+        for module in voting:
+            module.votes = 1
+        yield
+    finally:
+        for module, votes in voting.items():
+            module.votes = votes
 
 
 def head_of(victim: Victim) -> tuple[nn.Module, str, nn.Linear]:
