@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from assay.study.certificates import CertifySpec
 
 PIECE = 500  # draws of each image that are counted, and kept, at a time
 BELOW_ONE = 1 - 2**-53  # a radius of many sigmas asks for more than any draws show: it is refused at the first miss
+VOTES = "votes"  # of a piece
 ROUND = 16  # draws of each image between two looks of the sequential test
 
 
@@ -110,7 +111,8 @@ def certify_stack(
         x, labels, keys = load_images(stack, [rows[row] for row in pieces.rows(number)], device)
         if place <= pieces.of_each:
             asked = (ESTIMATION, pieces.draws_of(place - 1)) if place else (SELECTION, range(spec.selection_draws))
-            found = {"votes": load().votes(x, keys, *asked).cpu().numpy().astype(np.uint16)}
+            counted = load().votes(x, keys, *asked).cpu().numpy()
+            found = {VOTES: counted.astype(np.min_scalar_type(len(asked[1])))}
         else:
             first = place == pieces.of_each + 1
             before = begin(len(x)) if first else resume.batch(index - 1, count)
@@ -120,27 +122,36 @@ def certify_stack(
 
     label = f"certify {folder_name(out, 3)}"
     batches = part.batches(pieces.batches) if part else range(pieces.batches)
-    counted = resume.batches(pieces.of_batches(batches), count, label)
+    results = resume.batches(pieces.of_batches(batches), count, label)
     if part:
-        collections.deque(counted, maxlen=0)
+        collections.deque(results, maxlen=0)
         return
-    table = stack.table.loc[rows, ["id", "label"]].reset_index(drop=True)
-    selection, votes = (np.zeros((len(rows), len(stack.classes)), np.int64) for _ in range(2))
-    tested = begin(len(rows)) if spec.radius else {}
+    selection, votes, tested, made_by = put_together(results, pieces, len(stack.classes))
+    table = stack.table.loc[rows, ["id", "label"]].reset_index(drop=True).assign(**tested)
+    libraries = ("torch", "numpy", "scipy") + (("diffusers",) if spec.purifier.needs else ())
+    with wanted.write(provenance(libraries, devices.names(made_by))) as draft:
+        write_votes(draft, Votes(table, selection, votes, stack.classes, sigma, stretch, stack.side))
+    resume.clear()
+
+
+def put_together(
+    results: Iterable[Arrays], pieces: Pieces, classes: int
+) -> tuple[np.ndarray, np.ndarray, Arrays, list[Arrays]]:
+    """All pieces, in order, as the votes that choose and those that bound, both (images, classes), what the sequential
+    test did with each image if there was one, and the devices that they were counted on."""
+    selection, votes = (np.zeros((pieces.images, classes), np.int64) for _ in range(2))
+    tested = begin(pieces.images) if pieces.sequential else {}
     made_by = []
-    for index, found in enumerate(counted):
+    for index, found in enumerate(results):
         number, place = divmod(index, pieces.per_batch)
         own = slice(pieces.rows(number).start, pieces.rows(number).stop)
         made_by.append({"device": found["device"]})
-        if place > pieces.of_each:  # the last one has all that was drawn
+        if place <= pieces.of_each:
+            (votes if place else selection)[own] += found[VOTES]
+        else:  # each one holds what the ones before it found
             for column in tested:
                 tested[column][own] = found[column]
-        else:
-            (votes if place else selection)[own] += found["votes"]
-    libraries = ("torch", "numpy", "scipy") + (("diffusers",) if spec.purifier.needs else ())
-    with wanted.write(provenance(libraries, devices.names(made_by))) as draft:
-        write_votes(draft, Votes(table.assign(**tested), selection, votes, stack.classes, sigma, stretch, stack.side))
-    resume.clear()
+    return selection, votes, tested, made_by
 
 
 def load_images(stack: Stack, rows: list[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
