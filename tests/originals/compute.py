@@ -72,6 +72,48 @@ def robustbench(checkout: Path) -> dict[str, Any]:
     return {"commit": commit(checkout), "networks": found}
 
 
+TIMES = (7.25, 600.0)
+EVERY = 25  # of the values of a U-Net's output one is kept
+UNETS = {
+    "improved": {
+        "scaled": {"out_channels": 6, "num_res_blocks": 2, "channel_mult": (1, 2, 2), "use_scale_shift_norm": True},
+        "added": {"out_channels": 3, "num_res_blocks": 1, "channel_mult": (1, 2), "use_scale_shift_norm": False},
+    },
+    "guided": {
+        "resnets": {"out_channels": 6, "num_res_blocks": 1, "channel_mult": (1, 2, 3), "attention_resolutions": (2, 4)},
+        "deep": {"out_channels": 6, "num_res_blocks": 2, "channel_mult": (1, 1, 2), "attention_resolutions": (4,)},
+    },
+}
+USUAL = {
+    "improved": {"in_channels": 3, "model_channels": 32, "attention_resolutions": (2,), "num_heads": 2},
+    "guided": {
+        "image_size": 16,
+        "in_channels": 3,
+        "model_channels": 32,
+        "num_head_channels": 32,
+        "resblock_updown": True,
+        "use_scale_shift_norm": True,
+    },
+}
+
+
+def openai(edition: str, checkout: Path) -> dict[str, Any]:
+    sys.path.insert(0, str(checkout))
+    unet = importlib.import_module(f"{edition}_diffusion.unet").UNetModel
+    found = {}
+    with torch.inference_mode():
+        for name, keys in UNETS[edition].items():
+            network = plant(unet(**USUAL[edition], **keys))
+            output = network(images(2, 16) * 2 - 1, torch.tensor(TIMES))[:, :3]
+            found[name] = {"shapes": shapes_of(network), "noise": rounded(output.flatten(1)[:, ::EVERY])}
+    return {"commit": commit(checkout), "times": TIMES, "every": EVERY, "networks": found}
+
+
 if __name__ == "__main__":
-    robust, *_ = map(Path, sys.argv[1:])
-    OUT.write_text(json.dumps({"robustbench": robustbench(robust)}, indent=1) + "\n")
+    robust, guided, improved = (Path(each).resolve() for each in sys.argv[1:])
+    found = {
+        "robustbench": robustbench(robust),
+        "guided": openai("guided", guided),
+        "improved": openai("improved", improved),
+    }
+    OUT.write_text(json.dumps(found, indent=1) + "\n")

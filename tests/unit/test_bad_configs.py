@@ -118,6 +118,16 @@ PLACES: list[tuple[Place, Any, str]] = [
     (("purifiers", "own", "module"), f"{LONG}.py", f"purifiers.own.module: {LONG}.py not found"),
     (("purifiers", "own", "uses"), {"x": ["selection", "y"]}, "purifiers.own.uses.x: a selection is nothing to name"),
     (("purifiers", "own", "uses"), {"diffusion": ["classifier", "plain"]}, None),
+    (
+        ("diffusions", "elsewhere"),
+        {"published": "mine", "layout": "openai", "data_range": [-1, 1]},
+        "diffusions.elsewhere.published: mine: layout openai is of one file; name it, such as 256x256_diffusion_uncond",
+    ),
+    (
+        ("diffusions", "elsewhere", "image_size"),
+        32,
+        "diffusions.elsewhere.image_size: is a key of layout openai; config.json tells it of diffusers'; remove it",
+    ),
     (("images",), IMAGES["kaggle"] | {"folder": "nowhere"}, "images.folder: nowhere not found; put the data set there"),
     (("images",), IMAGES["folder"] | {"folder": "a.txt"}, "images.folder: a.txt is not a folder or .zip or .tar"),
     (("images",), IMAGES["pcam"] | {"folder": "a.txt"}, "images.folder: a.txt is no folder; name one that the files"),

@@ -41,7 +41,7 @@ class Denoiser(nn.Module):
 
     A network of a `size` of its own works on images of that size only: `enter` brings images there, `leave` back.
     Noise is added between the two, since noise that is resized is no longer white. The sides of what the network
-    works on must be multiples of `multiple`.
+    works on must be multiples of `multiple`. The network is given its time steps times `time_scale`.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Denoiser(nn.Module):
         clip: bool = True,
         size: Sides | None = None,
         multiple: int = 1,
+        time_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -60,6 +61,7 @@ class Denoiser(nn.Module):
         self.clip = clip
         self.size = size
         self.multiple = multiple
+        self.time_scale = time_scale
 
     def enter(self, x: Tensor) -> Tensor:
         """Images (n, 3, h, w) at the size that the network works on."""
@@ -111,7 +113,7 @@ class Denoiser(nn.Module):
         return (predicted - targets[self.prediction]).square().mean((1, 2, 3))
 
     def _predict(self, data: Tensor, time: Tensor) -> Tensor:
-        return self.network(data, time).sample[:, : data.shape[1]]
+        return self.network(data, time * self.time_scale).sample[:, : data.shape[1]]
 
     def _check_sides(self, x: Tensor) -> None:
         sides = tuple(x.shape[2:])
@@ -134,7 +136,8 @@ def denoiser_of(network: UNet2DModel, diffusion: Diffusion | PublishedDiffusion,
     schedule = Schedule(diffusion.schedule, diffusion.time_steps, diffusion.data_range)
     size = network.config.sample_size
     sides = (size, size) if isinstance(size, int) else size and tuple(size)
-    return Denoiser(network, schedule, diffusion.prediction, clip, sides, 2 ** halvings(network))
+    multiple = 2 ** halvings(network)
+    return Denoiser(network, schedule, diffusion.prediction, clip, sides, multiple, diffusion.time_scale)
 
 
 def write_diffusion(draft: Draft, denoiser: Denoiser) -> None:
@@ -146,6 +149,7 @@ def write_diffusion(draft: Draft, denoiser: Denoiser) -> None:
         "time_steps": schedule.time_steps,
         "data_range": list(schedule.data_range),
         "prediction": denoiser.prediction,
+        "time_scale": denoiser.time_scale,
         "clip": denoiser.clip,
         "size": denoiser.size and list(denoiser.size),
     }
@@ -158,6 +162,6 @@ def load_denoiser(folder: Path, device: torch.device) -> Denoiser:
     facts = check(folder, "diffusion")["facts"]
     schedule = Schedule(facts["schedule"], facts["time_steps"], tuple(facts["data_range"]))
     network = load_network(folder).to(device, memory_format=torch.channels_last)
-    size = facts["size"] and tuple(facts["size"])
-    denoiser = Denoiser(network, schedule, facts["prediction"], facts["clip"], size, 2 ** halvings(network))
+    size, multiple = facts["size"] and tuple(facts["size"]), 2 ** halvings(network)
+    denoiser = Denoiser(network, schedule, facts["prediction"], facts["clip"], size, multiple, facts["time_scale"])
     return denoiser.eval().requires_grad_(False)

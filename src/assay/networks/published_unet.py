@@ -1,4 +1,4 @@
-"""Published diffusions in diffusers' layout, as old as its first versions: the U-Net and what its scheduler says."""
+"""Published diffusions: the U-Net and what its scheduler says, of diffusers (any version) or of OpenAI."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.files import AssayError
+from assay.networks.openai_unet import config_of, from_openai
 from assay.networks.published import Source, State, load_state, read_pinned
 from assay.networks.unet import unet_class
-from assay.planning.published import CONFIG, SCHEDULER, UNET_WEIGHTS, read_scheduler, read_unet_config
+from assay.planning.published import CONFIG, ONE_FILE, SCHEDULER, UNET_WEIGHTS, read_scheduler, read_unet_config
 from assay.study.diffusions import PublishedDiffusion
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Before diffusers 0.18, attention had other names for the same layers.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+USUAL_HEAD = 64  # channels of a head of attention in OpenAI's U-Nets
 OLD_NAME = re.compile(r"\.(query|key|value|proj_attn)\.(weight|bias)$")
 
 
@@ -31,7 +33,9 @@ class Published:
 
 
 def read_published(published: PublishedDiffusion, source: Source) -> Published:
-    """The published diffusion of a config's keys: of a pipeline's folder, or of a U-Net's alone."""
+    """The published diffusion of a config's keys: of a pipeline's folder, of a U-Net's alone, or of OpenAI's file."""
+    if published.layout == "openai":
+        return _read_openai(published, source)
     within = "unet/" if source.find(f"unet/{CONFIG}") else ""
     place = source.require(within + CONFIG)
     network = build_published(read_unet_config(place), place)
@@ -40,6 +44,17 @@ def read_published(published: PublishedDiffusion, source: Source) -> Published:
     state, found = read_pinned(source, published.sha256, *(within + name for name in UNET_WEIGHTS))
     load_state(network, with_new_names(state), source.published, f"the U-Net of its {CONFIG}")
     return Published(network, found, clip)
+
+
+def _read_openai(published: PublishedDiffusion, source: Source) -> Published:
+    """OpenAI's state dict; their sampler clips its estimates."""
+    if source.named_file is None:
+        raise AssayError(f"{source.published}: layout openai is of one file; name it, such as {ONE_FILE}")
+    state, found = read_pinned(source, published.sha256, source.named_file)
+    heads = published.head_channels or USUAL_HEAD
+    network = build_published(config_of(state, source.published, heads, published.image_size), source.published)
+    load_state(network, from_openai(state, source.published, heads), source.published, "such a U-Net")
+    return Published(network, found, clip=True)
 
 
 def with_new_names(state: State) -> State:

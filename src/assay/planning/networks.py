@@ -57,7 +57,8 @@ USUAL = {
 def describe(network: AnyClassifier | AnyDiffusion, side: int, classes: int) -> Described | None:
     """All that a network's size depends on, for images of `side` pixels; None if the config does not tell."""
     if isinstance(network, Diffusion | PublishedDiffusion):
-        return {"network": {key: getattr(network, key) for key in DIFFUSION_KEYS}, "side": side}
+        keys = {key: getattr(network, key) for key in DIFFUSION_KEYS}
+        return {"network": keys, "side": getattr(network, "image_size", None) or side}
     code = fingerprint(network.implementation) if isinstance(network, PythonNetwork) else ""
     keys = _published(network) if isinstance(network, PublishedClassifier) else _keys(network)
     return {"network": keys, "side": side, "classes": classes, "code": code} if keys else None

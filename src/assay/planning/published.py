@@ -24,6 +24,7 @@ from assay.study.preprocessing import Interpolation, Preprocessing
 CONFIG = "config.json"
 CLASSIFIER_WEIGHTS = "model.safetensors"
 UNET_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+ONE_FILE = "256x256_diffusion_uncond.pt"  # of OpenAI's
 SCHEDULER = "scheduler/scheduler_config.json"
 COLOURS = 3
 USUAL_CROP = 0.875
@@ -217,7 +218,11 @@ def check_local_files(network: AnyPublished, size: int, classes: int | None) -> 
     if not os.path.exists(place):
         raise AssayError(f"{place}: not found; published must name a folder, a file or hf-hub:OWNER/NAME")
     folder, file = (place, None) if place.is_dir() else (place.parent, place)
-    if isinstance(network, PublishedDiffusion):
+    if isinstance(network, PublishedDiffusion) and network.layout == "openai":
+        if file is None:
+            raise AssayError(f"{place}: layout openai is of one file; name it, such as {ONE_FILE}")
+        weights = file
+    elif isinstance(network, PublishedDiffusion):
         within = "unet/" if (folder / "unet" / CONFIG).is_file() else ""
         config = _require(place, folder, within + CONFIG)
         read_unet_config(config)

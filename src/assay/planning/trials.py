@@ -89,7 +89,7 @@ def _told(published: PublishedClassifier) -> Network | None:
 
 def _unet_config(published: PublishedDiffusion) -> Path | None:
     """The config.json of a published U-Net, if it lies here."""
-    if published.published.startswith(HUB):
+    if published.published.startswith(HUB) or published.layout == "openai":
         return None
     place = Path(published.published)
     folder = place if place.is_dir() else place.parent

@@ -14,6 +14,7 @@ from assay.study.training import EMA_DECAY, Recipe
 ScheduleKind = Literal["linear", "cosine"]
 Prediction = Literal["epsilon", "v", "x0"]
 MOST_TIME_STEPS = 4096  # the noise tells so many steps of a draw apart
+THOUSANDTHS = 1000  # of a diffusion's whole time
 NARROWEST_RANGE = 0.01
 HEAD_CHANNELS = 8  # of each head of self-attention
 Channels = Annotated[int, Field(gt=0, le=2**14)]
@@ -46,6 +47,7 @@ class Diffusion(Recipe, UNet):
     """A denoising diffusion model (diffusers' UNet2DModel) and its training."""
 
     kind: ClassVar[str] = "trained"
+    time_scale: ClassVar[float] = 1.0  # its network takes time steps as they are
 
     learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate.")
     gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; any if absent.")
@@ -85,14 +87,34 @@ class Diffusion(Recipe, UNet):
 
 
 class PublishedDiffusion(Model):
-    """A diffusion that was trained elsewhere: a DDPMPipeline of diffusers, or its UNet2DModel alone."""
+    """A diffusion that was trained elsewhere: diffusers' (a DDPMPipeline or its U-Net alone) or OpenAI's."""
 
     kind: ClassVar[str] = "published"
     max_sigma: ClassVar[Sigma | None] = None
 
     published: Published = Field(
         description="Its files: a folder, or `hf-hub:OWNER/NAME`: a DDPMPipeline's (with `unet/` and `scheduler/`), or "
-        "a U-Net's alone (config.json beside its weights).",
+        "a U-Net's alone (config.json beside its weights); of `layout: openai` one file.",
+    )
+    layout: Literal["openai"] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="`openai`: the state dict of an unconditional U-Net of improved-diffusion or guided-diffusion, "
+        "such as `256x256_diffusion_uncond.pt`; diffusers' if absent.",
+    )
+    head_channels: PositiveInt | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Of `layout: openai`: channels of each head of attention, which no file records; 64 if absent, as "
+        "in `cifar10_uncond_50M_500K.pt` and `256x256_diffusion_uncond.pt`.",
+    )
+    image_size: int | None = Field(
+        None,
+        ge=8,
+        le=1024,
+        exclude_if=lambda value: value is None,
+        description="Of `layout: openai`: pixels of the images that it was trained on. Images of another size are "
+        "resized for it and back; it takes them as they are if absent.",
     )
     data_range: UnitRange = Field(
         description="Range of the images that it was trained on: `[-1, 1]` (the usual) or `[0, 1]`. "
@@ -124,6 +146,18 @@ class PublishedDiffusion(Model):
     layers_per_block: Layers = Field(2, description="For planning only: residual layers a level.")
     attention_levels: list[int] = Field([4], description="For planning only: levels that have self-attention.")
     middle_attention: bool = Field(True, description="For planning only: self-attention in the middle.")
+
+    @property
+    def time_scale(self) -> float:
+        """What its network takes for a time step: OpenAI's count time in thousandths, however many steps there are."""
+        return THOUSANDTHS / self.time_steps if self.layout == "openai" else 1.0
+
+    @model_validator(mode="after")
+    def _keys_of_the_layout(self) -> PublishedDiffusion:
+        for key in ("head_channels", "image_size"):
+            if self.layout is None and getattr(self, key) is not None:
+                raise ValueError(f"{key}: is a key of layout openai; config.json tells it of diffusers'; remove it")
+        return self
 
 
 AnyDiffusion = Annotated[
