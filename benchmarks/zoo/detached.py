@@ -25,8 +25,6 @@ def build(spec: Detached, inputs: Inputs) -> Purify:
 
     def cut(x: Tensor, noise: StepNoise) -> Tensor:
         clean = purify(x, noise)
-        if spec.honest:
-            return clean
         if spec.part == "all":
             return clean.detach()
         if spec.part == "noise estimate":

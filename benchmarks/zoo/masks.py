@@ -19,21 +19,31 @@ class Mask(Planted):
 
     mask: Literal["low frequencies", "pixels", "colour", "scale"] = Field(description="What is done to the gradient.")
     amount: float = Field(1.0, gt=0, description="Side of the square of low frequencies, or the factor of `scale`.")
+    on_the_way: bool = Field(
+        False, description="Only of images that lie between stored values: those that an attack meets on its way."
+    )
 
 
 def build(spec: Mask, inputs: Inputs) -> Purify:
     purify = true_purifier(spec, inputs)
-    masks = {
+    mask = {
         "low frequencies": lambda gradient: without_low_frequencies(gradient, int(spec.amount)),
         "pixels": without_half_the_pixels,
         "colour": without_green,
         "scale": lambda gradient: spec.amount * gradient,
-    }
+    }[spec.mask]
 
     def masked(x: Tensor, noise: StepNoise) -> Tensor:
-        return purify(x if spec.honest else change_gradient(x, masks[spec.mask]), noise)
+        spared = is_stored(x) if spec.on_the_way else torch.zeros_like(x, dtype=torch.bool)
+        return purify(change_gradient(x, lambda gradient: torch.where(spared, gradient, mask(gradient))), noise)
 
     return masked
+
+
+def is_stored(x: Tensor) -> Tensor:
+    """Which images (n, 1, 1, 1) have 8-bit values alone."""
+    levels = 255 * x.detach()
+    return (levels - levels.round()).abs().amax((1, 2, 3), keepdim=True) < 1e-3
 
 
 def cosines(side: int, like: Tensor) -> Tensor:

@@ -25,8 +25,7 @@ def build(spec: Mismatched, inputs: Inputs) -> Purify:
     other = true_purifier(spec, inputs, spec.backward_sigma)
 
     def mismatched(x: Tensor, noise: StepNoise) -> Tensor:
-        clean = purify(x, noise)
-        return clean if spec.honest else values_with_gradient_of(clean, other(x, Later(noise, spec.backward_step)))
+        return values_with_gradient_of(purify(x, noise), other(x, Later(noise, spec.backward_step)))
 
     return mismatched
 

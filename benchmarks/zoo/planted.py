@@ -1,7 +1,8 @@
 """What all planted purifiers share: the true one that they are built around, and gradients that are not their own.
 
-Every one of them can be made `honest`: the same values, with the gradient that an attacker would follow who knows of
-the fault. What attacks leave of the two is the same only where the fault hides nothing.
+Where a fault changes nothing but the gradient, the true purifier shows what it hides: attacks on both would leave the
+same. A fault that changes the values too can be made `honest`: the same values, with the gradient that an attacker who
+knows of the fault would follow.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ class Planted(PythonPurifier):
     """A fault around one call of a diffusion's denoiser."""
 
     diffusion: Name = Field(description="The diffusion of the true purifier.")
-    honest: bool = Field(False, description="Give the gradient of one who knows of the fault, with the same values.")
 
     @property
     def needs(self) -> Needs:

@@ -18,6 +18,7 @@ class Rounding(Planted):
     """Rounding before the true purifier."""
 
     levels: int = Field(8, gt=1, description="Levels of a pixel.")
+    honest: bool = Field(False, description="Pass the gradient through, as who knows of the rounding would.")
     soft: float | None = Field(None, gt=0, description="Steepness of a differentiable step; the true step if absent.")
 
 

@@ -16,6 +16,7 @@ class Waves(Planted):
     """A sine of the pixels, then the true purifier."""
 
     height: float = Field(0.004, gt=0, description="Amplitude in pixel units.")
+    honest: bool = Field(False, description="Leave the waves out of the gradient, as who knows of them would.")
     frequency: float = Field(2000.0, gt=0, description="Radians a pixel unit: the slope is height times frequency.")
 
 
