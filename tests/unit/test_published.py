@@ -25,7 +25,7 @@ from assay.networks.measure import measure
 from assay.networks.published import Source, read_weights
 from assay.networks.published_classifier import from_tiatoolbox, read_published
 from assay.networks.published_unet import OLD_ATTENTION, with_new_names
-from assay.networks.unet import build_network
+from assay.networks.unet import build_network, unet_class
 from assay.planning.jobs import Jobs
 from assay.planning.networks import NetworkSizes, describe
 from assay.planning.past import sizes_of_results
@@ -402,6 +402,29 @@ def test_an_old_pipeline_gives_its_own_networks_noise(validation: Path, tmp_path
         assert torch.allclose(denoiser(images, sigma), (images - sigma * noise).clamp(0, 1), atol=1e-3)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"manifest.json", "config.json", "diffusion_pytorch_model.safetensors", "samples.png"}
+
+
+def test_a_pipeline_whose_files_all_lie_at_the_root_is_read_with_its_scheduler(
+    validation: Path, tmp_path: Path
+) -> None:
+    """As google/ddpm-cifar10-32 is laid out, with its flags."""
+    google = {"downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1, "norm_eps": 1e-6}
+    unet, root = OLD_UNET | google | {"attention_head_dim": None}, tmp_path / "published"
+    weights = write_pipeline(root, OLD_SCHEDULER | {"clip_sample": False}, unet).state_dict()
+    network = unet_class().from_config(unet).eval()
+    network.load_state_dict(weights)
+    for path in [*root.glob("unet/*"), *root.glob("scheduler/*")]:
+        path.rename(root / path.name)
+    imported_diffusion(validation, tmp_path / "out", root)
+    denoiser = load_denoiser(tmp_path / "out", CPU)
+    assert not denoiser.clip
+    x, sigma = torch.rand(2, 3, SIDE, SIDE), float(denoiser.schedule.sigmas[40])
+    with torch.inference_mode():
+        noise = network(x * denoiser.schedule.abar[40] ** 0.5, 40).sample
+        assert torch.allclose(denoiser(x, sigma), x - sigma * noise, atol=1e-5)
+    (root / "scheduler_config.json").write_text(json.dumps(OLD_SCHEDULER | {"num_train_timesteps": 500}))
+    with pytest.raises(AssayError, match=r"scheduler_config.json: its time_steps is 500, the config's 1000"):
+        imported_diffusion(validation, tmp_path / "other", root)
 
 
 def test_an_imported_diffusions_loss_is_the_networks(validation: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from assay.files import AssayError
 from assay.networks.openai_unet import config_of, from_openai
 from assay.networks.published import Source, State, load_state, read_pinned
 from assay.networks.unet import unet_class
-from assay.planning.published import CONFIG, ONE_FILE, SCHEDULER, UNET_WEIGHTS, read_scheduler, read_unet_config
+from assay.planning.published import CONFIG, ONE_FILE, SCHEDULERS, UNET_WEIGHTS, read_scheduler, read_unet_config
 from assay.study.diffusions import PublishedDiffusion
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_published(published: PublishedDiffusion, source: Source) -> Published:
     within = "unet/" if source.find(f"unet/{CONFIG}") else ""
     place = source.require(within + CONFIG)
     network = build_published(read_unet_config(place), place)
-    place = source.find(SCHEDULER)
+    place = source.find(*SCHEDULERS)
     clip = read_scheduler(place, published).clip_sample if place else True
     state, found = read_pinned(source, published.sha256, *(within + name for name in UNET_WEIGHTS))
     load_state(network, with_new_names(state), source.published, f"the U-Net of its {CONFIG}")

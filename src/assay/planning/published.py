@@ -25,7 +25,7 @@ CONFIG = "config.json"
 CLASSIFIER_WEIGHTS = "model.safetensors"
 UNET_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 ONE_FILE = "256x256_diffusion_uncond.pt"  # of OpenAI's
-SCHEDULER = "scheduler/scheduler_config.json"
+SCHEDULERS = ("scheduler/scheduler_config.json", "scheduler_config.json")  # old pipelines have all at the root
 COLOURS = 3
 USUAL_CROP = 0.875
 OUTPUTS = (COLOURS, 2 * COLOURS)  # twice as many where the variance is learned
@@ -227,8 +227,9 @@ def check_local_files(network: AnyPublished, size: int, classes: int | None) -> 
         config = _require(place, folder, within + CONFIG)
         read_unet_config(config)
         _check_size(config, size)
-        if (folder / SCHEDULER).is_file():
-            read_scheduler(folder / SCHEDULER, network)
+        for scheduler in SCHEDULERS:
+            if (folder / scheduler).is_file():
+                read_scheduler(folder / scheduler, network)
         weights = _require(place, folder, *(within + name for name in UNET_WEIGHTS))
     elif isinstance(network, PublishedClassifier) and network.layout == "timm":
         told = read_timm_config(_require(place, folder, CONFIG), network)
