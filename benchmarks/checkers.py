@@ -170,9 +170,8 @@ def main() -> int:
     results = Results(ROOT / "results" / STUDY)
     rows = [judged(results, name, None) for name in SOUND] + [judged(results, kind.name, kind) for kind in kinds]
     print(table(rows))
-    print(
-        f"{(time.monotonic() - start) / 60:.0f} minutes by the clock; jobs took {cpu_minutes(results.folder):.0f} of CPU"
-    )
+    clock = (time.monotonic() - start) / 60
+    print(f"{clock:.0f} minutes by the clock; the jobs took {cpu_minutes(results.folder):.0f} of CPU")
     return int(any(row["wrong"] for row in rows))
 
 
