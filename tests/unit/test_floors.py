@@ -23,6 +23,7 @@ FLOORS = (
     ("attacks",),
     ("evaluation",),
     ("reporting",),
+    ("entry",),
     ("commands", "__main__"),
 )
 WITHOUT_TORCH = ("study", "planning", "reporting")
