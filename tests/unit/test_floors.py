@@ -24,6 +24,7 @@ FLOORS = (
     ("evaluation",),
     ("reporting",),
     ("entry",),
+    ("exports",),
     ("commands", "__main__"),
 )
 WITHOUT_TORCH = ("study", "planning", "reporting")

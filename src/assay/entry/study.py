@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,12 @@ class Study:
     def adversarial(self, **keys: Any) -> Stack:
         """The images of a cell's attack as it made them, before any defence."""
         return self._attacked(self._places(**keys)[0])
+
+    def stacks(self) -> Iterator[tuple[str, Stack]]:
+        """Every adversarial stack once, with its place, such as `resnet/pgd/eps-8_255/undefended`."""
+        for place in dict.fromkeys("/".join(Path(scores).parts[1:-2]) for scores in self.summary["scores"]):
+            if place != CLEAN:
+                yield place, self._attacked(place)
 
     @property
     def images(self) -> Stack:
