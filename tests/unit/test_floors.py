@@ -23,6 +23,8 @@ FLOORS = (
     ("attacks",),
     ("evaluation",),
     ("reporting",),
+    ("entry",),
+    ("exports",),
     ("commands", "__main__"),
 )
 WITHOUT_TORCH = ("study", "planning", "reporting")

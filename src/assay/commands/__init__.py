@@ -17,6 +17,7 @@ COMMANDS = {
     "explore": "open a study's report in the browser",
     "inspect": "look at a stack of adversarial or purified images",
     "compare": "which cells differ between two studies, and by how much",
+    "export": "write a study's results in the format of another tool",
     "verify": "recompute every hash, and name what is damaged",
 }
 

@@ -13,8 +13,8 @@ from assay.commands.live import Live, listen, quiet_jobs
 from assay.commands.studies import snakefile_options, split_words
 from assay.files import AssayError
 from assay.planning.dry_run import fault_of, noting_studies
-from assay.reporting.ending import ending
 from assay.reporting.page import PAGE
+from assay.reporting.terminal import ending
 from assay.study.model import Study
 from assay.words import count
 

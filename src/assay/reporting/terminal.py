@@ -1,4 +1,4 @@
-"""How a run ends on the terminal: the answer in a sentence for each classifier, the checks, and where the report is."""
+"""A study on the terminal: how its run ends, and all that it found as text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from assay.manifests import MANIFEST, read_manifest
 from assay.reporting import read
 from assay.reporting.answer import answer
 from assay.reporting.checks import totals
+from assay.reporting.certificates import read_certified
 from assay.reporting.choice import choices
 from assay.reporting.ladder import with_knowledge
 from assay.reporting.page import PAGE
 from assay.reporting.strongest import as_rows, with_bounds
+from assay.reporting.text import text_certificates, text_classes, text_differences, text_grid, text_strongest
 from assay.reporting.trust import Checked, Judge
 from assay.study.model import Study
+from assay.words import count
 
 STATUSES = {PASS: "passed", WARN: "in doubt", FAIL: "failed", NOT_RUN: "not run"}
 
@@ -42,3 +45,23 @@ def checks_line(checks: pd.DataFrame) -> str:
     counts = ", ".join(f"{number} {STATUSES[status]}" for status, number in totals(checks).items() if number)
     failed = ", ".join(checks.loc[checks["status"] == FAIL, "check"].unique())
     return f"Checks: {counts}{f' ({failed})' if failed else ''}"
+
+
+def text_of(results: Path) -> str:
+    """The tables of the strongest attacks and of each attack, the pairs that differ, certificates, and what was not
+    measured."""
+    strongest = read.read_strongest(results / "strongest.csv")
+    summary = with_bounds(read.read_summary(results / "summary.csv"), strongest)
+    differences = text_differences(read.read_comparisons(results / "comparisons.csv"))
+    blocks = [text_strongest(as_rows(strongest, summary), summary), text_grid(summary), differences]
+    if (results / "certified_accuracy.csv").is_file():
+        blocks.append(text_certificates(*read_certified(results)))
+    untrained = read.read_untrained(results / "untrained.csv")
+    blocks += [f"{count(cells, 'cell')} not measured: {why}" for why, cells in untrained]
+    return "\n\n".join(filter(None, blocks))
+
+
+def text_by_class(results: Path) -> str:
+    """The accuracies by class."""
+    strongest = read.read_strongest(results / "strongest.csv")
+    return text_classes(with_bounds(read.read_per_class(results / "per_class.csv"), strongest))

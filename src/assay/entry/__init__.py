@@ -1,0 +1,1 @@
+"""What people use from Python: `assay.evaluate` and `assay.Study`."""

@@ -1,0 +1,19 @@
+"""The purifier of `assay.evaluate`, as the library loads one of a user's own."""
+
+from __future__ import annotations
+
+from assay.entry.networks import Given
+from assay.entry.randomness import Randomness
+from assay.purifiers.purifier import Purify
+from assay.study.purifiers import PythonPurifier
+
+
+class GivenPurifier(PythonPurifier):
+    """A purifier that is in memory, and where its noise comes from."""
+
+    randomness: Randomness
+
+
+def build(spec: GivenPurifier, inputs: Given) -> Purify:
+    """The purifier that was given."""
+    return inputs.purify
