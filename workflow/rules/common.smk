@@ -219,8 +219,8 @@ def result(table, what):
 
 
 TABLES = (
-    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "trajectories", "untrained"),
-    "checks",
+    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "black_box", "trajectories"),
+    *("untrained", "checks"),
 )
 
 
