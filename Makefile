@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper test soak cluster-test lint docs lock clean
+.PHONY: demo paper features test soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,6 +15,11 @@ paper: .venv/installed  ## the PCam paper in miniature, with every baseline, thr
 	$(BIN)/snakemake --cores $(CORES) --configfile config/phantom.yaml
 	$(BIN)/python scripts/show.py results/phantom
 	@echo "The report: results/phantom/report.html"
+
+features: .venv/installed  ## feature denoising (Xie et al. 2019) in miniature
+	$(BIN)/snakemake --cores $(CORES) --configfile config/feature-denoising.yaml
+	$(BIN)/python scripts/show.py results/feature-denoising
+	@echo "The report: results/feature-denoising/report.html"
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
