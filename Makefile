@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper test checkers soak cluster-test lint docs lock clean
+.PHONY: demo paper features test checkers soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	@$(BIN)/assay run demo --cores $(CORES)
@@ -13,6 +13,10 @@ demo: .venv/installed  ## the demo study, from data to report
 paper: .venv/installed  ## the PCam paper in miniature, with every baseline, threat and check
 	@$(BIN)/assay run phantom --cores $(CORES)
 	@echo "All numbers: $(BIN)/assay show phantom"
+
+features: .venv/installed  ## feature denoising (Xie et al. 2019) in miniature
+	@$(BIN)/assay run feature-denoising --cores $(CORES)
+	@echo "All numbers: $(BIN)/assay show feature-denoising"
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \

@@ -30,6 +30,6 @@ def test_a_study_that_comes_with_the_project_is_planned_to_its_report(name: str,
     networks = {
         f"{'import' if 'published' in network else 'train'}_{kind} {key}"
         for kind in ("classifier", "diffusion")
-        for key, network in config[f"{kind}s"].items()
+        for key, network in config.get(f"{kind}s", {}).items()
     }
     assert {job for job in planned if job.startswith(("train", "import"))} == networks

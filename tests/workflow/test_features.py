@@ -27,8 +27,7 @@ def test_blocks_a_fast_recipe_and_a_trajectory_reach_the_report(study: Checkout)
     assert "train_classifier denoised" in study.plan()
     study.complete()
     table = pd.read_csv(study.results / "trajectories.csv")
-    assert list(table["classifier"]) == ["resnet"] * 3 + ["denoised"] * 3
-    assert list(table["step"]) == [1, 2, 4] * 2
+    assert dict(table.groupby("classifier")["step"].apply(list)) == {"denoised": [1, 2, 4], "resnet": [1, 2, 4]}
     summary = pd.read_csv(study.results / "summary.csv", keep_default_na=False)
     last = summary[summary["attack"] == "long"].set_index("classifier")["accuracy"]
     assert dict(last) == dict(table[table["step"] == 4].set_index("classifier")["accuracy"])

@@ -33,6 +33,7 @@ rule summarise:
         comparisons=result("comparisons", "who beats whom"),
         worst_case=result("worst_case", "worst case"),
         resubmission=result("resubmission", "resubmission risk"),
+        black_box=result("black_box", "black box, all or nothing"),
         per_class=result("per_class", "accuracy by class"),
         confusion=result("confusion", "confusion matrix"),
         trajectories=result("trajectories", "accuracy against attack steps"),

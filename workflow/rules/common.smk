@@ -220,8 +220,8 @@ def result(table, what):
 
 
 TABLES = [
-    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "resubmission", "trajectories"),
-    *("untrained", "checks"),
+    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "resubmission", "black_box"),
+    *("trajectories", "untrained", "checks"),
 ]
 CERTIFIED = ["certificates", "certified_accuracy", "sequential"] if STUDY.certificates else []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.artifacts import Wanted
+from assay.evaluation.black_box import black_box
 from assay.evaluation.bounds import with_claims
 from assay.evaluation.certificates import tables as certificates
 from assay.evaluation.classes import accuracy_by_class, confusion
@@ -26,8 +27,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
-    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, resubmission, classes,
-    confusions, trajectories, what was not measured, and certificates where it has any.
+    """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, resubmission, black box,
+    classes, confusions, trajectories, what was not measured, and certificates where it has any.
 
     Of the inputs, `scores` is the folder of all scores, `trajectories` that of the stacks whose attacks have one, and
     `images` the test images, which may name slides.
@@ -57,6 +58,7 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "comparisons": with_claims(compare_cells(study.study, judged), strongest),
         "worst_case": worst_cases(study.study, judged),
         "resubmission": resubmission_risk(study, judged),
+        "black_box": black_box(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
         "trajectories": trajectories(study, {attacked: stacks / attacked.path for attacked in followed}, slides),

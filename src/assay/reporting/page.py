@@ -112,6 +112,7 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],
         worst=worst(read.read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
+        black_box=read.read_black_box(results / "black_box.csv"),
         beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         resubmissions=resubmissions(
             read.read_resubmission(results / "resubmission.csv"), summary, checked, speaks_of

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from assay.evaluation.black_box import COLUMNS as BLACK_BOX
 from assay.evaluation.checks.finding import SEVERITY
 from assay.evaluation.classes import CONFUSION, PER_CLASS
 from assay.evaluation.resubmission import COLUMNS as RESUBMISSION
@@ -124,6 +125,14 @@ def read_confusion(path: Path) -> pd.DataFrame:
 def read_trajectories(path: Path) -> pd.DataFrame:
     """Accuracy by attack step, without rows where no attack has a trajectory or there is no such table."""
     return read_whole(path, TRAJECTORIES) if path.is_file() else pd.DataFrame(columns=TRAJECTORIES)
+
+
+def read_black_box(path: Path) -> list[Any]:
+    """What is left under adversarial images of other classifiers, by defender; empty where there are none."""
+    if not path.is_file():
+        return []
+    table = read_whole(path, BLACK_BOX)
+    return list(_require(table, table[BLACK_BOX[:9]].notna().all(axis=1), path).itertuples())
 
 
 def read_untrained(path: Path) -> list[tuple[str, int]]:

@@ -10,8 +10,8 @@ from assay.evaluation.checks.finding import FAIL, NOT_RUN, PASS, WARN
 from assay.manifests import MANIFEST, read_manifest
 from assay.reporting import read
 from assay.reporting.answer import answer
-from assay.reporting.checks import totals
 from assay.reporting.certificates import read_certified
+from assay.reporting.checks import totals
 from assay.reporting.choice import choices
 from assay.reporting.ladder import with_knowledge
 from assay.reporting.page import PAGE
