@@ -64,6 +64,14 @@ STUDY: dict[str, Any] = {
             "batch_size": 8,
             "objective": {"method": "denoising", "max_sigma": 0.3},
         },
+        "tuned": {
+            "channels": [8, 16],
+            "norm_groups": 4,
+            "steps": 6,
+            "batch_size": 8,
+            "start": "unet",
+            "objective": {"method": "addt", "guide": "plain", "max_sigma": 0.3, "strength": "4/255"},
+        },
         "elsewhere": {"published": "hf-hub:someone/ddpm", "data_range": [0, 1]},
     },
     "purifiers": {
@@ -75,7 +83,7 @@ STUDY: dict[str, Any] = {
         "ddpm": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.2], "steps": 3},
         "sde": {"method": "sde", "diffusion": "unet", "sigmas": [0.1], "steps": 3},
         "ode": {"method": "ode", "diffusion": "unet", "sigmas": [0.1]},
-        "bridge": {"method": "bridge", "diffusion": "unet", "sigmas": [0.1], "new_noise": True},
+        "bridge": {"method": "bridge", "diffusion": "tuned", "sigmas": [0.1], "new_noise": True},
         "gradual": {"method": "gradual", "diffusion": "unet", "sigmas": [0.1], "schedule": [[0.5, 2], [1, 1]]},
         "guided": {
             "method": "guided",

@@ -15,7 +15,17 @@ from typing import Any
 
 from assay.files import canonical_json, digest, sha256
 from assay.manifests import COUNTS, MANIFEST, key_of
-from assay.planning.cells import CLEAN, Cell, Defence, attacked_stacks, cells, probed_stacks, sigma_token, sweep
+from assay.planning.cells import (
+    CLEAN,
+    Cell,
+    Defence,
+    attacked_stacks,
+    cells,
+    fine_tuned,
+    probed_stacks,
+    sigma_token,
+    sweep,
+)
 from assay.planning.fingerprint import fingerprint
 from assay.study.attacks import AttackSpec
 from assay.study.classifiers import ClassifierSpec, PublishedClassifierSpec
@@ -282,6 +292,7 @@ class Jobs:
         each = {
             "scores": self._scores(),
             "adversarial": {attacked.path: self.stack("", attacked.path) for attacked in self.attacked},
+            "diffusions": {name: self.diffusion(name) for name in fine_tuned(self.study)},
             "probes": {attacked.path: self.probed_at(attacked.path) for attacked in self.probed},
         }
         return self._job(self.checks(), self.study, inputs, each=each)

@@ -14,7 +14,7 @@ from assay.evaluation.checks.finding import Finding
 from assay.evaluation.summary import KEYS, write_table
 from assay.inputs import SELECTED, Inputs
 from assay.manifests import check, manifest_path
-from assay.planning.cells import attacked_stacks, cells, probed_stacks
+from assay.planning.cells import attacked_stacks, cells, fine_tuned, probed_stacks
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -33,6 +33,8 @@ def make_checks(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     inputs = inputs.each("adversarial", [attacked.path for attacked in attacked_stacks(study)])
     if probed := probed_stacks(study):
         inputs = inputs.each("probes", [attacked.path for attacked in probed])
+    if tuned := fine_tuned(study):
+        inputs = inputs.each("diffusions", list(tuned))
     wanted = Wanted(out, "checks", study.model_dump(mode="json"), code, inputs.manifests())
     if wanted.is_there():
         return

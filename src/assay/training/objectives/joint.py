@@ -1,0 +1,36 @@
+"""A denoiser trained for the classifier behind it: the denoising loss and the classifier's (Salman et al. 2020).
+
+The classifier stays as it is. Without the denoising loss beside it the denoiser would learn to fool that one network.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from assay.study.objectives import JointObjective
+from assay.training.objective import Batch, Objective, Task
+from assay.training.objectives.denoising import Denoising
+
+
+def build(spec: JointObjective, task: Task) -> Objective:
+    return Joint(spec, task)
+
+
+class Joint(Denoising):
+    """The loss of a denoiser, and that of a classifier on its estimates, at the same levels and noise."""
+
+    def __init__(self, spec: JointObjective, task: Task) -> None:
+        super().__init__(task, spec.max_sigma)
+        self.spec = spec
+        self.guide = (task.inputs.classifier("guide"),)  # no submodule: it is not trained
+
+    def forward(self, batch: Batch) -> Tensor:
+        places, noise = batch.uniform("level"), batch.normal("noise", *batch.images.shape[1:])
+        sigma = self.denoiser.level(places, self.top).to(noise)
+        clean = self.denoiser.estimate(batch.images + sigma.view(-1, 1, 1, 1) * noise, sigma)
+        with torch.no_grad():
+            wanted = batch.labels if self.spec.target == "label" else self.guide[0](batch.images).argmax(1)
+        classifying = F.cross_entropy(self.guide[0](clean).float(), wanted)
+        return self.denoiser.loss(batch.images, places, noise, self.top).mean() + self.spec.weight * classifying
