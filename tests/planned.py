@@ -46,6 +46,12 @@ STUDY: dict[str, Any] = {
             "learning_rate_schedule": "step",
             "start": "plain",
         },
+        "helper": {
+            "network": "timm/resnet18",
+            "arguments": {"layers": [1, 1]},
+            "epochs": 1,
+            "objective": {"method": "guide", "max_sigma": 0.1},
+        },
         "timm": {"published": "hf-hub:someone/net", "layout": "timm", "revision": "abc"},
         "toolbox": {
             "published": "hf-hub:some/net/x.pth",
@@ -91,6 +97,12 @@ STUDY: dict[str, Any] = {
             "sigmas": [0.1],
             "rounds": 2,
             "energy": {"method": "distance", "scale": 1000, "perturbation": "4/255"},
+        },
+        "answers": {
+            "method": "guided",
+            "diffusion": "unet",
+            "sigmas": [0.1],
+            "energy": {"method": "classifier", "guide": "helper", "scale": 2},
         },
         "likelihood": {"method": "likelihood", "diffusion": "unet", "sigmas": [0.1], "step_size": "10/255"},
         "ddim": {"method": "ddim", "diffusion": "elsewhere", "sigmas": [0.2]},

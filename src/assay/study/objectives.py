@@ -60,6 +60,19 @@ class AdversarialObjective(Objective):
         return attacked + validations * self.validation_images * self.validation_steps
 
 
+class GuideObjective(Objective):
+    """An auxiliary classifier that knows noisy images and is robust (AGDM, Lin et al. 2025), to guide a purifier."""
+
+    method: Literal["guide"] = Field(description="Train a classifier to guide a purifier: on noisy images, by TRADES.")
+    max_sigma: Sigma = Field(gt=0, description="Train on noise up to this sigma, the purifier's.")
+    eps: Number = Field(8 / 255, gt=0, le=1, description="Radius of the L-infinity ball, pixel units.")
+    steps: PositiveInt = Field(5, description="PGD steps against each batch.")
+    weight: float = Field(6.0, ge=0, le=1e6, description="Weight of the adversarial term beside the cross-entropy.")
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        return seen * (self.steps + 1.5)  # and both images are trained on
+
+
 class DiffusionsObjective(Objective):
     """What every objective of a diffusion has. One that `fine_tunes` goes on from a trained diffusion."""
 
@@ -166,7 +179,10 @@ def by_name(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
-Classifying = Annotated[CrossEntropyObjective | AdversarialObjective | PythonObjective, Field(discriminator="method")]
+Classifying = Annotated[
+    CrossEntropyObjective | AdversarialObjective | GuideObjective | PythonObjective,
+    Field(discriminator="method"),
+]
 Denoising = Annotated[
     DenoisingObjective | AddtObjective | AdbmObjective | JointObjective | PythonObjective,
     Field(discriminator="method"),
