@@ -51,6 +51,12 @@ STUDY: dict[str, Any] = {
             "start": "plain",
             "denoise": {"operation": "bilateral_gaussian", "after": ["layer1", "layer3"], "embed": False},
         },
+        "helper": {
+            "network": "timm/resnet18",
+            "arguments": {"layers": [1, 1]},
+            "epochs": 1,
+            "objective": {"method": "guide", "max_sigma": 0.1},
+        },
         "timm": {"published": "hf-hub:someone/net", "layout": "timm", "revision": "abc"},
         "toolbox": {
             "published": "hf-hub:some/net/x.pth",
@@ -76,6 +82,14 @@ STUDY: dict[str, Any] = {
             "batch_size": 8,
             "objective": {"method": "denoising", "max_sigma": 0.3},
         },
+        "tuned": {
+            "channels": [8, 16],
+            "norm_groups": 4,
+            "steps": 6,
+            "batch_size": 8,
+            "start": "unet",
+            "objective": {"method": "addt", "guide": "plain", "max_sigma": 0.3, "strength": "4/255"},
+        },
         "elsewhere": {"published": "hf-hub:someone/ddpm", "data_range": [0, 1]},
     },
     "purifiers": {
@@ -87,7 +101,7 @@ STUDY: dict[str, Any] = {
         "ddpm": {"method": "ddpm", "diffusion": "unet", "sigmas": [0.2], "steps": 3},
         "sde": {"method": "sde", "diffusion": "unet", "sigmas": [0.1], "steps": 3},
         "ode": {"method": "ode", "diffusion": "unet", "sigmas": [0.1]},
-        "bridge": {"method": "bridge", "diffusion": "unet", "sigmas": [0.1], "new_noise": True},
+        "bridge": {"method": "bridge", "diffusion": "tuned", "sigmas": [0.1], "new_noise": True},
         "gradual": {"method": "gradual", "diffusion": "unet", "sigmas": [0.1], "schedule": [[0.5, 2], [1, 1]]},
         "guided": {
             "method": "guided",
@@ -95,6 +109,12 @@ STUDY: dict[str, Any] = {
             "sigmas": [0.1],
             "rounds": 2,
             "energy": {"method": "distance", "scale": 1000, "perturbation": "4/255"},
+        },
+        "answers": {
+            "method": "guided",
+            "diffusion": "unet",
+            "sigmas": [0.1],
+            "energy": {"method": "classifier", "guide": "helper", "scale": 2},
         },
         "likelihood": {"method": "likelihood", "diffusion": "unet", "sigmas": [0.1], "step_size": "10/255"},
         "ddim": {"method": "ddim", "diffusion": "elsewhere", "sigmas": [0.2]},

@@ -62,7 +62,7 @@ DIFFUSION = {
 
 
 ADVERSARIAL = {"method": "adversarial", "eps": "6/255", "steps": 2, "validation_steps": 2, "validation_images": 8}
-STABILITY = {"method": "stability", "guide": "a", "weight": 0.5, "max_sigma": 0.3}
+JOINT = {"method": "joint", "guide": "a", "weight": 0.5, "target": "prediction", "max_sigma": 0.3}
 OWN_OBJECTIVE = """
 import torch
 import torch.nn.functional as F
@@ -163,7 +163,7 @@ ALL_OF_THE_RECIPE = {
 
 
 @pytest.mark.parametrize(
-    "objective", ["cross_entropy", "adversarial", "denoising", "stability", "own", "all of the recipe"]
+    "objective", ["cross_entropy", "adversarial", "denoising", "joint", "own", "all of the recipe"]
 )
 def test_training_stopped_and_resumed_gives_the_bytes_of_one_that_was_not(
     objective: str,
@@ -173,11 +173,12 @@ def test_training_stopped_and_resumed_gives_the_bytes_of_one_that_was_not(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    guide, start = trained / "classifier", trained / "diffusion"
     kind, changes = {
         "cross_entropy": ("classifier", {"objective": "cross_entropy"}),
         "adversarial": ("classifier", {"objective": ADVERSARIAL}),
         "denoising": ("diffusion", {}),
-        "stability": ("diffusion", {"objective": STABILITY, "needs": {"guide": trained / "classifier"}}),
+        "joint": ("diffusion", {"objective": JOINT, "start": "plain", "needs": {"guide": guide, "start": start}}),
         "own": ("classifier", own_objective),
         "all of the recipe": ("classifier", ALL_OF_THE_RECIPE),
     }[objective]

@@ -77,6 +77,11 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Images (n, 3, h, w) with noise of level sigma, one or (n,) one an image, to estimates of the clean ones."""
+        clean = self.estimate(x, sigma)
+        return clean.clamp(0, 1) if self.clip else clean
+
+    def estimate(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The estimates before they are clipped: gradients flow through all of their values."""
         self._check_sides(x)
         low, width = self.schedule.data_range[0], self.schedule.width
         if isinstance(sigma, Tensor):
@@ -88,12 +93,10 @@ class Denoiser(nn.Module):
         data = (low + width * x) * signal
         predicted = self._predict(data, time.to(x.device, torch.float32))
         if self.prediction == "epsilon":
-            clean = x - sigma * predicted
-        elif self.prediction == "x0":
-            clean = (predicted - low) / width
-        else:
-            clean = (signal * data - signal * sigma * width * predicted - low) / width
-        return clean.clamp(0, 1) if self.clip else clean
+            return x - sigma * predicted
+        if self.prediction == "x0":
+            return (predicted - low) / width
+        return (signal * data - signal * sigma * width * predicted - low) / width
 
     def loss(self, clean: Tensor, place: Tensor, noise: Tensor, top: float) -> Tensor:
         """The training loss (n,) of images (n, 3, h, w) in [0,1] of the network's size, with noise of their shape.
@@ -104,13 +107,20 @@ class Denoiser(nn.Module):
         the data range: for epsilon Ho et al. (2020), eq. 14.
         """
         self._check_sides(clean)
-        time = (place.double() * (self.schedule.last_step(top) + 1)).long()
+        time = self._time(place, top)
         abar = _column(torch.from_numpy(self.schedule.abar).to(clean.device)[time])
         signal, spread = abar.sqrt().to(clean), (1 - abar).sqrt().to(clean)
         data = self.schedule.data_range[0] + self.schedule.width * clean
         targets = {"epsilon": noise, "x0": data, "v": signal * noise - spread * data}
         predicted = self._predict(signal * data + spread * noise, time).to(clean)
         return (predicted - targets[self.prediction]).square().mean((1, 2, 3))
+
+    def level(self, place: Tensor, top: float) -> Tensor:
+        """The sigma (n,) at each place of the range up to `top`, float64: where `loss` has its noise."""
+        return torch.from_numpy(self.schedule.sigmas).to(place.device)[self._time(place, top)]
+
+    def _time(self, place: Tensor, top: float) -> Tensor:
+        return (place.double() * (self.schedule.last_step(top) + 1)).long()
 
     def _predict(self, data: Tensor, time: Tensor) -> Tensor:
         return self.network(data, time * self.time_scale).sample[:, : data.shape[1]]

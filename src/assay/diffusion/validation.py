@@ -44,6 +44,15 @@ def denoising_error(denoiser: Denoiser, held_out: Stack, sigma: float, seed: int
 
 
 @torch.inference_mode()
+def difference(denoiser: Denoiser, other: Denoiser, held_out: Stack, sigma: float, seed: int) -> float:
+    """Root mean square of the difference of two denoisers' estimates of the first images, in pixel units."""
+    images = _entered(denoiser, held_out, range(min(VALIDATION_BATCH, len(held_out.table))))
+    noise = step_noise(derive_seed(seed, "error"), range(len(images)), [0] * len(images), images)
+    noisy = images + sigma * noise(0)
+    return (denoiser(noisy, sigma) - other(noisy, sigma)).square().mean().sqrt().item()
+
+
+@torch.inference_mode()
 def write_sheet(path: Path, denoiser: Denoiser, held_out: Stack, top: float, seed: int) -> None:
     """A picture of what the denoiser does: held-out images, and at three sigmas the noised and the denoised ones."""
     from PIL import Image

@@ -208,6 +208,17 @@ def followed_stacks(study: Study) -> list[Attacked]:
     return [attacked for attacked in attacked_stacks(study) if study.attacks[attacked.attack].noted_steps]
 
 
+def fine_tuned(study: Study) -> dict[str, list[Cell]]:
+    """The cells that rest on each diffusion that goes on from another one, by its name."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells(study):
+        needs = study.purifiers[cell.defence.purifier].needs.values() if cell.defence.purifier else ()
+        for kind, name in needs:
+            if kind == "diffusion" and getattr(study.diffusions[name], "start", None):
+                found.setdefault(name, []).append(cell)
+    return found
+
+
 def _attacked_cells(attack: Attack, classifier: str, name: str, eps: float, defences: list[Defence]) -> list[Cell]:
     """A transfer attack makes one stack, judged against no defence and every defence; any other, one a defence."""
     if attack.threat.shared:

@@ -21,6 +21,7 @@ from assay.planning.cells import (
     Defence,
     attacked_stacks,
     cells,
+    fine_tuned,
     followed_stacks,
     probed_stacks,
     sigma_token,
@@ -344,6 +345,7 @@ class Jobs:
         each = {
             "scores": self._scores(),
             "adversarial": {attacked.path: self.stack("", attacked.path) for attacked in self.attacked},
+            "diffusions": {name: self.diffusion(name) for name in fine_tuned(self.study)},
             "probes": {attacked.path: self.probed_at(attacked.path) for attacked in self.probed},
             **self._certificates("certificates", self.certificates),
         }

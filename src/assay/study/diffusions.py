@@ -16,6 +16,7 @@ Prediction = Literal["epsilon", "v", "x0"]
 MOST_TIME_STEPS = 4096  # the noise tells so many steps of a draw apart
 THOUSANDTHS = 1000  # of a diffusion's whole time
 NARROWEST_RANGE = 0.01
+CHANGE = "differs_from_start"  # of a manifest: by how much estimates of clean images changed, in pixel units
 HEAD_CHANNELS = 8  # of each head of self-attention
 Channels = Annotated[int, Field(gt=0, le=2**14)]
 Layers = Annotated[int, Field(gt=0, le=64)]
@@ -69,6 +70,10 @@ class Diffusion(Recipe, UNet):
 
     @model_validator(mode="after")
     def _consistent(self) -> Diffusion:
+        if getattr(self.objective, "fine_tunes", False) and not self.start:
+            raise ValueError(
+                f"start: the objective {self.objective.method} goes on from a trained diffusion; name the one"
+            )
         if any(channels % self.norm_groups for channels in self.channels):
             raise ValueError(
                 f"channels: each of {self.channels} must be a multiple of norm_groups ({self.norm_groups})"

@@ -43,7 +43,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`….NAME.augment[]`", list(typing.get_args(typing.get_args(training.AnyAugmentation)[0]))),
     ("`….NAME.ranks`", [training.Ranks]),
     ("`purifiers.NAME`", list(typing.get_args(typing.get_args(purifiers.AnyPurifier)[0]))),
-    ("`purifiers.NAME.energy`", [energies.DistanceEnergy]),
+    ("`purifiers.NAME.energy`", [energies.DistanceEnergy, energies.ClassifierEnergy]),
     ("`attacks.NAME`", list(typing.get_args(typing.get_args(attacks.AnyAttack)[0]))),
     ("`attacks.NAME.threat`", [*threats.KNOWN.values(), threats.PythonThreat]),
     ("`cross[]`", [model.Crossing]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assay.study.fields import Model, Number
+from assay.study.fields import Model, Name, Number
+from assay.study.needs import Need, Needs
 
 
 class Energy(Model):
@@ -29,4 +30,22 @@ class DistanceEnergy(Energy):
     )
 
 
-AnyEnergy = DistanceEnergy
+class ClassifierEnergy(Energy):
+    """AGDM's (Lin et al. 2025): the answer of an auxiliary classifier to the noisy image stays its answer to the input.
+
+    The paper leaves its weights open; the defaults are ours.
+    """
+
+    method: Literal["classifier"] = Field(description="Keep the answer of a classifier that knows noisy images.")
+    guide: Name = Field(description="The classifier, of the objective `guide`.")
+    scale: float = Field(10.0, ge=0, le=1e9, description="Strength of the guidance; 0 for none.")
+    label_weight: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the likelihood of the class that it sees in the input."
+    )
+
+    @property
+    def needs(self) -> Needs:
+        return {"energy": Need("classifier", self.guide)}
+
+
+AnyEnergy = Annotated[DistanceEnergy | ClassifierEnergy, Field(discriminator="method")]

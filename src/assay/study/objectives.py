@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from assay.study.fields import Brought, Count, Model, Name, Number, PositiveInt, Sigma, is_unused
 from assay.study.needs import Need, Needs
@@ -166,8 +166,23 @@ class TradesObjective(RobustObjective):
         return super().extra_gradients(seen, validations) + both
 
 
-class NoisedObjective(Objective):
-    """What every objective has that trains at random noise levels."""
+class GuideObjective(Objective):
+    """An auxiliary classifier that knows noisy images and is robust (AGDM, Lin et al. 2025), to guide a purifier."""
+
+    method: Literal["guide"] = Field(description="Train a classifier to guide a purifier: on noisy images, by TRADES.")
+    max_sigma: Sigma = Field(gt=0, description="Train on noise up to this sigma, the purifier's.")
+    eps: Number = Field(8 / 255, gt=0, le=1, description="Radius of the L-infinity ball, pixel units.")
+    steps: PositiveInt = Field(5, description="PGD steps against each batch.")
+    weight: float = Field(6.0, ge=0, le=1e6, description="Weight of the adversarial term beside the cross-entropy.")
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        return seen * (self.steps + 1.5)  # and both images are trained on
+
+
+class DiffusionsObjective(Objective):
+    """What every objective of a diffusion has. One that `fine_tunes` goes on from a trained diffusion."""
+
+    fine_tunes: ClassVar[bool] = False
 
     max_sigma: Sigma | None = Field(
         None,
@@ -176,33 +191,87 @@ class NoisedObjective(Objective):
     )
 
 
-class DenoisingObjective(NoisedObjective):
+class DenoisingObjective(DiffusionsObjective):
     """The denoiser's own loss at random noise levels; of predicted noise, Ho et al. (2020), eq. 14."""
 
     method: Literal["denoising"] = Field(description="Plain training of a diffusion.")
 
 
-class StabilityObjective(NoisedObjective):
-    """The denoiser's own loss, and beside it a classifier's answers on denoised images (Salman et al. 2020).
+class FineTuning(DiffusionsObjective):
+    """What every objective has that goes on from a trained diffusion and knows of a classifier."""
 
-    The classifier is frozen. A denoiser that is trained for one may not serve another: certify another one with it too.
-    """
+    fine_tunes: ClassVar[bool] = True
 
-    method: Literal["stability"] = Field(description="Training of a diffusion for a classifier.")
-    guide: Name = Field(description="The classifier whose answers on denoised images count.")
-    weight: float = Field(
-        0.1, gt=0, le=1e6, description="Weight of the answers' cross-entropy; the denoiser's own loss has 1."
-    )
-    towards: Literal["answer", "label"] = Field(
-        "answer", description="What the classifier is to answer: what it answers on the clean image, or the label."
-    )
+    guide: Name = Field(description="The classifier that the training follows; it is not trained.")
 
     @property
     def needs(self) -> Needs:
         return {"guide": Need("classifier", self.guide)}
 
+
+class AddtObjective(FineTuning):
+    """Adversarial denoising diffusion training (ADDT, Liu et al. 2025): part of the noise is a perturbation that makes
+    the classifier err on the denoised image."""
+
+    method: Literal["addt"] = Field(description="Train a diffusion on adversarial noise, along a classifier.")
+    iterations: PositiveInt = Field(5, description="Gradients that each perturbation is made of.")
+    strength: Number = Field(
+        0.015, ge=0, le=1, description="Root mean square of the perturbation in the noised image, in pixel units."
+    )
+    largest_share: float = Field(0.3, ge=0, lt=1, description="The most of the noise that is perturbation.")
+    shape: Literal["ranks", "norm", "linf"] = Field(
+        "ranks",
+        description="What a gradient becomes: Gaussian values in the order of its own (`ranks`, RBGM), itself scaled "
+        "to the length of noise (`norm`), or steps by its sign in an L-infinity ball, added to the noise (`linf`).",
+    )
+    eps: Number = Field(8 / 255, ge=0, le=1, description="Of `linf`: radius of the ball, pixel units.")
+    step_size: Number = Field(4 / 255, gt=0, le=1, description="Of `linf`: size of a step, pixel units.")
+    loss: Literal["classifier", "denoising"] = Field(
+        "classifier", description="What a perturbation raises: the classifier's loss, or the denoising loss itself."
+    )
+
     def extra_gradients(self, seen: int, validations: int) -> float:
-        return 1.5 * seen  # one more pass through the denoiser, with respect to its weights
+        return seen * self.iterations
+
+
+class AdbmObjective(FineTuning):
+    """The adversarial diffusion bridge (ADBM, Li et al. 2025): from noised adversarial images back to clean ones."""
+
+    method: Literal["adbm"] = Field(description="Train a diffusion to lead from adversarial images to clean ones.")
+    max_sigma: Sigma = Field(
+        0.362, gt=0, description="The highest sigma that a bridge begins at; the default is time step 200."
+    )
+    min_sigma: Sigma = Field(
+        0.171, gt=0, description="The lowest sigma that a bridge begins at; the default is time step 100."
+    )
+    eps: Number = Field(8 / 255, ge=0, le=1, description="Radius of the L-infinity ball, pixel units.")
+    steps: PositiveInt = Field(3, description="Steps of the attack, each of the ball's radius.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AdbmObjective:
+        if self.min_sigma > self.max_sigma:
+            raise ValueError(f"min_sigma: {self.min_sigma:g} is above max_sigma, {self.max_sigma:g}; lower it")
+        return self
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        return seen * self.steps
+
+
+class JointObjective(FineTuning):
+    """The denoiser trained for the classifier behind it, which stays as it is (Salman et al. 2020)."""
+
+    method: Literal["joint"] = Field(
+        description="Train a diffusion on its own loss and the classifier's of the denoised image."
+    )
+    weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the classifier's loss beside the denoising loss.")
+    target: Literal["label", "prediction"] = Field(
+        "label",
+        description="What the classifier should say of the denoised image: its `label`, or what it says of the clean "
+        "image (`prediction`, the stability loss, which needs no labels).",
+    )
+
+    def extra_gradients(self, seen: int, validations: int) -> float:
+        return 1.5 * seen  # the denoiser is called and differentiated twice for each image
 
 
 class PythonObjective(Brought, Objective, extra="allow"):
@@ -217,9 +286,18 @@ def by_name(value: Any) -> Any:
 
 
 Classifying = Annotated[
-    CrossEntropyObjective | AdversarialObjective | FgsmRsObjective | NFgsmObjective | TradesObjective | PythonObjective,
+    CrossEntropyObjective
+    | AdversarialObjective
+    | FgsmRsObjective
+    | NFgsmObjective
+    | TradesObjective
+    | GuideObjective
+    | PythonObjective,
     Field(discriminator="method"),
 ]
-Denoising = Annotated[DenoisingObjective | StabilityObjective | PythonObjective, Field(discriminator="method")]
+Denoising = Annotated[
+    DenoisingObjective | AddtObjective | AdbmObjective | JointObjective | PythonObjective,
+    Field(discriminator="method"),
+]
 ClassifierObjective = Annotated[Classifying, BeforeValidator(by_name, json_schema_input_type=str | Classifying)]
 DiffusionObjective = Annotated[Denoising, BeforeValidator(by_name, json_schema_input_type=str | Denoising)]

@@ -10,15 +10,15 @@ import torch
 from assay import device as devices
 from assay import modules
 from assay.artifacts import Wanted
-from assay.diffusion.denoiser import denoiser_of, write_diffusion
-from assay.diffusion.validation import write_sheet
+from assay.diffusion.denoiser import denoiser_of, load_denoiser, write_diffusion
+from assay.diffusion.validation import difference, write_sheet
 from assay.inputs import Inputs
 from assay.networks.start import start_from
 from assay.networks.unet import LIBRARIES, build_network, load_network
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Resume
-from assay.study.diffusions import DiffusionSpec
+from assay.study.diffusions import CHANGE, DiffusionSpec
 from assay.training.checkpoints import Checkpoints
 from assay.training.fit import fit
 from assay.training.objective import Task, write_history
@@ -63,5 +63,8 @@ def train_diffusion(spec: DiffusionSpec, code: str, inputs: Inputs, out: Path, t
             write_diffusion(draft, denoiser)
             objective.write(draft, trained.history)
             top = min(described.max_sigma or math.inf, denoiser.schedule.highest)
+            if described.start:
+                start = load_denoiser(inputs.folder("start"), device)
+                draft.facts[CHANGE] = difference(denoiser.eval(), start, held_out, top / 2, seed)
             write_sheet(draft.path("samples.png"), denoiser.eval(), held_out, top, seed)
     resume.clear()

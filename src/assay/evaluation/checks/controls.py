@@ -7,16 +7,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.evaluation.checks.evidence import Evidence, Measured, on_shared, strongest
-from assay.evaluation.checks.finding import FAIL, PASS, WARN, Finding, at_most, does_not_apply, not_run, too_few_slides
+from assay.evaluation.checks.finding import (
+    FAIL,
+    PASS,
+    WARN,
+    Finding,
+    at_least,
+    at_most,
+    does_not_apply,
+    not_run,
+    too_few_slides,
+)
 from assay.evaluation.checks.order import VIOLATION
 from assay.evaluation.statistics.paired import paired_test
 from assay.evaluation.worst_case import GROUP
-from assay.planning.cells import defends
+from assay.manifests import read_manifest
+from assay.planning.cells import defends, fine_tuned
+from assay.study.diffusions import CHANGE
 
 # A defence whose clean accuracy is within five points of guessing protects nothing worth having.
 ABOVE_CHANCE = 0.05
 # More than ten points of protection that vanish once the noise is known are owed to chance, not to purifying.
 OWED_TO_NOISE = 0.10
+# Of a fine-tuned diffusion's estimates, in grey levels: what the eye cannot see, and what is next to nothing.
+CHANGE_WARN, CHANGE_FAIL = 0.5, 0.05
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -27,6 +41,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     yield from identity(evidence)
     yield from worst_case(evidence)
     yield from known_noise(evidence)
+    yield from fine_tuning(evidence)
 
 
 def better_than_chance(evidence: Evidence) -> Iterator[Finding]:
@@ -152,6 +167,20 @@ def known_noise(evidence: Evidence) -> Iterator[Finding]:
     elif not found:
         why = "No defence was attacked both with its noise fresh (adaptive) and known (locked), at the same eps"
         yield not_run(check, [], why, "add an attack with threat: adaptive and one with threat: locked")
+
+
+def fine_tuning(evidence: Evidence) -> Iterator[Finding]:
+    """A diffusion that goes on from another one is another one in the end: else the two are one defence, twice."""
+    check = "fine-tuned diffusion differs from its start"
+    for name, cells in fine_tuned(evidence.study).items():
+        subjects = [f"scores/{cell.path}" for cell in cells]
+        facts = read_manifest(evidence.results / "diffusions" / name)["facts"]
+        if CHANGE not in facts:
+            yield not_run(check, subjects, f"The training of {name} diverged", "lower its learning_rate")
+            continue
+        change, start = 255 * facts[CHANGE], evidence.study.diffusions[name].start
+        meaning = f"The estimates of {name} and of {start}, its start, differ by {change:.2f} grey levels (RMS)."
+        yield Finding(check, at_least(change, CHANGE_WARN, CHANGE_FAIL), subjects, change, CHANGE_WARN, meaning)
 
 
 def _defended(cell: Measured) -> tuple:

@@ -14,7 +14,7 @@ from assay.evaluation.checks.finding import Finding
 from assay.evaluation.summary import KEYS, write_table
 from assay.inputs import SELECTED, Inputs
 from assay.manifests import check, manifest_path
-from assay.planning.cells import attacked_stacks, cells, probed_stacks, smoothed
+from assay.planning.cells import attacked_stacks, cells, fine_tuned, probed_stacks, smoothed
 from assay.program import provenance
 from assay.study.model import Study
 
@@ -34,6 +34,8 @@ def make_checks(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     inputs = inputs.each("adversarial", [attacked.path for attacked in attacked_stacks(study)])
     if probed := probed_stacks(study):
         inputs = inputs.each("probes", [attacked.path for attacked in probed])
+    if tuned := fine_tuned(study):
+        inputs = inputs.each("diffusions", list(tuned))
     certified = [one.path for one in smoothed(study)]
     for role in ("certificates", "attacked_certificates"):
         if role in inputs:
