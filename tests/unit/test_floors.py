@@ -9,7 +9,7 @@ import pytest
 from assay.planning.fingerprint import PACKAGE, running
 
 FLOORS = (
-    ("files", "verified", "noise", "progress", "device", "program", "modules", "words"),
+    ("files", "verified", "noise", "progress", "device", "program", "modules", "words", "warm"),
     ("manifests", "kept"),
     ("artifacts",),
     ("stacks", "resume", "batches", "logits"),

@@ -14,7 +14,7 @@ from assay.planning.containers import RECIPES, image, require_images
 from assay.files import AssayError
 from assay.planning.fingerprint import ROOT
 from assay.planning.freshness import Freshness, now_wanted
-from assay.planning.interpreter import provide_python
+from assay.planning.interpreter import provide_python, warm_prefix
 from assay.planning.jobs import Jobs
 from assay.planning.locks import clear_stale_locks
 from assay.planning.outside import check_outside
@@ -50,6 +50,14 @@ except (AssayError, OSError) as error:
     raise WorkflowError(str(error))
 
 provide_python(in_containers=IN_CONTAINERS)
+
+
+onstart:
+    # Only now is it known where jobs run.
+    if workflow.is_main_process and workflow.local_exec and not IN_CONTAINERS and (prefix := warm_prefix()):
+        shell.prefix(prefix)
+
+
 # What is there is looked at once, by the run that plans; jobs that it starts on a cluster do not look again.
 FRESHNESS = Freshness(JOBS, lambda: workflow.dag_settings.forcerun) if workflow.is_main_process else None
 NOW_WANTED = now_wanted(Path(".snakemake"), touch=workflow.is_main_process)
