@@ -19,7 +19,9 @@ def cell(attack: str, correct: np.ndarray, defence: str = "none") -> Judged:
     row |= {"norm": "", "eps": 0.0} if attack == "none" else {}
     row |= {"defence": defence, "sigma": 0.0, "scores": f"net/{attack}"}
     labels = np.zeros(len(correct), int)
-    return Judged(row, {}, 1 - correct.astype(int), correct.all(axis=1), labels, ["a", "b"], None)
+    return Judged(
+        row, {}, np.arange(len(labels)), 1 - correct.astype(int), correct.all(axis=1), labels, ["a", "b"], None
+    )
 
 
 def verdicts(seed: int, share: float, draws: int = 1) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from assay.evaluation.statistics.intervals import mean_interval
-from assay.evaluation.summary import Judged
+from assay.evaluation.summary import Judged, on_shared_images
 from assay.evaluation.worst_case import GROUP
 from assay.planning.cells import OTHER
 
@@ -20,7 +20,8 @@ COLUMNS = [
 
 
 def black_box(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
-    """One row for each classifier, ball and defence that met adversarial images made on other classifiers.
+    """One row for each classifier, ball and defence that met adversarial images made on other classifiers, on the images
+    that all of them share.
 
     An image counts that every draw under every attacker gets right: mean_i prod_a 1[f(x_i^a) = y_i]. `of_the_others` is
     the same without the attackers that leave least of this defender, two of them where more are left then, and
@@ -35,15 +36,16 @@ def black_box(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
         {
             "study": study,
             **dict(zip(GROUP, key, strict=True)),
-            **_of_defender(members),
-            "clean": float(clean[key[0], *key[3:]].correct.all(axis=1).mean()),
+            **_of_defender(on_shared_images([clean[key[0], *key[3:]], *members])),
         }
         for key, members in groups.items()
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _of_defender(members: Sequence[Judged]) -> dict:
+def _of_defender(cells: Sequence[Judged]) -> dict:
+    """The row of a defender's clean cell and those of its attackers, all on the same images."""
+    control, *members = cells
     right = np.stack([cell.correct.all(axis=1) for cell in members])
     order = right.mean(axis=1).argsort(kind="stable")
     worst, others = np.split(order, [LEFT_OUT if len(members) > LEFT_OUT else 0])
@@ -57,4 +59,5 @@ def _of_defender(members: Sequence[Judged]) -> dict:
         **dict(zip(("all_or_nothing", "ci_low", "ci_high"), every, strict=True)),
         "left_out": " ".join(names[place] for place in worst) or "none",
         **dict(zip(("of_the_others", "others_low", "others_high"), fewer, strict=True)),
+        "clean": float(control.correct.all(axis=1).mean()),
     }
