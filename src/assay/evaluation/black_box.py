@@ -20,8 +20,8 @@ COLUMNS = [
 
 
 def black_box(study: str, cells: Sequence[Judged]) -> pd.DataFrame:
-    """One row for each classifier, ball and defence that met adversarial images made on other classifiers, on the images
-    that all of them share.
+    """One row for each classifier, ball and defence that met adversarial images made on other classifiers, on the
+    images that all of them share.
 
     An image counts that every draw under every attacker gets right: mean_i prod_a 1[f(x_i^a) = y_i]. `of_the_others` is
     the same without the attackers that leave least of this defender, two of them where more are left then, and

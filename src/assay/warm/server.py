@@ -36,7 +36,7 @@ class Job:
 
 
 def listen(name: str) -> socket.socket:
-    """The socket of a server; an `OSError` where there is one of this name. Its name is Linux's own: no file is left."""
+    """The socket of a server; an `OSError` where there is one of this name. It leaves no file: the name is Linux's."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(f"\0{name}")
     listening.listen(128)
@@ -71,7 +71,7 @@ def serve(listening: socket.socket, run: int) -> None:
 
 
 def _attend(connection: socket.socket) -> Job:
-    """See a job through to its end. Returns in the copy that is the job, which holds the connection for its lifetime."""
+    """See a job through to its end. Returns in the copy that is the job, which holds the connection for life."""
     job = _receive(connection)
     attendant, pid = os.getpid(), os.fork()
     if not pid:
