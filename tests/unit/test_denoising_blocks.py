@@ -425,7 +425,7 @@ def test_published_weights_are_imported(images: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ({"layout": "feature_denoising"}, "network: missing; layout feature_denoising needs its backbone"),
+        ({"layout": "feature_denoising"}, "network: missing; layout feature_denoising needs its network"),
         (
             {"layout": "feature_denoising", "network": "torchvision/alexnet"},
             "network: torchvision/alexnet is no ResNet",

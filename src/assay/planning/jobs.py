@@ -173,7 +173,7 @@ class Jobs:
         if asked := getattr(job.spec, "images", None):
             return asked
         wildcards = dict(job.makes.wildcards)
-        role, path = wildcards["role"], wildcards.get("attacked_path") or wildcards["attacked"]
+        role, path = wildcards.get("role", ""), wildcards.get("attacked_path") or wildcards.get("attacked", CLEAN)
         count = self.study.counts[split_of(role)]
         some = None if role or path == CLEAN else self.study.attacks[self._attacked[path].attack].images
         return some or count
