@@ -14,8 +14,9 @@ from assay.purifiers.purifier import build_purifier
 from assay.study.energies import ClassifierEnergy
 from assay.study.objectives import GuideObjective
 from assay.study.purifiers import DdpmPurifier, GuidedPurifier
+from assay.training.inner_attack import divergence
 from assay.training.objective import Batch, Task
-from assay.training.objectives.guide import Guide, divergence
+from assay.training.objectives.guide import Guide
 from trainings import prepare, train
 
 SIDE, SIGMA = 6, 0.2

@@ -53,6 +53,28 @@ def ascend(model: nn.Module, start: Tensor, low: Tensor, high: Tensor, harm: Har
     return found.detach()
 
 
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits (n, classes) of images as an attack meets them: in evaluation mode and float32."""
+    training = model.training
+    model.eval()
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        logits = model(images)
+    model.train(training)
+    return logits
+
+
+def away_from_answer(model: nn.Module, images: Tensor) -> Harm:
+    """The divergence of what the model answers on images from what it answers elsewhere (Zhang et al. 2019)."""
+    known = answers(model, images)
+    return lambda logits: divergence(known, logits).sum()
+
+
+def divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """KL(p || q) of the softmaxes p and q of two tables of logits (n, classes), for each row."""
+    log_p, log_q = logits.log_softmax(1), others.log_softmax(1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)
+
+
 def away_from(labels: Tensor) -> Harm:
     """The cross-entropy; of two classes the negative margin, which has its direction and never saturates."""
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from assay.networks.validation import validate
 from assay.study.objectives import GuideObjective
 from assay.training.draws import generator
+from assay.training.inner_attack import ascend, away_from_answer, divergence, step_size
 from assay.training.objective import Batch, Objective, Task
-from assay.training.objectives.adversarial import STEPS_OF_TRAVEL
 from assay.training.objectives.cross_entropy import CrossEntropy
 
 FIRST = 1e-3  # where the attack begins, beside the image: there the divergence and its gradient are zero
@@ -23,12 +23,6 @@ FIRST = 1e-3  # where the attack begins, beside the image: there the divergence 
 
 def build(spec: GuideObjective, task: Task) -> Objective:
     return Guide(spec, task)
-
-
-def divergence(logits: Tensor, other: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence (n,) of the classes' probabilities from those of other logits (n, classes)."""
-    own = logits.log_softmax(1)
-    return (own.exp() * (own - other.log_softmax(1))).sum(1)
 
 
 class Guide(CrossEntropy):
@@ -48,21 +42,12 @@ class Guide(CrossEntropy):
         return F.cross_entropy(clean, batch.labels) + self.spec.weight * robust
 
     def worst(self, noised: Tensor, first: Tensor) -> Tensor:
-        """Noised images moved by PGD within the L-infinity ball to where the answer differs most, in evaluation mode
-        and in float32."""
-        training, eps = self.network.training, self.spec.eps
-        self.network.eval()
-        step = STEPS_OF_TRAVEL * eps / self.spec.steps
-        moved = first.clamp(-eps, eps)
-        with torch.autocast(noised.device.type, enabled=False):
-            with torch.no_grad():
-                answer = self.network(noised)
-            for _ in range(self.spec.steps):
-                moved.requires_grad_()
-                (gradient,) = torch.autograd.grad(divergence(answer, self.network(noised + moved)).sum(), moved)
-                moved = (moved.detach() + step * gradient.sign()).clamp(-eps, eps)
-        self.network.train(training)
-        return noised + moved.detach()
+        """Noised images moved by PGD within the L-infinity ball to where the answer differs most."""
+        eps, steps = self.spec.eps, self.spec.steps
+        low, high = noised - eps, noised + eps  # noise leaves [0,1] too
+        start = (noised + first).clamp(low, high)
+        harm = away_from_answer(self.network, noised)
+        return ascend(self.network, start, low, high, harm, step_size(eps, steps), steps)
 
     def judge(self) -> dict[str, float]:
         noisy = Noised(self.network, self.spec.max_sigma / 2, self.task.seed)
