@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper test soak cluster-test lint docs lock clean
+.PHONY: demo paper bench test soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,6 +15,11 @@ paper: .venv/installed  ## the PCam paper in miniature, with every baseline, thr
 	$(BIN)/snakemake --cores $(CORES) --configfile config/phantom.yaml
 	$(BIN)/python scripts/show.py results/phantom
 	@echo "The report: results/phantom/report.html"
+
+bench: .venv/installed  ## every kind of purifier under one protocol, on the phantom's kinds of tissue
+	$(BIN)/snakemake --cores $(CORES) --configfile config/purifiers.yaml
+	$(BIN)/python scripts/show.py results/purifiers
+	@echo "The report: results/purifiers/report.html"
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
