@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := .venv/bin
 
-.PHONY: demo paper features test checkers soak cluster-test lint docs lock clean
+.PHONY: demo paper features bench test checkers soak cluster-test lint docs lock clean
 
 demo: .venv/installed  ## the demo study, from data to report
 	@$(BIN)/assay run demo --cores $(CORES)
@@ -17,6 +17,10 @@ paper: .venv/installed  ## the PCam paper in miniature, with every baseline, thr
 features: .venv/installed  ## feature denoising (Xie et al. 2019) in miniature
 	@$(BIN)/assay run feature-denoising --cores $(CORES)
 	@echo "All numbers: $(BIN)/assay show feature-denoising"
+
+bench: .venv/installed  ## every kind of purifier under one protocol, on the phantom's kinds of tissue
+	@$(BIN)/assay run purifiers --cores $(CORES)
+	@echo "All numbers: $(BIN)/assay show purifiers"
 
 test: .venv/installed  ## all tests; those of single modules run beside those of the workflow, and are shown after them
 	@log=$$(mktemp); trap "rm -f $$log" EXIT; \
