@@ -37,8 +37,8 @@ CONFIGS = {
     ),
     "unknown key": (
         ("seed: 0", "colour: blue"),
-        "colour: unknown key; known are attacks, checks, classifiers, cross, diffusions, evaluation, images, "
-        "purifiers, seed, selection, study, threads, versions",
+        "colour: unknown key; known are attacks, certificates, checks, classifiers, cross, diffusions, evaluation, "
+        "images, purifiers, seed, selection, study, threads, versions",
     ),
     "missing key": (("  images: 8\n", ""), "evaluation.images: missing; add it (see config/README.md)"),
     "no name": (("study: tiny\n", ""), "study: missing; add it (see config/README.md)"),
@@ -56,11 +56,12 @@ CONFIGS = {
     ),
     "unknown purifier": (
         ("method: ddpm", "method: ddpn"),
-        "purifiers.ddpm.method: 'ddpn' is not among noise, oneshot, ddpm, ddim, python; did you mean 'ddpm'?",
+        "purifiers.ddpm.method: 'ddpn' is not among noise, jpeg, median, nonlocal_means, oneshot, ddpm, ddim, sde, ode, "
+        "bridge, gradual, guided, likelihood, python; did you mean 'ddpm'?",
     ),
     "unknown attack": (
         ("method: pgd, eps: [4/255]", "method: pdg, eps: [4/255]"),
-        "attacks.pgd.method: 'pdg' is not among fgsm, pgd, pgdl2, apgd, square, random_sign, python; did "
+        "attacks.pgd.method: 'pdg' is not among fgsm, pgd, pgdl2, apgd, square, nes, random_sign, python; did "
         "you mean 'pgd'?",
     ),
     "unknown diffusion": (
