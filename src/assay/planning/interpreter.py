@@ -30,8 +30,8 @@ def provide_python(in_containers: bool) -> None:
 def warm_prefix() -> str | None:
     """What the commands of a local run begin with, so that `python` in them is the client of a warm process.
 
-    None where each stage is to have an interpreter of its own: without Linux or bash, where the user wants it so, and in
-    a job of Slurm, whose limits a process of another job would escape.
+    None where each stage is to have an interpreter of its own: without Linux or bash, where the user wants it so, and
+    in a job of Slurm, whose limits a process of another job would escape.
     """
     name = os.environ.get(WARM) or f"assay-warm-{secrets.token_hex(8)}"
     if name == "0" or sys.platform != "linux" or not shutil.which("bash") or "SLURM_JOB_ID" in os.environ:
