@@ -10,12 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import yaml
+
+from assay.planning.interpreter import WARM
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -25,18 +26,6 @@ RESULTS = "results/tiny"
 OF_A_RUN = ("logs", "benchmarks", "sizes.json", "report.html", "report.manifest.json")
 JOB = re.compile(r"^rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"^ {4}wildcards: (.*)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Python:
-    """The Python that runs Snakemake, and what its jobs find in their environment; `used` unless another is named."""
-
-    program: str
-    environment: Mapping[str, str]
-    used: ClassVar["Python"]
-
-
-COLD = Python.used = Python(sys.executable, {})  # `used` is a warm one from a session's begin on: see conftest.py
 
 
 @dataclass(frozen=True)
@@ -50,17 +39,17 @@ class Checkout:
         return self.root / RESULTS
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The copy's own code is imported, whatever else is installed."""
-        return os.environ | {"PYTHONPATH": f"{self.root / 'src'}:{HERE / 'faults'}"} | more
+        """The copy's own code is imported, whatever else is installed. Faults need interpreters of their own."""
+        alone = {WARM: "0"} if any(name.startswith("ASSAY_TEST_") for name in more) else {}
+        return os.environ | {"PYTHONPATH": f"{self.root / 'src'}:{HERE / 'faults'}"} | alone | more
 
-    def start(self, *options: str, python: Python | None = None, **environment: str) -> subprocess.Popen:
+    def start(self, *options: str, **environment: str) -> subprocess.Popen:
         """Snakemake on the tests' study, in a process group of its own."""
-        python = python or Python.used
-        command = [python.program, "-m", "snakemake", "--nocolor", "--configfile", CONFIG, *options]
+        command = [sys.executable, "-m", "snakemake", "--nocolor", "--configfile", CONFIG, *options]
         return subprocess.Popen(
             command,
             cwd=self.root,
-            env=self.environment(**python.environment, **environment),
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,19 +1,25 @@
 """Two full runs a session, `finished` is one; other tests work on copies of the finished tree, or on fresh ones."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-from checkout import COLD, Checkout, Python, fresh_checkout
-from warm import warm_python
+from checkout import Checkout, fresh_checkout
+
+from assay.planning.interpreter import WARM
+from assay.warm.client import SERVER
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The stages that Snakemake starts in these tests need not import their libraries again and again."""
-    with warm_python(tmp_path_factory.mktemp("warm") / "python") as (program, environment):
-        Python.used = Python(program, environment)
+def _one_warm_process() -> Iterator[None]:
+    """The runs of these tests share one warm process; a user's runs have one each."""
+    name = f"assay-warm-tests-{os.getpid()}"
+    subprocess.run([sys.executable, "-P", "-m", SERVER, name, str(os.getpid())], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WARM, name)
         yield
-    Python.used = COLD
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +32,12 @@ def pristine(tmp_path_factory) -> Checkout:
 def two_runs(pristine, tmp_path_factory) -> dict[int, Checkout]:
     """The study finished twice, in two folders, with one and with two cores; side by side, to save time.
 
-    The stages of the one on one core are programs like a user's, each of which imports its libraries.
+    The stages of the one on one core have interpreters of their own.
     """
     folder = tmp_path_factory.mktemp("workflow")
     checkouts = {cores: pristine.copy(folder / f"cores-{cores}") for cores in (1, 2)}
-    pythons = {1: COLD, 2: Python.used}
-    running = {cores: one.start("--cores", str(cores), python=pythons[cores]) for cores, one in checkouts.items()}
+    warm = {1: {WARM: "0"}, 2: {}}
+    running = {cores: one.start("--cores", str(cores), **warm[cores]) for cores, one in checkouts.items()}
     for process in running.values():
         output, _ = process.communicate()
         assert process.returncode == 0, output

@@ -2,11 +2,12 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
 import yaml
-from checkout import HERE, Checkout, Python
+from checkout import HERE, Checkout
 from safetensors.torch import save_file
 
 from assay.networks.libraries import import_library
@@ -50,11 +51,11 @@ def test_a_study_runs_elsewhere_whatever_its_folders_are_called(pristine: Checko
     config["attacks"] = {"pgd": {"method": "pgd", "eps": ["4/255"], "steps": 2}}
     config["cross"] = [{"purifiers": ["own"]}]
     (there / "odd {name}.yaml").write_text(yaml.safe_dump(config))
-    command = [Python.used.program, "-m", "snakemake", "--cores", "2", "--snakefile", str(pristine.root / "Snakefile")]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(pristine.root / "Snakefile")]
     done = subprocess.run(
         [*command, "--configfile", "odd {name}.yaml"],
         cwd=there,
-        env=pristine.environment(**Python.used.environment),
+        env=pristine.environment(),
         capture_output=True,
         text=True,
     )

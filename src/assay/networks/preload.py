@@ -20,6 +20,7 @@ LIBRARIES = (
     *("safetensors.torch", "torch.optim.swa_utils"),
 )
 THROUGH_ASSAY = ("timm", "diffusers.models.unets.unet_2d")  # see `assay.networks.libraries`
+_kept: list[types.ModuleType] = []
 
 
 def main() -> None:
@@ -30,13 +31,12 @@ def main() -> None:
     except OSError:
         return
     detach()
-    own = load()
+    load()
     serve(listening, int(run))
-    own.clear()
 
 
-def load() -> list[types.ModuleType]:
-    """Load the libraries, and forget the modules of `assay`, which are returned: the libraries may need them."""
+def load() -> None:
+    """Load the libraries, and forget the modules of `assay`, but for what the libraries need of them."""
     # Torch's threads are set by each stage; those of numpy's linear algebra must not exist when a process is copied.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # who asks for GPUs while loading must not start CUDA
@@ -46,7 +46,7 @@ def load() -> list[types.ModuleType]:
         importlib.import_module(library)
     for library in THROUGH_ASSAY:
         import_library(library)
-    return [sys.modules.pop(module) for module in list(sys.modules) if module.split(".")[0] == "assay"]
+    _kept.extend(sys.modules.pop(module) for module in list(sys.modules) if module.split(".")[0] == "assay")
 
 
 if __name__ == "__main__":

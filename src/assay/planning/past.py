@@ -23,6 +23,7 @@ from assay.study.classifiers import AnyClassifier
 from assay.study.diffusions import AnyDiffusion
 from assay.study.images import AnySource
 from assay.study.selection import SIGMA, read_sigma
+from assay.warm.usage import Usage, read_usage
 
 # Where the artifact of each stage lies; its benchmark file has the same path below benchmarks/<stage>/.
 FOLDERS = {
@@ -45,6 +46,7 @@ PART = re.compile(r"\.part-\d+-of-(\d+)$")
 CPU = "cpu"
 START_UP = 3.0  # seconds of a stage that are no work (benchmarks/start_up.py measures them)
 START_UP_WITHOUT_TORCH = 1.0  # of stages that work in these units
+WARM_START_UP = 0.3  # of copies of a warm process
 UNITS_WITHOUT_TORCH = ("pixels", "pixels read")
 LEAST_SHARE = 0.1  # of a job's time that counts as work, however short it was
 MOST_OF_A_STAGE = 500  # benchmark files that are read, of each stage and study
@@ -67,6 +69,7 @@ class Sample:
     unit: str
     amount: float
     times: Times
+    start_up: float
     device: str
     ended: float
 
@@ -140,19 +143,29 @@ def split_place(benchmark: Path) -> tuple[str, str, int]:
     return stage, PART.sub("", name), int(found[1]) if found else 1
 
 
+def log_of(benchmark: Path) -> Path:
+    """The log of the job that a benchmark file is of: `benchmarks/purify/a.tsv` -> `logs/purify/a.log`."""
+    parts = benchmark.parts
+    place = len(parts) - 1 - parts[::-1].index(BENCHMARKS)
+    return Path(*parts[:place], LOGS, *parts[place + 1 :]).with_suffix(".log")
+
+
 def read_times(path: Path) -> list[Times]:
     """The times in a benchmark file; none if it is not there or was cut off."""
     if not path.is_file():
         return []
+    usage = read_usage(log_of(path))
     with open(path, newline="", encoding="utf-8") as file:
         try:
-            return [_times(row) for row in csv.DictReader(file, delimiter="\t")]
+            return [_times(row, usage) for row in csv.DictReader(file, delimiter="\t")]
         except (KeyError, TypeError, ValueError):
             return []
 
 
-def _times(row: dict[str, str]) -> Times:
+def _times(row: dict[str, str], usage: Usage | None) -> Times:
     clock = float(row["s"])
+    if usage:
+        return Times(clock, usage.cpu)
     try:
         return Times(clock, float(row["cpu_time"]))
     except (KeyError, TypeError, ValueError):  # a job too short to be watched has NA there
@@ -160,16 +173,21 @@ def _times(row: dict[str, str]) -> Times:
 
 
 def _rate(samples: Sequence[Sample]) -> Rate | None:
-    """The mean rate on the device of the newest sample."""
+    """The mean rate on the device of the newest sample, which tells how jobs start, too."""
     if not samples:
         return None
-    device = max(samples, key=lambda sample: sample.ended).device
-    alike = [sample for sample in samples if sample.device == device]
-    start_up = START_UP_WITHOUT_TORCH if alike[0].unit in UNITS_WITHOUT_TORCH else START_UP
+    newest = max(samples, key=lambda sample: sample.ended)
+    alike = [sample for sample in samples if sample.device == newest.device]
     amount = sum(sample.amount for sample in alike)
-    clock = sum(_working(sample.times.clock, start_up) for sample in alike)
-    cpu = sum(_working(sample.times.cpu, start_up) for sample in alike)
-    return Rate(clock / amount, cpu / amount, device, start_up)
+    clock = sum(_working(sample.times.clock, sample.start_up) for sample in alike)
+    cpu = sum(_working(sample.times.cpu, sample.start_up) for sample in alike)
+    return Rate(clock / amount, cpu / amount, newest.device, newest.start_up)
+
+
+def _start_up(unit: str, log: Path) -> float:
+    if read_usage(log):
+        return WARM_START_UP
+    return START_UP_WITHOUT_TORCH if unit in UNITS_WITHOUT_TORCH else START_UP
 
 
 def _working(seconds: float, start_up: float) -> float:
@@ -184,12 +202,14 @@ def _samples(study: Path, sizes: Sizes) -> Iterable[Sample]:
             if parts == 1 and next(path.parent.glob(f"{path.stem}.part-*"), None):
                 continue
             manifest, times = _manifest(study / kind / place), read_times(path)
-            if not _all_was_done(manifest, study / LOGS / path.relative_to(study / BENCHMARKS).with_suffix(".log")):
+            log = log_of(path)
+            if not _all_was_done(manifest, log):
                 continue
             found = _cost(stage, place, manifest.get("spec"), sizes)
             if found and found.amount and times:
                 device, ended = manifest.get("device", CPU), path.stat().st_mtime
-                yield Sample(path, stage, found.unit, found.amount / parts, times[-1], device, ended)
+                start_up = _start_up(found.unit, log)
+                yield Sample(path, stage, found.unit, found.amount / parts, times[-1], start_up, device, ended)
 
 
 def _all_was_done(manifest: dict[str, Any], log: Path) -> bool:

@@ -20,8 +20,10 @@ from assay.evaluation.summary import read_whole
 from assay.evaluation.trajectories import COLUMNS as TRAJECTORIES
 from assay.files import AssayError
 from assay.manifests import MANIFEST, read_manifest
+from assay.planning.past import log_of
 from assay.stacks import TABLE as TABLE_FILE
 from assay.stacks import read_stack, read_table
+from assay.warm.usage import read_usage
 
 NAMES = ["classifier", "attack", "threat", "norm", "defence"]
 NUMBERS = ["eps", "sigma", "images", "draws", "accuracy"]
@@ -186,6 +188,8 @@ def read_benchmarks(folder: Path) -> pd.DataFrame:
         if rule == "report":
             continue
         table = pd.read_csv(path, sep="\t").reindex(columns=columns).apply(pd.to_numeric, errors="coerce")
+        if usage := read_usage(log_of(path)):
+            table["max_rss"] = usage.memory
         tables.append(table.assign(rule=rule))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "rule"])
 

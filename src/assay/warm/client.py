@@ -60,7 +60,7 @@ def _be_served(name: str, run: int, words: list[str]) -> None:
         signal.signal(number, tell)
     ready, _, _ = select.select([connection, end_of_run], [], [])
     if connection not in ready:
-        os._exit(1)  # Snakemake was killed: the copy ends with this process
+        os._exit(1)  # Snakemake was killed: the job ends with this process
     # The copy holds the connection too, so that its end, without an answer, is the end of every process of the job.
     try:
         answer = connection.recv(64)
@@ -70,6 +70,8 @@ def _be_served(name: str, run: int, words: list[str]) -> None:
         _end(*answer.decode().split())
     if told:
         _end_by(told[-1])
+    if select.select([end_of_run], [], [], 0)[0]:
+        os._exit(1)
     os.write(2, b"warm start: the job's process was lost; it starts again in one of its own\n")
 
 

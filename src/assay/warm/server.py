@@ -7,6 +7,7 @@ gone the attendant kills the job; when the attendant is gone the kernel does. Th
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -17,7 +18,9 @@ import select
 import signal
 import socket
 import sys
+import threading
 from dataclasses import dataclass
+from typing import NoReturn
 
 from assay.warm.client import LENGTH, peer_user
 
@@ -36,7 +39,7 @@ class Job:
 
 
 def listen(name: str) -> socket.socket:
-    """The socket of a server; an `OSError` where there is one of this name. It leaves no file: the name is Linux's."""
+    """The socket of a server; an `OSError` where there is one of this name. The name is Linux's, and no file."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(f"\0{name}")
     listening.listen(128)
@@ -54,7 +57,7 @@ def detach() -> None:
 
 
 def serve(listening: socket.socket, run: int) -> None:
-    """Serve until the process of the run ends. In a copy: run its program, and return."""
+    """Serve until the process of the run ends. A copy ends with its program, or raises what the program raises."""
     end_of_run = os.pidfd_open(run)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # attendants leave no zombies
     gc.collect()
@@ -66,12 +69,11 @@ def serve(listening: socket.socket, run: int) -> None:
             os.close(end_of_run)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _run(_attend(connection))
-            return
         connection.close()
 
 
 def _attend(connection: socket.socket) -> Job:
-    """See a job through to its end. Returns in the copy that is the job, which holds the connection for life."""
+    """See a job through to its end. Returns in the copy that is the job, which holds the connection while it lives."""
     job = _receive(connection)
     attendant, pid = os.getpid(), os.fork()
     if not pid:
@@ -111,8 +113,8 @@ def _receive(connection: socket.socket) -> Job:
     return Job([os.fsdecode(word) for word in words], folder, environment, files)
 
 
-def _run(job: Job) -> None:
-    """Run a job's program as Python would."""
+def _run(job: Job) -> NoReturn:
+    """Run a job's program as Python would, to the end of this process, or to what the program raises."""
     for number, file in enumerate(job.files):
         os.dup2(file, number)
         os.close(file)
@@ -125,6 +127,16 @@ def _run(job: Job) -> None:
     sys.argv[:] = job.words
     importlib.invalidate_caches()
     runpy.run_path(job.words[0], run_name="__main__")
+    _end_well()
+
+
+def _end_well() -> NoReturn:
+    """End as Python does, but do not take apart all that is loaded: that takes longer than the start."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _named_paths() -> list[str]:
