@@ -58,6 +58,14 @@ PLACES: list[tuple[Place, Any, str]] = [
     (("classifiers", "robust", "augment", 1), {"crop": 17}, "classifiers.robust.augment.1.padding: 17 is more than"),
     (("images", "size"), 17, "diffusions.unet.channels: images of 17 pixels (images.size) cannot be halved 1 times"),
     ((*UNET, "time_steps"), 1, "purifiers.oneshot.sigmas: 0.1 is above 0.005, the highest sigma of the noise schedule"),
+    # objectives
+    ((*UNET, "objective"), {"method": "stability", "guide": "plane"}, "diffusions.unet.guide: 'plane' is not among"),
+    ((*UNET, "objective"), {"method": "stability"}, "diffusions.unet.objective.guide: missing; add it"),
+    (
+        (*UNET, "objective"),
+        {"method": "stability", "guide": "plain", "weight": 0},
+        "diffusions.unet.objective.weight: ",
+    ),
     # certificates
     (("certificates", "classifiers"), ["plane"], "certificates.classifiers: 'plane' is not among ['own', 'plain', "),
     (("certificates", "purifiers"), ["noise", "own"], "certificates.purifiers: what 'own' (python) sees of an image"),

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from assay.planning.cells import attack_at, cells
 from assay.planning.networks import Described, NetworkSizes, Size, describe
 from assay.study.attacks import AnyAttack, AttackSpec, storage_bits
-from assay.study.certificates import AttackCertificatesSpec, CertifySpec
+from assay.study.certificates import ATTACK_DRAWS, ATTACK_STEPS, AttackCertificatesSpec, CertifySpec
 from assay.study.classifiers import AnyClassifier, Classifier, ClassifierSpec, PublishedClassifierSpec
 from assay.study.diffusions import AnyDiffusion, Diffusion, DiffusionSpec, PublishedDiffusionSpec
 from assay.study.evaluation import ClassifySpec
@@ -34,7 +34,6 @@ from assay.study.sources import LIST_FILES, MASKS_FILE, Split
 TO_IMAGE, TO_WEIGHTS, REPLAYED = 2, 3, 1
 VALIDATED_IMAGES = 256  # that a diffusion's validation loss is taken on
 SEQUENTIAL_SHARE = 1 / 3  # of the fixed draws that the sequential test takes, at most where it is worth having
-ATTACK_STEPS, ATTACK_DRAWS = 20, 16  # of each attack on a certified image; the draws of a step go through at once
 JUDGED_IMAGES = 512  # that an imported diffusion is called for, to judge and to show it
 WEIGHTS_IN_TRAINING = 5  # weights, their gradient, AdamW's two moments and the running mean
 

@@ -13,6 +13,7 @@ from assay.study.purifiers import AnyPurifier
 
 CERTIFIED = ("noise", "oneshot", "ddpm", "ddim")  # methods of purifiers that see an image through x + sigma n alone
 MOST_PREDICTED = 10_000  # draws of a prediction at an attacked image
+ATTACK_STEPS, ATTACK_DRAWS = 20, 16  # of an attack on a certified image; the draws of a step go through at once
 
 
 class Certificates(Model):

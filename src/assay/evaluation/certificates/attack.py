@@ -26,9 +26,8 @@ from assay.noise import derive_seed
 from assay.program import provenance
 from assay.progress import track
 from assay.stacks import TABLE
-from assay.study.certificates import AttackCertificatesSpec
+from assay.study.certificates import ATTACK_DRAWS, ATTACK_STEPS, AttackCertificatesSpec
 
-STEPS, QUERIED = 20, 16  # steps, and draws in each
 TRAVEL = 2.5  # radii that all steps go together, as Madry et al. (2018) have it
 INSIDE = 1 - 1e-4  # of the radius: the proof is for less than it, and float32 rounds
 BEYOND = 4.0  # times the radius, where nothing is proven
@@ -70,13 +69,13 @@ def attack_certificates(spec: AttackCertificatesSpec, code: str, inputs: Inputs,
 def search(smoothed: Smoothed, x: Tensor, keys: Tensor, answer: int, radius: float) -> Tensor:
     """The point of the L2 ball around an image (1, 3, h, w) where PGD leaves the vote least sure of `answer`."""
     point = random_point(x, "L2", radius, derive_seed(smoothed.seed, "start"), keys, 0)
-    queried = min(QUERIED, smoothed.room)
-    for step in range(STEPS):
+    queried = min(ATTACK_DRAWS, smoothed.room)
+    for step in range(ATTACK_STEPS):
         leaf = point.detach().requires_grad_()
         draws = range(step * queried, (step + 1) * queried)
         logs = smoothed.logits(leaf, keys, "attack", draws).log_softmax(-1)[0, :, answer]
         (gradient,) = torch.autograd.grad(-logs.logsumexp(0), leaf)
-        point = into_ball(point + TRAVEL * radius / STEPS * ascent(gradient, "L2"), x, "L2", radius)
+        point = into_ball(point + TRAVEL * radius / ATTACK_STEPS * ascent(gradient, "L2"), x, "L2", radius)
     return point
 
 
