@@ -211,6 +211,23 @@ def test_on_a_terminal_there_is_a_bar_with_the_stages_that_run() -> None:
     live.close()
 
 
+def test_the_time_left_is_told_once_every_long_stage_has_a_job_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("assay.commands.live.time.monotonic", lambda: now)
+    live = Live(io.StringIO())
+    live.planned({"train_classifier": 1, "attack": 4, "report": 1})
+    live.started(0, "train_classifier")
+    now = 100.0
+    live.finished(0)
+    live.started(1, "attack")
+    live.started(2, "attack")
+    assert live.left() is None
+    now = 120.0
+    live.finished(1)
+    live.started(3, "attack")
+    assert live.left() == 3 * 20 / 2
+
+
 def test_what_jobs_print_is_kept_from_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     with quiet_jobs() as out:
         os.system("echo from a job")

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import assay
-from assay.entry.randomness import as_function, randomness_of
+from assay.entry.behaviour import as_function, behaviour_of
+from assay.entry.config import usual_attacks
 from assay.files import AssayError
 from assay.noise import step_noise
 
@@ -82,7 +83,8 @@ def test_importing_assay_imports_nothing_heavy() -> None:
     [(given, "given"), (replaced, "replaced"), (Denoiser(), "replaced"), (own, "own"), (none, "none")],
 )
 def test_where_a_purifiers_noise_comes_from_is_found(purify, randomness: str, data: tuple[Tensor, Tensor]) -> None:
-    assert randomness_of(*as_function(purify), data[0][:2]) == randomness
+    found = behaviour_of(*as_function(purify), data[0][:2])
+    assert (found.randomness, found.differentiable) == (randomness, True)
 
 
 def test_answered_noise_is_that_of_the_image_its_draw_and_the_call(data: tuple[Tensor, Tensor]) -> None:
@@ -104,17 +106,30 @@ def test_what_cannot_be_answered_is_repeatable_all_the_same(data: tuple[Tensor, 
     assert torch.equal(run(data[0][:2], noise), run(data[0][:2], noise))
 
 
-def test_an_attacker_knows_noise_only_where_there_is_noise_to_know(data: tuple[Tensor, Tensor]) -> None:
-    threats = {}
-    for purify in (own, none, None):
-        found = assay.evaluate(classifier(), *data, purify, preset="quick", checks={}, draws=2, batch_size=3)
-        threats[found.randomness] = set(found.table["threat"])
-        assert found.cell(attack="pgd", defence="none")["draws"] == 1
-    assert threats == {
-        "own": {"none", "transfer", "bpda", "adaptive"},
-        "none": {"none", "transfer", "bpda", "adaptive"},
-        None: {"none", "transfer"},
-    }
+@pytest.mark.parametrize(
+    ("purify", "threats"),
+    [
+        (given, {"transfer", "bpda", "adaptive", "locked"}),
+        (own, {"transfer", "bpda", "adaptive"}),
+        (none, {"transfer", "bpda", "adaptive"}),
+        (lambda x: replaced(x.detach()), {"transfer", "bpda"}),
+    ],
+)
+def test_a_purifier_is_attacked_as_far_as_it_can_be(purify, threats: set[str], data: tuple[Tensor, Tensor]) -> None:
+    found = usual_attacks([EPS, 2 * EPS], "quick", behaviour_of(*as_function(purify), data[0][:2]))
+    assert {attack["threat"] for attack in found.values()} == threats
+    assert all(attack["eps"] == [EPS, 2 * EPS] for attack in found.values())
+    assert (found["pgd-bpda"].get("draws") == 1) == (purify is none)
+
+
+@pytest.mark.parametrize(
+    ("purify", "threats"), [(lambda x: none(x.detach()), {"transfer", "bpda"}), (None, {"transfer"})]
+)
+def test_what_is_deterministic_is_asked_once(purify, threats: set[str], data: tuple[Tensor, Tensor]) -> None:
+    found = assay.evaluate(classifier(), *data, purify, preset="quick", checks={}, draws=2, batch_size=3)
+    assert set(found.table["threat"]) == threats | {"none"}
+    assert found.summary["draws"].max() == 1
+    assert (purify is None) == ("No gradient flows through it" not in repr(found))
 
 
 # what comes out
@@ -122,8 +137,8 @@ def test_an_attacker_knows_noise_only_where_there_is_noise_to_know(data: tuple[T
 
 def test_every_threat_is_measured_and_told(result: assay.Study) -> None:
     assert list(result.table["threat"].unique()) == ["none", "transfer", "bpda", "adaptive", "locked"]
-    assert result.randomness == "replaced"
-    assert "answered with Assay's noise" in repr(result)
+    assert result.purifier.randomness == "replaced"
+    assert "were answered with Assay's noise" in repr(result)
     assert "Checks: " in repr(result)
     assert result.table["accuracy"].between(0, 1).all()
 
@@ -215,5 +230,5 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for cell in cells:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
-    assert names["result"].randomness == "replaced"
+    assert names["result"].purifier.randomness == "replaced"
     assert (tmp_path / "report.html").is_file()

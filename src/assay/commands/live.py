@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 from typing import Any, TextIO
 
@@ -21,6 +22,7 @@ from assay.words import count
 
 NAME = "assay"
 PARTS = ("_part", "_on_nodes")  # of rules that run the stage of the same name
+SHORT = ("summarise", "check", "report")  # stages at the end, of seconds
 ERROR = "error: "  # how a stage's last line begins that says what is wrong
 BAR = "{desc} {bar} {n_fmt}/{total_fmt} jobs, {elapsed}{postfix}"
 
@@ -36,6 +38,8 @@ class Live:
         self.ended: Counter[str] = Counter()
         self.began: dict[str, float] = {}
         self.stages: dict[int, str] = {}
+        self.since: dict[int, float] = {}
+        self.took: dict[str, list[float]] = {}
         self.bar: tqdm | None = None
 
     def planned(self, counts: Mapping[str, int]) -> None:
@@ -52,7 +56,7 @@ class Live:
         """A job of a rule begins."""
         if rule not in STAGES:
             return
-        self.stages[number] = stage_of(rule)
+        self.stages[number], self.since[number] = stage_of(rule), time.monotonic()
         self.began.setdefault(stage_of(rule), time.monotonic())
         self._show()
 
@@ -62,6 +66,7 @@ class Live:
         if stage is None:
             return
         self.ended[stage] += 1
+        self.took.setdefault(stage, []).append(time.monotonic() - self.since.pop(number))
         if self.bar:
             self.bar.update()
         if self.ended[stage] == self.wanted[stage]:
@@ -71,6 +76,7 @@ class Live:
     def broke(self, number: int, rule: str, logs: list[str]) -> None:
         """A job failed: what it said, and where its log lies."""
         self.stages.pop(number, None)
+        self.since.pop(number, None)
         self.failed += 1
         said = [line for log in logs for line in _errors(Path(log))]
         for line in said or [f"{ERROR}{stage_of(rule)} failed"]:
@@ -95,8 +101,19 @@ class Live:
         """Which stages run now, beside the bar."""
         if self.bar:
             running = Counter(self.stages.values())
-            told = ", ".join(f"{stage} {self.ended[stage]}/{self.wanted[stage]}" for stage in running)
-            self.bar.set_postfix_str(told)
+            told = [f"{stage} {self.ended[stage]}/{self.wanted[stage]}" for stage in running]
+            left = self.left()
+            told += [] if left is None else [f"about {clock(left)} left"]
+            self.bar.set_postfix_str(", ".join(told))
+
+    def left(self) -> float | None:
+        """About how many seconds are left, by what jobs of each stage took so far and as many at once as now; None
+        while a stage that takes long has none that ended."""
+        open_jobs = {stage: jobs - self.ended[stage] for stage, jobs in self.wanted.items() if stage not in SHORT}
+        if any(jobs and stage not in self.took for stage, jobs in open_jobs.items()):
+            return None
+        work = sum(jobs * mean(self.took[stage]) for stage, jobs in open_jobs.items() if jobs)
+        return work / max(1, len(self.stages))
 
 
 def stage_of(rule: str) -> str:

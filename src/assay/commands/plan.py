@@ -28,7 +28,7 @@ def main(words: list[str] | None = None, name: str | None = None) -> None:
     if arguments.cores != "all" and not (arguments.cores.isdecimal() and int(arguments.cores)):
         parser.error(f"--cores: '{arguments.cores}' is no number of cores; write 8 or all")
     cores = (os.cpu_count() or 1) if arguments.cores == "all" else int(arguments.cores)
-    jobs, study = planned_jobs([*snakefile_options(), *config, *others, "--cores", str(cores)])
+    jobs, study = planned_jobs([*others, *snakefile_options(), *config, "--cores", str(cores)])
     print(render(jobs, cores, study))
     if power := study and smallest_differences(study):
         print(power)

@@ -36,7 +36,7 @@ def main(words: list[str] | None = None, name: str | None = None) -> None:
     parser.add_argument("--verbose", action="store_true", help="Snakemake's own output, and what jobs print")
     config, words = split_words(sys.argv[1:] if words is None else words)
     arguments, others = parser.parse_known_args(words)
-    study = run_workflow([*snakefile_options(), *config, *others, "--cores", arguments.cores], arguments.verbose)
+    study = run_workflow([*others, *snakefile_options(), *config, "--cores", arguments.cores], arguments.verbose)
     results = Path("results") / study.study
     if (results / PAGE).is_file() and not {"-n", "--dry-run", "--dryrun"} & set(others):
         print(ending(results))

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from assay.artifacts import Wanted
 from assay.attacks.attack import attack_stack
 from assay.entry.arrays import as_stored, class_names
+from assay.entry.behaviour import Behaviour, as_function, behaviour_of
+from assay.entry.config import CLASSIFIER, made_up, stand_in, usual_attacks
 from assay.entry.networks import Given, borrowed, weights_hash
-from assay.entry.randomness import Randomness, as_function, randomness_of
 from assay.entry.study import Study
 from assay.evaluation.checks.run import make_checks
 from assay.evaluation.classify import classify_stack
@@ -41,11 +42,7 @@ from assay.purifiers.purify import purify_stack
 from assay.reporting.page import write_report
 from assay.stacks import to_pixels, write_images, write_table
 from assay.study.model import Study as Config
-from assay.study.parse import parse_study
 
-CLASSIFIER, PURIFIER = "classifier", "purify"  # their names in the study that is made up
-THREATS = {"pgd": "transfer", "pgd-bpda": "bpda", "pgd-adaptive": "adaptive", "pgd-locked": "locked"}  # by attack
-STAND_IN = str(Path(__file__).parent / "given" / "purifier.py")
 TRIED = 2  # images that the networks are tried on first
 
 
@@ -75,7 +72,7 @@ def evaluate(
     - `images` (n, 3, h, w) or (n, h, w, 3), in [0,1] or uint8, are kept with 8 bits; `labels` are n places among the
       classes.
     - `purify(x, noise)` or `purify(x)` gives images like x; differentiable, for attacks through it. `noise(k)` is the
-      noise of step k. One that draws with torch.randn by itself is given Assay's noise; `result.randomness` says so.
+      noise of step k. One that draws with torch.randn by itself is given Assay's noise; `result.purifier` says so.
     - `eps` is the radius, or several, of the L-infinity ball in pixel units; `sigma` only names the noise level.
     - `attacks` by name, as a study's config has them; if absent, PGD by transfer and, where there is a purifier,
       through the identity (bpda), through the purifier (adaptive), and with its noise known (locked), each with the
@@ -91,85 +88,35 @@ def evaluate(
     with borrowed(classifier, purify) as device:
         sample = torch.from_numpy(to_pixels(stored[:TRIED])).to(device)
         names = class_names(classes, _outputs(classifier, sample), labels, len(stored))
-        randomness = randomness_of(call, takes_noise, sample) if call else None
-        config = _config(
-            name, stored, names, randomness, sigma,
-            _attacks(eps, preset, randomness) if attacks is None else attacks,
-            {"gradients": True} if checks is None else checks, draws, seed, batch_size,
-        )  # fmt: skip
+        behaviour = behaviour_of(call, takes_noise, sample) if call else None
+        config = made_up(
+            behaviour,
+            study=name,
+            seed=seed,
+            images=stand_in(size=stored.shape[1], classes=names),
+            sigma=sigma,
+            attacks=usual_attacks(eps, preset, behaviour) if attacks is None else attacks,
+            evaluation={"images": len(stored), "draws": draws, "batch_size": min(batch_size, len(stored))},
+            checks={"gradients": True} if checks is None else checks,
+        )
         kept = None if folder else tempfile.TemporaryDirectory(prefix="assay-")
         place = _empty(Path(folder or kept.name).resolve())
         _write_images(place, stored, labels, names, ids)
         _write_classifier(place, classifier, names)
         _run(config, place, classifier, call)
-    return Evaluated(place, randomness, kept)
+    return Evaluated(place, behaviour, kept)
 
 
 class Evaluated(Study):
-    """What `assay.evaluate` found: all that a study has; and where the purifier's noise came from, `randomness`."""
+    """What `assay.evaluate` found: all that a study has; and how the purifier behaved, `purifier`."""
 
-    def __init__(self, folder: Path, randomness: Randomness | None, kept: tempfile.TemporaryDirectory | None) -> None:
+    def __init__(self, folder: Path, purifier: Behaviour | None, kept: tempfile.TemporaryDirectory | None) -> None:
         super().__init__(folder)
-        self.randomness = randomness
+        self.purifier = purifier
         self._kept = kept  # the results are deleted when this is
 
     def __repr__(self) -> str:
-        noise = f"\nThe purifier's noise: {MEANT[self.randomness]}" if self.randomness else ""
-        return super().__repr__() + noise
-
-
-MEANT: dict[Randomness, str] = {
-    "given": "given to it.",
-    "replaced": "its calls of torch.randn and torch.rand were answered with Assay's noise.",
-    "own": "it draws in ways that Assay cannot answer, so an attacker who knows the noise was not tested.",
-    "none": "none; it is deterministic.",
-}
-
-
-def _attacks(eps: float | Sequence[float], preset: str, randomness: Randomness | None) -> dict[str, dict[str, Any]]:
-    """The attacks under each threat that there can be; of a deterministic purifier one draw is every draw."""
-    radii = [float(eps)] if np.isscalar(eps) else [float(value) for value in eps]
-    threats = {attack: threat for attack, threat in THREATS.items() if randomness or threat == "transfer"}
-    if randomness in ("own", "none"):
-        threats = {attack: threat for attack, threat in threats.items() if threat != "locked"}
-    found = {}
-    for attack, threat in threats.items():
-        found[attack] = {"method": "pgd", "threat": threat, "eps": radii, "preset": preset}
-        if randomness == "none" and threat != "transfer":
-            found[attack]["draws"] = 1
-    return found
-
-
-def _config(
-    name: str,
-    stored: np.ndarray,
-    classes: Sequence[str],
-    randomness: Randomness | None,
-    sigma: float,
-    attacks: Mapping[str, Mapping[str, Any]],
-    checks: Mapping[str, Any],
-    draws: int,
-    seed: int,
-    batch_size: int,
-) -> Config:
-    """The study that is made up: its images and networks stand for what is in memory."""
-    purifier = {"method": "python", "module": STAND_IN, "sigmas": [sigma], "randomness": randomness}
-    images = {"source": "python", "module": STAND_IN, "size": stored.shape[1], "classes": list(classes)}
-    config = {
-        "study": name,
-        "seed": seed,
-        "images": images | {"train": 1, "validation": 1},
-        "classifiers": {CLASSIFIER: {"method": "python", "module": STAND_IN, "published": CLASSIFIER}},
-        "purifiers": {PURIFIER: purifier} if randomness else {},
-        "attacks": {attack: dict(keys) for attack, keys in attacks.items()},
-        "evaluation": {
-            "images": len(stored),
-            "draws": 1 if randomness in (None, "none") else draws,
-            "batch_size": min(batch_size, len(stored)),
-        },
-        "checks": dict(checks),
-    }
-    return parse_study(config, "assay.evaluate")
+        return "\n".join([super().__repr__(), *([str(self.purifier)] if self.purifier else [])])
 
 
 def _outputs(classifier: nn.Module, images: Tensor) -> int:

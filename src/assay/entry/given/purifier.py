@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from assay.entry.behaviour import Randomness
 from assay.entry.networks import Given
-from assay.entry.randomness import Randomness
 from assay.purifiers.purifier import Purify
 from assay.study.purifiers import PythonPurifier
 
 
 class GivenPurifier(PythonPurifier):
-    """A purifier that is in memory, and where its noise comes from."""
+    """A purifier that is in memory: where its noise comes from, and whether gradients flow through it."""
 
     randomness: Randomness
+    differentiable: bool
 
 
 def build(spec: GivenPurifier, inputs: Given) -> Purify:

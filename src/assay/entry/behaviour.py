@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,32 @@ Randomness = Literal["given", "replaced", "own", "none"]
 NORMAL, UNIFORM = (torch.randn, torch.randn_like), (torch.rand, torch.rand_like)
 LIKE = (torch.randn_like, torch.rand_like)
 SAME = 1e-3  # of a pixel, by which float order may change an image in another batch
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a purifier behaves: where its noise comes from, and whether gradients flow through it."""
+
+    randomness: Randomness
+    differentiable: bool
+
+    @property
+    def threats(self) -> list[str]:
+        """The threats under which gradients can be followed: noise can be known only where Assay gives it."""
+        through = ["adaptive", *(["locked"] if self.randomness in ("given", "replaced") else [])]
+        return ["transfer", "bpda", *(through if self.differentiable else [])]
+
+    def __str__(self) -> str:
+        return MEANT[self.randomness] + ("" if self.differentiable else NO_GRADIENT)
+
+
+MEANT: dict[Randomness, str] = {
+    "given": "The purifier was given Assay's noise.",
+    "replaced": "The purifier's calls of torch.randn and torch.rand were answered with Assay's noise.",
+    "own": "The purifier draws noise in ways that Assay cannot answer, so no attacker who knows the noise was tested.",
+    "none": "The purifier is deterministic.",
+}
+NO_GRADIENT = " No gradient flows through it, so it was attacked by transfer and around it (bpda) only."
 
 
 class Answered(TorchFunctionMode):
@@ -74,8 +101,8 @@ def as_function(purify: Callable[..., Tensor]) -> tuple[Purify, bool]:
     return answered, False
 
 
-def randomness_of(purify: Purify, takes_noise: bool, images: Tensor) -> Randomness:
-    """Where the noise of a purifier comes from, as three calls on a few images (n, 3, h, w) show."""
+def behaviour_of(purify: Purify, takes_noise: bool, images: Tensor) -> Behaviour:
+    """How a purifier behaves, as some calls on a few images (n, 3, h, w) show."""
 
     def run(x: Tensor, draw: int) -> Tensor:
         return purify(x, step_noise(0, list(range(len(x))), [draw] * len(x), x))
@@ -85,11 +112,12 @@ def randomness_of(purify: Purify, takes_noise: bool, images: Tensor) -> Randomne
     if not isinstance(first, Tensor) or first.shape != images.shape:
         found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
         raise AssayError(f"purify: gives {found} for images {tuple(images.shape)}; return images of the same shape")
+    randomness: Randomness = "given" if takes_noise else "replaced"
     if not torch.equal(first, again) or not torch.allclose(first[:1], alone, atol=SAME):
-        return "own"
-    if torch.equal(first, other):
-        return "none"
-    return "given" if takes_noise else "replaced"
+        randomness = "own"
+    elif torch.equal(first, other):
+        randomness = "none"
+    return Behaviour(randomness, run(images.clone().requires_grad_(), 0).requires_grad)
 
 
 def _takes_noise(purify: Callable[..., Tensor]) -> bool:
