@@ -5,13 +5,17 @@ import sys
 
 
 def data() -> None:
-    """Write and read HDF5, a TIFF and a table."""
+    """Write and read HDF5, MATLAB's format, a TIFF and a table."""
     import h5py
+    from scipy.io import loadmat, savemat
 
     arrays()
     with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
         file["x"] = [1, 2]
         assert file["x"][1] == 2
+    buffer = io.BytesIO()
+    savemat(buffer, {"x": [1, 2]})
+    assert loadmat(buffer)["x"].sum() == 3
 
 
 def arrays() -> None:

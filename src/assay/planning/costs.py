@@ -109,8 +109,8 @@ class Sizes:
 
     @property
     def classes(self) -> int:
-        """How many classes there are; two where only the files tell."""
-        return len(self.source.classes or ()) or 2
+        """About how many classes there are."""
+        return self.source.expected_classes
 
     def network(self, network: AnyClassifier | AnyDiffusion) -> Size:
         """The size of one of the study's networks."""

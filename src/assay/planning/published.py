@@ -53,7 +53,7 @@ class TimmPretrained(_Told):
     mean: Colours | None = None
     std: PublishedDeviations | None = None
     input_size: list[PositiveInt] = []
-    crop_pct: float | None = Field(None, gt=0, le=1)
+    crop_pct: float | None = Field(None, gt=0)
     crop_mode: str | None = None
     interpolation: str | None = None
 

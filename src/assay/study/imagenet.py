@@ -29,7 +29,7 @@ IMAGENET_FILES = {  # MD5, as no SHA-256 was published
     IMAGENET_IMAGES: PublishedFile("29b22e2961454d5413ddabcf34fc5622"),
     IMAGENET_KIT: PublishedFile("fa75699e90414af021442c21a62c3abf"),
 }
-COUNT = 50_000
+COUNT, CLASSES = 50_000, 1000
 EVERY, REST = "every", "rest"  # the parts where test images are every k-th of all
 
 
@@ -60,6 +60,10 @@ class ImagenetSource(Pinned):
     @property
     def published(self) -> dict[str, PublishedFile]:
         return IMAGENET_FILES
+
+    @property
+    def expected_classes(self) -> int:
+        return CLASSES
 
     def part(self, split: Split) -> str:
         if self.every is None:

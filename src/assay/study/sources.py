@@ -62,6 +62,11 @@ class Source(Model):
     # Every source has `classes`, their names; a label is an index into them. None where only the files tell them.
 
     @property
+    def expected_classes(self) -> int:
+        """About how many classes there are, for estimates; two where nothing tells."""
+        return len(self.classes or ()) or 2
+
+    @property
     def implementation(self) -> str:
         """The module that reads it."""
         return f"assay.data.{self.source}"
