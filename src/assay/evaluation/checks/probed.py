@@ -158,7 +158,7 @@ def stand_in(attack: Attack, purifier: Purifier | None) -> str | None:
     if not attack.threat.backward:
         return f"Under the threat {attack.threat.name} the gradient is not the loss's, by design."
     if purifier and not purifier.backward:
-        return f"The gradient through {purifier.method} is a stand-in for it, by design."
+        return "The purifier's gradient is a stand-in for its own, by design."
     return None
 
 
