@@ -90,6 +90,14 @@ STUDY: dict[str, Any] = {
             "start": "unet",
             "objective": {"method": "addt", "guide": "plain", "max_sigma": 0.3, "strength": "4/255"},
         },
+        "velocity": {
+            "channels": [8],
+            "norm_groups": 4,
+            "steps": 6,
+            "batch_size": 8,
+            "schedule": "flow",
+            "prediction": "flow",
+        },
         "elsewhere": {"published": "hf-hub:someone/ddpm", "data_range": [0, 1]},
     },
     "purifiers": {
@@ -102,6 +110,7 @@ STUDY: dict[str, Any] = {
         "sde": {"method": "sde", "diffusion": "unet", "sigmas": [0.1], "steps": 3},
         "ode": {"method": "ode", "diffusion": "unet", "sigmas": [0.1]},
         "bridge": {"method": "bridge", "diffusion": "tuned", "sigmas": [0.1], "new_noise": True},
+        "flow": {"method": "flow", "diffusion": "velocity", "sigmas": [0.15]},
         "gradual": {"method": "gradual", "diffusion": "unet", "sigmas": [0.1], "schedule": [[0.5, 2], [1, 1]]},
         "guided": {
             "method": "guided",

@@ -180,7 +180,7 @@ def test_a_control_without_noise_is_a_defence_and_a_diffusion_without_noise_is_n
 def test_the_gradient_of_jpeg_is_declared_a_stand_in_and_no_others() -> None:
     attack = parse_study(study(jpeg={"method": "jpeg"}), "s.yaml").attacks["pgd"]
     assert stand_in(attack, CONTROLS[0]) == (
-        "The gradient through jpeg is a stand-in for it, by design: it is judged by what the attack leaves."
+        "The purifier's gradient is a stand-in for its own, by design: it is judged by what the attack leaves."
     )
     assert [stand_in(attack, control) for control in [*EXACT, None]] == [None] * 3
 

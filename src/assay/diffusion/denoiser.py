@@ -35,9 +35,12 @@ class Denoiser(nn.Module):
         epsilon   n,                                  so that D = x_sigma - sigma n
         x0        y,                                  so that D = (y - lo) / (hi - lo)
         v         sqrt(abar) n - sqrt(1 - abar) y,    so that y = sqrt(abar) y_t - sqrt(1 - abar) v
+        flow      -S (hi - lo) n,                     so that D = x_sigma + sigma / (S (hi - lo)) of it
 
-    (Salimans and Ho 2022 for v). D is clipped to [0,1] where `clip` says so (DDPM's clip_sample). Output channels
-    beyond the images' three, a learned variance, are left aside.
+    (Salimans and Ho 2022 for v). The last is the velocity from the noisiest image, of level S, to the clean one
+    (conditional flow matching with Gaussian noise, FlowPure); that network sees lo + (hi - lo) x_sigma itself. D is
+    clipped to [0,1] where `clip` says so (DDPM's clip_sample). Output channels beyond the images' three, a learned
+    variance, are left aside.
 
     A network of a `size` of its own works on images of that size only: `enter` brings images there, `leave` back.
     Noise is added between the two, since noise that is resized is no longer white. The sides of what the network
@@ -90,12 +93,14 @@ class Denoiser(nn.Module):
         else:
             time = torch.full((len(x),), self.schedule.time_of(sigma), device=x.device)
         signal = (1 + (sigma * width) ** 2) ** -0.5  # sqrt(abar)
-        data = (low + width * x) * signal
+        data = (low + width * x) * (1 if self.prediction == "flow" else signal)
         predicted = self._predict(data, time.to(x.device, torch.float32))
         if self.prediction == "epsilon":
             return x - sigma * predicted
         if self.prediction == "x0":
             return (predicted - low) / width
+        if self.prediction == "flow":
+            return x + sigma / (width * self.schedule.highest) * predicted
         return (signal * data - signal * sigma * width * predicted - low) / width
 
     def loss(self, clean: Tensor, place: Tensor, noise: Tensor, top: float) -> Tensor:
@@ -104,15 +109,22 @@ class Denoiser(nn.Module):
         `place` (n,) in [0, 1) says where in the trained range, from nothing up to sigma `top`, each one's level lies:
         t = floor(place (last + 1)), with `last` the schedule's first step that reaches `top`. The loss is the mean
         squared error of what the network predicts at y_t = sqrt(abar_t) y + sqrt(1 - abar_t) n, with y the images in
-        the data range: for epsilon Ho et al. (2020), eq. 14.
+        the data range (for flow at y + sqrt((1 - abar_t) / abar_t) n): for epsilon Ho et al. (2020), eq. 14.
         """
         self._check_sides(clean)
         time = self._time(place, top)
         abar = _column(torch.from_numpy(self.schedule.abar).to(clean.device)[time])
         signal, spread = abar.sqrt().to(clean), (1 - abar).sqrt().to(clean)
         data = self.schedule.data_range[0] + self.schedule.width * clean
-        targets = {"epsilon": noise, "x0": data, "v": signal * noise - spread * data}
-        predicted = self._predict(signal * data + spread * noise, time).to(clean)
+        farthest = self.schedule.width * self.schedule.highest
+        targets = {
+            "epsilon": noise,
+            "x0": data,
+            "v": signal * noise - spread * data,
+            "flow": -farthest * noise,
+        }
+        seen = signal * data + spread * noise
+        predicted = self._predict(seen / signal if self.prediction == "flow" else seen, time).to(clean)
         return (predicted - targets[self.prediction]).square().mean((1, 2, 3))
 
     def level(self, place: Tensor, top: float) -> Tensor:

@@ -25,7 +25,7 @@ from assay.study.fields import MOST, SELECTED, Model
 from assay.study.images import AnySource, FetchSpec, ImagesSpec, IndexSpec, length_of
 from assay.study.model import Study
 from assay.study.probing import ProbeSpec
-from assay.study.purifiers import AnyPurifier, PurifySpec
+from assay.study.purifiers import AnyPurifier, PurifySpec, PythonPurifier
 from assay.study.schedules import steps_down
 from assay.study.sources import LIST_FILES, MASKS_FILE, Split
 
@@ -345,8 +345,9 @@ def _denoising(purifier: AnyPurifier | None, sizes: Sizes) -> tuple[Size | None,
         return None, 0
     diffusion = sizes.diffusions[named[0]]
     sigma = sizes.selected if purifier.sigma == SELECTED else purifier.sigma
-    calls = purifier.calls(partial(steps_down, diffusion), sigma) if hasattr(purifier, "calls") else 1
-    return sizes.network(diffusion), calls
+    if isinstance(purifier, PythonPurifier):
+        return sizes.network(diffusion), getattr(purifier, "steps", None) or 1
+    return sizes.network(diffusion), purifier.calls(partial(steps_down, diffusion), sigma)
 
 
 def _with_steps(purifier: AnyPurifier, attack: AnyAttack) -> AnyPurifier:

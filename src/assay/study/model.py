@@ -198,6 +198,12 @@ class Study(Model):
         """The diffusion of a purifier, if it has one, is trained as far up as the purifier goes with these sigmas."""
         if not (diffusion := _diffusion_of(purifier)):
             return
+        wanted, found = getattr(purifier, "predicts", None), self.diffusions[diffusion].prediction
+        if wanted not in (None, found):
+            raise ValueError(
+                f"{key.rpartition('.')[0]}.diffusion: {purifier.method} follows a diffusion of prediction: {wanted}, "
+                f"and '{diffusion}' predicts {found}; name another"
+            )
         reach = getattr(purifier, "reach", 1.0)
         sigmas = [sigma if sigma == SELECTED else reach * sigma for sigma in sigmas]
         check_levels(key, sigmas, diffusion, self.diffusions[diffusion])

@@ -146,9 +146,13 @@ class NonlocalMeansPurifier(ControlPurifier):
 
 
 class DiffusionPurifier(KnownPurifier):
-    """What every purifier has that denoises. It denoises up to `reach` times its sigma."""
+    """What every purifier has that denoises.
+
+    It denoises up to `reach` times its sigma; `predicts` is what its diffusion must predict, None for anything.
+    """
 
     reach: ClassVar[float] = 1.0
+    predicts: ClassVar[str | None] = None
 
     diffusion: Name = Field(description="The diffusion that denoises.")
 
@@ -202,6 +206,15 @@ class OdePurifier(SampledPurifier):
     """The probability flow of DiffPure's SDE (Song et al. 2021b)."""
 
     method: Literal["ode"] = Field(description="Add noise of level sigma; solve the probability flow by Euler steps.")
+
+
+class FlowPurifier(DiffusionPurifier):
+    """FlowPure's Gaussian variant (Collaert et al. 2025), for a diffusion of `prediction: flow`."""
+
+    predicts = "flow"
+
+    method: Literal["flow"] = Field(description="Add noise of level sigma; follow the flow by Euler steps.")
+    steps: PositiveInt = Field(9, description="Denoiser calls.")
 
 
 class BridgePurifier(DiffusionPurifier):
@@ -301,6 +314,7 @@ AnyPurifier = Annotated[
     | DdimPurifier
     | SdePurifier
     | OdePurifier
+    | FlowPurifier
     | BridgePurifier
     | GradualPurifier
     | GuidedPurifier

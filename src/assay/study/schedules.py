@@ -8,12 +8,17 @@ import numpy as np
 
 from assay.study.diffusions import AnyDiffusion, ScheduleKind
 
+FLOW_TOP = 0.6  # noise-to-signal ratio of flow matching's last time step, on the network's data
+
 
 def signal_shares(kind: ScheduleKind, time_steps: int) -> np.ndarray:
     """The share of signal abar_t by time step (0-based), as float64.
 
-    DDPM's linear schedule (Ho et al. 2020), or the cosine schedule of Nichol and Dhariwal (2021), eq. 17.
+    DDPM's linear schedule (Ho et al. 2020), the cosine schedule of Nichol and Dhariwal (2021), eq. 17, or flow
+    matching's, whose noise-to-signal ratio rises evenly (to FlowPure's 0.3 in pixel units, Collaert et al. 2025).
     """
+    if kind == "flow":
+        return 1 / (1 + (FLOW_TOP * np.arange(1, time_steps + 1) / time_steps) ** 2)
     if kind == "linear":
         return np.cumprod(1 - np.linspace(1e-4, 0.02, time_steps))
 

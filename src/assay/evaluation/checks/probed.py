@@ -179,7 +179,7 @@ def stand_in(attack: Attack, purifier: Purifier | None) -> str | None:
     if not attack.threat.backward:
         return f"Under the threat {attack.threat.name} the gradient is not the loss's, by design: {JUDGED}."
     if purifier and not purifier.backward:
-        return f"The gradient through {purifier.method} is a stand-in for it, by design: {JUDGED}."
+        return f"The purifier's gradient is a stand-in for its own, by design: {JUDGED}."
     return None
 
 
