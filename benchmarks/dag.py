@@ -44,6 +44,8 @@ FILES = {  # of an artifact of each kind, beside its manifest
     "tables": (
         *("summary.csv", "strongest.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv"),
         "black_box.csv",
+        "trainings.csv",
+        "equivalence.csv",
         "trajectories.csv",
         "untrained.csv",
     ),

@@ -220,7 +220,7 @@ def result(table, what):
 
 TABLES = (
     *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "black_box", "trajectories"),
-    *("untrained", "checks"),
+    *("trainings", "equivalence", "untrained", "checks"),
 )
 
 

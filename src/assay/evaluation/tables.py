@@ -12,6 +12,7 @@ from assay.evaluation.comparisons import compare_cells
 from assay.evaluation.scores import read_slides
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.trainings import equivalences, spreads
 from assay.evaluation.trajectories import trajectories
 from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
@@ -26,7 +27,7 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, black box, classes,
-    confusions, trajectories, and what was not measured.
+    confusions, trainings of several seeds, trajectories, and what was not measured.
 
     Of the inputs, `scores` is the folder of all scores, `trajectories` that of the stacks whose attacks have one, and
     `images` the test images, which may name slides.
@@ -55,6 +56,8 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "black_box": black_box(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
+        "trainings": spreads(study, judged),
+        "equivalence": equivalences(study, judged),
         "trajectories": trajectories(study, {attacked: stacks / attacked.path for attacked in followed}, slides),
         "untrained": untrained(study.study, every, scores),
     }

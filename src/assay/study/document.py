@@ -44,6 +44,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`cross[]`", [model.Crossing]),
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
+    ("`evaluation.equivalence`", [evaluation.Equivalence]),
     ("`checks`", [checks.Checks]),
 ]
 
