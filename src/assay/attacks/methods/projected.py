@@ -16,6 +16,7 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
+from assay.attacks.methods.transferability import Diverse, smooth
 from assay.attacks.queries import mean_gradient
 from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import PgdAttack, PgdL2Attack
@@ -40,6 +41,7 @@ def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes:
     """
     norm, eps = attack.ball, attack.radius
     loss = named_loss(attack.loss, classes, towards=attack.target is not None)
+    asked = Diverse(victim, attack.diversity, seed) if attack.diversity else victim
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
         found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
@@ -52,7 +54,9 @@ def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes:
             velocity = torch.zeros_like(x)
             for size in step_sizes(attack):
                 rows, query = found.rows, search_query(next(numbers), attack.draws)
-                _, gradient = mean_gradient(victim, x, labels[rows], keys[rows], query, loss, room=len(images))
+                _, gradient = mean_gradient(asked, x, labels[rows], keys[rows], query, loss, room=len(images))
+                if attack.smoothing:
+                    gradient = smooth(gradient, attack.smoothing)
                 velocity = attack.momentum * velocity + to_one_size(gradient, norm)
                 x = into_ball(x + size * ascent(velocity, norm), images[rows], norm, eps)
                 if attack.threat.shared:
