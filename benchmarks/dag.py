@@ -43,7 +43,7 @@ FILES = {  # of an artifact of each kind, beside its manifest
     "roles": ("roles.json",),
     "tables": (
         *("summary.csv", "strongest.csv", "comparisons.csv", "worst_case.csv", "per_class.csv", "confusion.csv"),
-        *("resubmission.csv", "black_box.csv", "trajectories.csv"),
+        *("resubmission.csv", "black_box.csv", "trainings.csv", "equivalence.csv", "trajectories.csv"),
         "untrained.csv",
     ),
     "checks": ("checks.csv",),

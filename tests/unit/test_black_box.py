@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from assay.evaluation.black_box import COLUMNS, black_box
+from assay.evaluation.checks.run import COLUMNS as CHECKS
 from assay.evaluation.statistics.intervals import wilson
 from assay.evaluation.summary import Judged, write_table
+from assay.reporting.page import _environment
 from assay.reporting.read import read_black_box
+from assay.reporting.trust import Checked
 
 IMAGES = 200
 
@@ -61,3 +65,6 @@ def test_a_study_without_other_classifiers_has_an_empty_table(tmp_path: Path) ->
     write_table(met, tmp_path / "black_box.csv")
     (row,) = read_black_box(tmp_path / "black_box.csv")
     assert row.names == "pgd@x"
+    template = _environment(Checked(pd.DataFrame(columns=CHECKS))).get_template("black_box.html.j2")
+    assert f"{100 * row.all_or_nothing:.1f}" in template.render(black_box=[row])
+    assert template.render(black_box=[]).strip() == ""

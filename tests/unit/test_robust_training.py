@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,7 +23,6 @@ from assay.stacks import read_stack
 from assay.study.attacks import PgdAttack
 from assay.study.classifiers import Classifier
 from assay.study.objectives import RobustObjective
-from assay.study.training import Recipe
 from assay.training.inner_attack import perturb
 from assay.training.objective import Batch, Task
 from assay.training.objectives.robust import Robust
@@ -308,11 +308,17 @@ def test_a_resumed_training_has_the_bytes_of_one_that_was_not(
     assert "robust_validation_accuracy" in read_manifest(out)["facts"]
 
 
-def test_the_papers_schedule_warms_up_and_falls_at_three_epochs() -> None:
+def test_the_papers_recipe_in_the_readme_is_one_that_can_be_trained() -> None:
     """5 epochs up to .1 x 4096 / 256, a tenth each after epochs 35, 70 and 95 of 110, counted in steps of 312."""
-    per_epoch = 312
-    keys = {"epochs": 110, "optimiser": "sgd", "learning_rate": 1.6, "learning_rate_schedule": "step"}
-    described = Recipe(**keys, warmup_steps=5 * per_epoch, milestones=[30 / 105, 65 / 105, 90 / 105])
-    rates = [learning_rate(described, epoch * per_epoch, 110 * per_epoch) for epoch in (0, 2, 5, 34, 36, 71, 96, 109)]
-    assert rates[1] == pytest.approx(1.6 * 2 / 5, rel=0.01)
-    assert [rate / 1.6 for rate in rates[2:]] == pytest.approx([1, 1, 0.1, 0.01, 0.001, 0.001])
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    (recipes,) = [yaml.safe_load(block)["classifiers"] for block in blocks if "r152-denoise" in block]
+    described = Classifier.model_validate(recipes["r152-denoise"])
+    images, per_epoch = 1_281_167, 312
+    steps = described.total_steps(images)
+    assert steps == 110 * per_epoch
+    assert described.parts == 128
+    epochs = (2, 5, 34, 36, 69, 71, 94, 96, 109)
+    rates = [learning_rate(described, epoch * per_epoch, steps) / (0.1 * 4096 / 256) for epoch in epochs]
+    assert rates == pytest.approx([2 / 5, 1, 1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rel=0.01)
+    assert described.objective.extra_gradients(images, 0) == 30 * images

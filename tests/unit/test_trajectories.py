@@ -107,6 +107,7 @@ def test_parts_give_the_same_trajectory(made: dict[str, Path], tmp_path: Path) -
         ({"trajectory": [3, 8]}, "do not rise towards the last of 8 steps; write"),
         ({"trajectory": [3], "decay": "linear"}, "needs steps of one size, and the decay is linear; set decay: none"),
         ({"trajectory": [3], "restarts": 2}, "trajectory: is of one run; remove restarts"),
+        ({"trajectory": [3], "diversity": 0.5}, "trajectory: is of queries that see the images as they are; remove"),
         ({"trajectory": [3], "threat": "adaptive"}, "of attacks on a bare classifier, and the threat is adaptive"),
     ],
 )

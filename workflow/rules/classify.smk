@@ -36,6 +36,8 @@ rule summarise:
         black_box=result("black_box", "black box, all or nothing"),
         per_class=result("per_class", "accuracy by class"),
         confusion=result("confusion", "confusion matrix"),
+        trainings=result("trainings", "spread between trainings"),
+        equivalence=result("equivalence", "as good as the reference"),
         trajectories=result("trajectories", "accuracy against attack steps"),
         untrained=result("untrained", "what could not be trained"),
     log:

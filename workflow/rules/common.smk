@@ -229,7 +229,7 @@ def result(table, what):
 
 TABLES = [
     *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "resubmission", "black_box"),
-    *("trajectories", "untrained", "checks"),
+    *("trajectories", "trainings", "equivalence", "untrained", "checks"),
 ]
 CERTIFIED = ["certificates", "certified_accuracy", "sequential"] if STUDY.certificates else []
 

@@ -14,6 +14,7 @@ from assay.evaluation.resubmission import resubmission_risk
 from assay.evaluation.scores import read_slides
 from assay.evaluation.strongest import strongest_attacks
 from assay.evaluation.summary import judge, summarise, write_table
+from assay.evaluation.trainings import equivalences, spreads
 from assay.evaluation.trajectories import trajectories
 from assay.evaluation.untrained import measured, untrained
 from assay.evaluation.worst_case import worst_cases
@@ -28,7 +29,8 @@ LIBRARIES = ("numpy", "pandas", "scipy")
 
 def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
     """Write a study's tables: its cells, the strongest attacks, who beats whom, worst cases, resubmission, black box,
-    classes, confusions, trajectories, what was not measured, and certificates where it has any.
+    classes, confusions, trainings of several seeds, trajectories, what was not measured, and certificates where it has
+    any.
 
     Of the inputs, `scores` is the folder of all scores, `trajectories` that of the stacks whose attacks have one, and
     `images` the test images, which may name slides.
@@ -61,6 +63,8 @@ def make_tables(study: Study, code: str, inputs: Inputs, out: Path) -> None:
         "black_box": black_box(study.study, judged),
         "per_class": accuracy_by_class(study.study, judged),
         "confusion": confusion(study.study, judged),
+        "trainings": spreads(study, judged),
+        "equivalence": equivalences(study, judged),
         "trajectories": trajectories(study, {attacked: stacks / attacked.path for attacked in followed}, slides),
         "untrained": untrained(study.study, every, scores),
     }

@@ -112,6 +112,8 @@ def render(results: Path, study: Study, versions: dict[str, str], made_from: Map
         cells=list(summary.itertuples()),
         by_class=[shown for shown in by_class if shown],
         worst=worst(read.read_worst_cases(results / "worst_case.csv"), summary, checked, speaks_of),
+        seeds=read.read_seeds(results / "trainings.csv"),
+        equivalence=read.read_equivalence(results / "equivalence.csv"),
         black_box=read.read_black_box(results / "black_box.csv"),
         beats=beats(read.read_comparisons(results / "comparisons.csv"), summary, checked, speaks_of),
         resubmissions=resubmissions(

@@ -17,6 +17,7 @@ from assay.evaluation.resubmission import COLUMNS as RESUBMISSION
 from assay.evaluation.resubmission import MEASURED
 from assay.evaluation.scores import read_scores, read_slides
 from assay.evaluation.summary import read_whole
+from assay.evaluation.trainings import EQUIVALENCE, SPREAD
 from assay.evaluation.trajectories import COLUMNS as TRAJECTORIES
 from assay.files import AssayError
 from assay.manifests import MANIFEST, read_manifest
@@ -125,16 +126,28 @@ def read_confusion(path: Path) -> pd.DataFrame:
 
 
 def read_trajectories(path: Path) -> pd.DataFrame:
-    """Accuracy by attack step, without rows where no attack has a trajectory or there is no such table."""
-    return read_whole(path, TRAJECTORIES) if path.is_file() else pd.DataFrame(columns=TRAJECTORIES)
+    """Accuracy by attack step; without rows where no attack has a trajectory."""
+    return _read_optional(path, TRAJECTORIES)
 
 
 def read_black_box(path: Path) -> list[Any]:
     """What is left under adversarial images of other classifiers, by defender; empty where there are none."""
-    if not path.is_file():
-        return []
-    table = read_whole(path, BLACK_BOX)
-    return list(_require(table, table[BLACK_BOX[:9]].notna().all(axis=1), path).itertuples())
+    return list(_read_optional(path, BLACK_BOX).itertuples())
+
+
+def read_seeds(path: Path) -> list[Any]:
+    """How far the trainings of a classifier differ, by cell; empty where each was trained once."""
+    return list(_read_optional(path, SPREAD).itertuples())
+
+
+def read_equivalence(path: Path) -> list[Any]:
+    """Which classifiers are as good as the study's reference, by cell; empty where it has none."""
+    return list(_read_optional(path, EQUIVALENCE).itertuples())
+
+
+def _read_optional(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table that is without rows, or not there, where the study asks for nothing that would fill it."""
+    return read_whole(path, columns) if path.is_file() else pd.DataFrame(columns=columns)
 
 
 def read_untrained(path: Path) -> list[tuple[str, int]]:

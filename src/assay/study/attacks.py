@@ -267,6 +267,21 @@ class DescentAttack(SteppedAttack):
         0.75, ge=0, lt=1, description="Share of the last direction that each step keeps, beside its own gradient."
     )
     random_start: bool = Field(True, description="Begin at a random point of the ball.")
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=is_unused,
+        description="Chance that a query sees an image resized and padded at random, so that what is found carries "
+        "over better to other networks (Xie et al. 2019); 0.5 is usual there.",
+    )
+    smoothing: PositiveInt | None = Field(
+        None,
+        le=101,
+        exclude_if=is_unused,
+        description="Side of the Gaussian kernel that smooths the gradient, odd, such as 15: for the same purpose "
+        "(Dong et al. 2019); none if absent.",
+    )
     trajectory: list[PositiveInt] | None = Field(
         None,
         max_length=MOST_NOTED,
@@ -292,6 +307,12 @@ class DescentAttack(SteppedAttack):
         return self
 
     @model_validator(mode="after")
+    def _kernels_have_a_middle(self) -> DescentAttack:
+        if self.smoothing and self.smoothing % 2 == 0:
+            raise ValueError(f"smoothing: {self.smoothing} is even, and has no middle; write {self.smoothing + 1}")
+        return self
+
+    @model_validator(mode="after")
     def _trajectory_is_of_one_run(self) -> DescentAttack:
         """After k steps the attack must stand where one of k steps ends."""
         if not self.trajectory:
@@ -309,6 +330,8 @@ class DescentAttack(SteppedAttack):
             raise ValueError(f"trajectory: needs steps of one size, and the decay is {self.decay}; set decay: none")
         if self.restarts > 1:
             raise ValueError("trajectory: is of one run; remove restarts")
+        if self.diversity:
+            raise ValueError("trajectory: is of queries that see the images as they are; remove diversity")
         return self
 
 

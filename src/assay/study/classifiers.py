@@ -21,6 +21,7 @@ from assay.study.networks import (
     PythonNetwork,
 )
 from assay.study.objectives import ClassifierObjective, CrossEntropyObjective
+from assay.study.seeds import MOST_SEEDS
 from assay.study.training import SCHEDULE, Recipe, Schedule
 
 RESNETS = ("torchvision/resnet", "torchvision/resnext", "torchvision/wide_resnet")
@@ -44,6 +45,13 @@ class ClassifierTraining(Recipe):
     learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(1e-2, ge=0, le=1000, description="Weight decay (`adamw`: decoupled from the gradient).")
     learning_rate_schedule: Schedule = Field("one_cycle", description=SCHEDULE)
+    seeds: int = Field(
+        1,
+        gt=0,
+        le=MOST_SEEDS,
+        exclude=True,  # written out before a study is read: each training has a name and a seed of its own
+        description="Trainings, NAME, NAME-2, …, each with the next seed; the tables say how far they differ.",
+    )
     objective: ClassifierObjective = Field(
         CrossEntropyObjective(method="cross_entropy"),
         description="What the training minimises: `cross_entropy`, or `{method: adversarial, eps: 4/255}` with keys.",

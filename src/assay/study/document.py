@@ -50,6 +50,7 @@ SECTIONS: list[tuple[str, list[type[Model]]]] = [
     ("`selection`", [selection.Selection]),
     ("`evaluation`", [evaluation.Evaluation]),
     ("`certificates`", [certificates.Certificates]),
+    ("`evaluation.equivalence`", [evaluation.Equivalence]),
     ("`checks`", [checks.Checks]),
 ]
 

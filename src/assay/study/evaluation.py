@@ -6,10 +6,17 @@ import math
 
 from pydantic import Field
 
-from assay.study.fields import MOST, Model, PositiveInt
+from assay.study.fields import MOST, Model, Name, PositiveInt, is_unused
 
 USUAL_BATCH = 64
 LOGITS, SCORED = "logits.npy", "table.csv"  # the files of an artifact of scores
+
+
+class Equivalence(Model):
+    """Which classifiers are as good as a reference: two one-sided tests, over seeds and images."""
+
+    reference: Name = Field(description="The classifier that all others are held against, with all of its seeds.")
+    margin: float = Field(gt=0, lt=1, description="Difference in accuracy that does not matter, such as `0.01`.")
 
 
 class Evaluation(Model):
@@ -30,6 +37,13 @@ class Evaluation(Model):
         None,
         description="Images that one attack or purify job computes; a larger stack is cut at batch boundaries and put "
         "together from its parts, with the same bytes. Everything in one job if absent.",
+    )
+
+    equivalence: Equivalence | None = Field(
+        None,
+        exclude_if=is_unused,
+        description="Test whether the classifiers are as good as a reference, `{reference: NAME, margin: 0.01}`; not "
+        "tested if absent.",
     )
 
     def parts(self, images: int) -> list[str]:

@@ -19,6 +19,7 @@ from assay.study.fields import SELECTED, Level, Model, Name, Number, Seed
 from assay.study.fitting import check_fit, check_levels
 from assay.study.images import Images
 from assay.study.purifiers import AnyPurifier
+from assay.study.seeds import with_all_seeds
 from assay.study.selection import Selection
 from assay.study.sources import Split
 
@@ -93,6 +94,11 @@ class Study(Model):
         others = sum(count or 0 for count in self.counts.values())
         return {split: count or self.images.left(others) for split, count in self.counts.items()}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _every_seed_has_a_name(cls, config: Any) -> Any:
+        return with_all_seeds(config)
+
     @model_validator(mode="after")
     def _parts_fit_the_images(self) -> Study:
         check_fit(self)
@@ -126,6 +132,8 @@ class Study(Model):
             self._check_selection(self.selection)
         if self.certificates:
             self._check_certificates(self.certificates)
+        if asked := self.evaluation.equivalence:
+            _require("evaluation.equivalence.reference", asked.reference, "classifiers", self.classifiers)
         for index, block in enumerate(self.cross):
             for key in ("classifiers", "attacks", "purifiers"):
                 for name in getattr(block, key) or []:

@@ -17,6 +17,7 @@ from assay.attacks.methods.best import Best
 from assay.attacks.methods.geometry import ascent, into_ball, random_point
 from assay.attacks.methods.losses import named_loss
 from assay.attacks.methods.method import Search
+from assay.attacks.methods.transferability import Diverse, smooth
 from assay.attacks.queries import GRADIENTS
 from assay.attacks.threats.victim import Victim, search_query
 from assay.study.attacks import NesAttack, PgdAttack, PgdL2Attack
@@ -45,13 +46,15 @@ def projected_gradient(attack: PgdAttack | PgdL2Attack, victim: Victim, classes:
     norm, eps = attack.ball, attack.radius
     loss = named_loss(attack.loss, classes, towards=attack.target is not None)
     followed = GRADIENTS[attack.objective]
+    asked = Diverse(victim, attack.diversity, seed) if attack.diversity else victim
 
     def search(images: Tensor, labels: Tensor, keys: Tensor) -> Tensor:
         found, numbers = Best(victim, attack, images, labels, keys), itertools.count()
 
         def gradient(x: Tensor, rows: Tensor) -> Tensor:
             query = search_query(next(numbers), attack.draws)
-            return followed(victim, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
+            found = followed(asked, x, labels[rows], keys[rows], query, loss, room=len(images))[1]
+            return smooth(found, attack.smoothing) if attack.smoothing else found
 
         for restart in range(attack.restarts):
             found.restart()
