@@ -59,15 +59,15 @@ PLACES: list[tuple[Place, Any, str]] = [
     (("images", "size"), 17, "diffusions.unet.channels: images of 17 pixels (images.size) cannot be halved 1 times"),
     ((*UNET, "time_steps"), 1, "purifiers.oneshot.sigmas: 0.1 is above 0.005, the highest sigma of the noise schedule"),
     # objectives
-    ((*UNET, "objective"), {"method": "stability", "guide": "plane"}, "diffusions.unet.guide: 'plane' is not among"),
-    ((*UNET, "objective"), {"method": "stability"}, "diffusions.unet.objective.guide: missing; add it"),
-    (
-        (*UNET, "objective"),
-        {"method": "stability", "guide": "plain", "weight": 0},
-        "diffusions.unet.objective.weight: ",
-    ),
+    ((*UNET, "objective"), {"method": "joint", "guide": "plain"}, "diffusions.unet.start: the objective joint goes on"),
+    ((*UNET, "objective"), {"method": "joint"}, "diffusions.unet.objective.guide: missing; add it"),
+    ((*UNET, "objective"), {"method": "joint", "guide": "plain", "weight": -1}, "diffusions.unet.objective.weight: "),
     # certificates
-    (("certificates", "classifiers"), ["plane"], "certificates.classifiers: 'plane' is not among ['own', 'plain', "),
+    (
+        ("certificates", "classifiers"),
+        ["plane"],
+        "certificates.classifiers: 'plane' is not among ['helper', 'own', 'plain', ",
+    ),
     (("certificates", "purifiers"), ["noise", "own"], "certificates.purifiers: what 'own' (python) sees of an image"),
     (("certificates", "purifiers"), None, "certificates.purifiers: what 'jpeg' (jpeg) sees of an image is not"),
     (("certificates", "purifiers"), [], "certificates.purifiers: has 0 of the 1 entries"),
