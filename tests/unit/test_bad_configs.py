@@ -59,7 +59,7 @@ PLACES: list[tuple[Place, Any, str]] = [
     (("images", "size"), 17, "diffusions.unet.channels: images of 17 pixels (images.size) cannot be halved 1 times"),
     ((*UNET, "time_steps"), 1, "purifiers.oneshot.sigmas: 0.1 is above 0.005, the highest sigma of the noise schedule"),
     # objectives
-    ((*UNET, "objective"), {"method": "joint", "guide": "plain"}, "diffusions.unet.start: the objective joint goes on"),
+    ((*UNET, "objective"), {"method": "joint", "guide": "plain"}, "diffusions.unet.start: the objective joint"),
     ((*UNET, "objective"), {"method": "joint"}, "diffusions.unet.objective.guide: missing; add it"),
     ((*UNET, "objective"), {"method": "joint", "guide": "plain", "weight": -1}, "diffusions.unet.objective.weight: "),
     # certificates
