@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from assay.words import count
 NAME = "assay"
 PARTS = ("_part", "_on_nodes")  # of rules that run the stage of the same name
 SHORT = ("summarise", "check", "report")  # stages at the end, of seconds
+SECONDS_BETWEEN_TICKS = 1.0
 ERROR = "error: "  # how a stage's last line begins that says what is wrong
 BAR = "{desc} {bar} {n_fmt}/{total_fmt} jobs, {elapsed}{postfix}"
 
@@ -41,6 +43,7 @@ class Live:
         self.since: dict[int, float] = {}
         self.took: dict[str, list[float]] = {}
         self.bar: tqdm | None = None
+        self.closing = threading.Event()
 
     def planned(self, counts: Mapping[str, int]) -> None:
         """How many jobs of each rule will run."""
@@ -49,6 +52,7 @@ class Live:
                 self.wanted[stage_of(rule)] += jobs
         if self.bar is None and self.out.isatty():
             self.bar = tqdm(total=sum(self.wanted.values()), bar_format=BAR, file=self.out, dynamic_ncols=True)
+            threading.Thread(target=self._tick, daemon=True).start()
         elif self.bar is None:
             self.say(f"{count(sum(self.wanted.values()), 'job')} to run")
 
@@ -93,9 +97,15 @@ class Live:
 
     def close(self) -> None:
         """Take the bar away."""
+        self.closing.set()
         if self.bar:
             self.bar.leave = False
             self.bar.close()
+
+    def _tick(self) -> None:
+        """Let the bar's clock go on while no job ends."""
+        while not self.closing.wait(SECONDS_BETWEEN_TICKS):
+            self.bar.refresh()
 
     def _show(self) -> None:
         """Which stages run now, beside the bar."""
