@@ -20,8 +20,8 @@ from assay.study.diffusions import Diffusion
 from assay.study.purifiers import AnyPurifier
 
 SIDE, SIGMA = 8, 0.15
-SAMPLED = {f"{method}-{steps}": steps for method in ("ddpm", "ddim", "sde", "ode") for steps in (2, 3, 7)}
-ROUNDS = {"gradual-2": 6, "bridge-3": 3}  # steps in all
+SAMPLED = {f"{method}-{steps}": steps for method in ("ddpm", "ddim") for steps in (2, 3, 7)} | {"sde-3": 3, "ode-3": 3}
+ROUNDS = {"gradual-2": 6, "bridge-3": 3, "flow-2": 2}  # steps in all
 TWICE = {"guided-2": 4, "likelihood-2": 2}  # of those that take gradients themselves
 STEPS = {"noise": 0, "oneshot": 0} | SAMPLED | ROUNDS | TWICE
 FURTHER = {"gradual": {"schedule": [[0.5, 2], [1, 1]]}, "bridge": {"new_noise": True}, "guided": {"rounds": 2}}
