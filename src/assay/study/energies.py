@@ -30,7 +30,7 @@ class DistanceEnergy(Energy):
 
 
 class ClassifierEnergy(Energy):
-    """AGDM's (Lin et al. 2025): an auxiliary classifier's answer stays that to the input; the weights are our choice."""
+    """AGDM's (Lin et al. 2025): an auxiliary classifier keeps its answer to the input; the weights are our choice."""
 
     method: Literal["classifier"] = Field(description="Keep the answer of a classifier that knows noisy images.")
     guide: Name = Field(description="The classifier, of the objective `guide`.")
