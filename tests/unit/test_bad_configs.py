@@ -154,6 +154,15 @@ def test_where_nothing_lies_a_study_has_no_folder_to_be_made_in(
 # published weights
 
 
+@pytest.mark.parametrize("name", ["checkpoint_path", "pretrained", "weights", "weights_backbone"])
+def test_a_network_is_given_no_weights_as_an_argument_which_the_key_would_not_hold(name: str) -> None:
+    config = put(STUDY, ("classifiers", "plain", "arguments"), {name: "weights/net.pth"})
+    assert refusal(config) == (
+        f"{NAME}: classifiers.plain.arguments.{name}: weights are no argument of a network; remove it, "
+        "and name them under published"
+    )
+
+
 TIMM = {"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
 UNET_CONFIG = {"_class_name": "UNet2DModel", "block_out_channels": [8, 16]}
 WEIGHTS = b"\2\0\0\0\0\0\0\0{}"
@@ -176,6 +185,10 @@ WEIGHTS = b"\2\0\0\0\0\0\0\0{}"
         ),
         ({"pretrained_cfg": None}, "not a timm network's config (pretrained_cfg: Input should be"),
         ({"model_args": {"x": NAN}}, "not a timm network's config (model_args: "),
+        (
+            {"model_args": {"checkpoint_path": "x.pth"}},
+            "not a timm network's config (model_args: Value error, checkpoint",
+        ),
     ],
 )
 def test_what_a_local_config_of_timm_says_is_read_when_planning(changes: dict, message: str, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from checkout import CONFIG, HERE
 
 from assay.files import AssayError, sha256
 from assay.manifests import sealed
+from assay.planning import trials
 from assay.planning.bring import plan_study
+from assay.planning.jobs import Jobs
+from assay.planning.trials import check_networks
 
 CELL = "scores/resnet/clean/noise/sigma-0.1"
 PGD = "adversarial/resnet/pgd/eps-4_255/undefended"
@@ -106,6 +109,23 @@ def test_snakemake_tells_all_faults_of_a_config_and_touches_nothing(study):
     assert f"{place}: diffusions.unet.validate_evry: unknown key; did you mean 'validate_every'?" in output.splitlines()
     assert "Traceback" not in output
     assert study.contents() == before
+
+
+def test_arguments_that_a_network_refuses_are_found_before_anything_is_made(fresh):
+    fresh.edit(CONFIG, "layers:", "layerz:")
+    status, output = fresh.snakemake("--dry-run")
+    assert status == 1
+    fault = f"{fresh.root / CONFIG}: classifiers.resnet.arguments: network timm/resnet18 cannot be built ("
+    assert any(line.startswith(fault) for line in output.splitlines()), output
+    assert "Traceback" not in output
+    assert not fresh.results.exists()
+
+
+def test_a_network_that_is_made_is_not_tried_again(study, monkeypatch):
+    monkeypatch.chdir(study.root)
+    monkeypatch.setattr(trials, "_try", lambda networks: pytest.fail("tried again"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(study.root / "cache"))
+    check_networks(Jobs(plan_study(study.config(), CONFIG)), CONFIG)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from assay.planning.locks import clear_stale_locks
 from assay.planning.outside import check_outside
 from assay.planning.requests import Requests
 from assay.planning.site import GPU_STAGES
+from assay.planning.trials import check_networks
 from assay.study.training import Ranks
 
 DEMO = Path(workflow.basedir) / "config" / "config.yaml"
@@ -39,6 +40,8 @@ try:
     STUDY = plan_study(config, CONFIGS)
     JOBS = Jobs(STUDY)
     check_outside(JOBS, CONFIGS)
+    if not IN_CONTAINERS:  # their libraries may be others
+        check_networks(JOBS, CONFIGS)
     clear_stale_locks(Path(".snakemake"))
     if IN_CONTAINERS:
         require_images()

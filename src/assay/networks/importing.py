@@ -14,7 +14,7 @@ from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, Normalised, build_classifier, name_of, write_classifier
 from assay.networks.published import Source, load_state, note
 from assay.networks.published_classifier import Published, read_published
-from assay.networks.validation import check_logits, logits_of
+from assay.networks.validation import check_stack, logits_of
 from assay.planning.published import check_classes
 from assay.program import provenance
 from assay.stacks import Stack
@@ -36,7 +36,7 @@ def import_classifier(spec: PublishedClassifierSpec, code: str, inputs: Inputs, 
     bare = model.network if isinstance(model, Normalised) else model
     load_state(bare, published.state, source.published, name)
     model = model.to(device)
-    check_logits(model, held_out, len(classes), name, device)
+    check_stack(model, held_out, len(classes), name, device)
     logits = logits_of(model, held_out, device).cpu()
     warnings = _warnings(published, logits, held_out)
     for warning in warnings:

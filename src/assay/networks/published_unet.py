@@ -34,7 +34,7 @@ def read_published(published: PublishedDiffusion, source: Source) -> Published:
     """The published diffusion of a config's keys: of a pipeline's folder, or of a U-Net's alone."""
     within = "unet/" if source.find(f"unet/{CONFIG}") else ""
     place = source.require(within + CONFIG)
-    network = _build(read_unet_config(place), place)
+    network = build_published(read_unet_config(place), place)
     place = source.find(SCHEDULER)
     clip = read_scheduler(place, published).clip_sample if place else True
     state, found = read_pinned(source, published.sha256, *(within + name for name in UNET_WEIGHTS))
@@ -49,7 +49,7 @@ def with_new_names(state: State) -> State:
     }
 
 
-def _build(config: dict[str, Any], place: Path) -> UNet2DModel:
+def build_published(config: dict[str, Any], place: Path | str) -> UNet2DModel:
     """The U-Net of a config.json. Keys that old versions lack have defaults that mean what those versions did."""
     try:
         return unet_class().from_config(config)

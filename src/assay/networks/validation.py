@@ -12,25 +12,29 @@ from assay.stacks import Stack
 BATCH = 256
 
 
-def check_logits(model: nn.Module, stack: Stack, classes: int, name: str, device: torch.device) -> None:
-    """Refuse a network whose output is no table of logits."""
-    model.eval()
-    with torch.inference_mode():
-        try:
-            output = model(torch.from_numpy(stack.pixels(0, 2)).to(device))
-        except Exception as error:  # whatever a network does with images of another size
-            fault = " ".join(str(error).split())
-            raise AssayError(
-                f"classifiers: network {name} does not take images of {stack.images.shape[1]} pixels ({fault}); "
-                f"choose another network or set its arguments"
-            ) from None
-    shape = (min(2, len(stack.table)), classes)
+@torch.inference_mode()
+def check_logits(model: nn.Module, images: Tensor, classes: int, name: str) -> None:
+    """Refuse a network whose output for images (n, 3, h, w) in [0,1] is no table of logits (n, classes)."""
+    try:
+        output = model(images)
+    except Exception as error:  # whatever a network does with images of another size
+        fault = " ".join(str(error).split())
+        raise AssayError(
+            f"classifiers: network {name} does not take images of {images.shape[-1]} pixels ({fault}); "
+            f"choose another network or set its arguments"
+        ) from None
+    shape = (len(images), classes)
     if not isinstance(output, Tensor) or output.shape != shape:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise AssayError(
             f"classifiers: network {name} must return {classes} logits per image, a tensor {shape} for {shape[0]}; "
             f"found {found}; set its arguments"
         )
+
+
+def check_stack(model: nn.Module, stack: Stack, classes: int, name: str, device: torch.device) -> None:
+    """Refuse a network whose output for the first images of a stack is no table of logits."""
+    check_logits(model.eval(), torch.from_numpy(stack.pixels(0, 2)).to(device), classes, name)
 
 
 @torch.inference_mode()

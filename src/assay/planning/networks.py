@@ -126,7 +126,12 @@ class NetworkSizes:
 
 def _key(described: Described) -> str:
     """What a size is kept by: all that it depends on, the libraries' versions included."""
-    return digest([canonical_json(described), {name: _version(name) for name in LIBRARIES}])
+    return digest([canonical_json(described), library_versions()])
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that networks come from."""
+    return {name: _version(name) for name in LIBRARIES}
 
 
 @functools.cache

@@ -50,6 +50,17 @@ def check_plain(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+WEIGHTS_ARGUMENTS = ("checkpoint_path", "pretrained", "pretrained_backbone", "weights", "weights_backbone")
+
+
+def check_no_weights(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a network that read no weights: a file that is read so would be no part of the cache's key."""
+    for name in WEIGHTS_ARGUMENTS:
+        if name in arguments:
+            raise ValueError(f"{name}: weights are no argument of a network; remove it, and name them under published")
+    return arguments
+
+
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     """What lists and mappings hold at last, each with the keys that lead there."""
     if isinstance(value, Mapping):
@@ -134,7 +145,7 @@ Number = Annotated[float, BeforeValidator(parse_number)]
 Sigma = Annotated[Number, Field(ge=0, le=10)]
 UnitRange = Annotated[tuple[float, float], AfterValidator(check_unit_range)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]
-Arguments = Annotated[dict[str, Any], AfterValidator(check_plain)]
+Arguments = Annotated[dict[str, Any], AfterValidator(check_plain), AfterValidator(check_no_weights)]
 SELECTED = "selected"  # in place of a sigma: the one that the study's selection chooses
 LEVELS = ("[number]", "[word]")  # of a union that is told apart by its value; no part of a key
 Level = Annotated[

@@ -13,7 +13,7 @@ from assay.artifacts import Wanted
 from assay.inputs import Inputs
 from assay.networks.classifier import LIBRARIES, WEIGHTS, build_classifier, name_of, write_classifier
 from assay.networks.start import start_from
-from assay.networks.validation import check_logits
+from assay.networks.validation import check_stack
 from assay.noise import derive_seed
 from assay.program import provenance
 from assay.resume import Resume
@@ -46,7 +46,7 @@ def train_classifier(spec: ClassifierSpec, code: str, inputs: Inputs, out: Path,
         state = load_file(inputs.folder("start") / WEIGHTS)
         start_from(network, state, f"start: {described.start}", name_of(described), other_head=True)
     network = network.to(device)
-    check_logits(network, held_out, len(training.classes), name_of(described), device)
+    check_stack(network, held_out, len(training.classes), name_of(described), device)
     objective = modules.build(described.objective, Task(network, described, held_out, inputs, seed, device))
     resume = Resume(out, wanted.work)
     checkpoints = Checkpoints(resume.path("checkpoint.pt"))
