@@ -20,8 +20,7 @@ class Energy(Model):
 
 
 class DistanceEnergy(Energy):
-    """GDMP's (Wang et al. 2022): the mean squared distance from the input with fresh noise of the same level, of each
-    image by itself."""
+    """GDMP's (Wang et al. 2022): each image's mean squared distance from the input, noised afresh to the same level."""
 
     method: Literal["distance"] = Field(description="Stay near the input, noised to the same level.")
     scale: float = Field(6e4, ge=0, le=1e9, description="Strength of the guidance; 0 for none.")
@@ -31,10 +30,7 @@ class DistanceEnergy(Energy):
 
 
 class ClassifierEnergy(Energy):
-    """AGDM's (Lin et al. 2025): the answer of an auxiliary classifier to the noisy image stays its answer to the input.
-
-    The paper leaves its weights open; the defaults are ours.
-    """
+    """AGDM's (Lin et al. 2025): an auxiliary classifier keeps its answer to the input; the weights are our choice."""
 
     method: Literal["classifier"] = Field(description="Keep the answer of a classifier that knows noisy images.")
     guide: Name = Field(description="The classifier, of the objective `guide`.")

@@ -167,7 +167,7 @@ class TradesObjective(RobustObjective):
 
 
 class GuideObjective(Objective):
-    """An auxiliary classifier that knows noisy images and is robust (AGDM, Lin et al. 2025), to guide a purifier."""
+    """An auxiliary classifier of noisy images, trained adversarially, to guide a purifier (AGDM, Lin et al. 2025)."""
 
     method: Literal["guide"] = Field(description="Train a classifier to guide a purifier: on noisy images, by TRADES.")
     max_sigma: Sigma = Field(gt=0, description="Train on noise up to this sigma, the purifier's.")
@@ -210,8 +210,10 @@ class FineTuning(DiffusionsObjective):
 
 
 class AddtObjective(FineTuning):
-    """Adversarial denoising diffusion training (ADDT, Liu et al. 2025): part of the noise is a perturbation that makes
-    the classifier err on the denoised image."""
+    """Adversarial denoising diffusion training (ADDT, Liu et al. 2025).
+
+    Part of the noise is a perturbation that makes the classifier err on the denoised image.
+    """
 
     method: Literal["addt"] = Field(description="Train a diffusion on adversarial noise, along a classifier.")
     iterations: PositiveInt = Field(5, description="Gradients that each perturbation is made of.")
