@@ -158,7 +158,8 @@ def cell(classifier: str, share: float, seed: int, attack: str = "none") -> Judg
     row = {"classifier": classifier, "attack": attack, "threat": "transfer", "norm": "Linf", "eps": 0.1}
     row |= {"defence": "none", "sigma": 0.0, "scores": f"{classifier}/{attack}"}
     labels = np.zeros(len(correct), int)
-    return Judged(row, {}, 1 - correct.astype(int), correct[:, 0], labels, ["a", "b"], None)
+    ids = np.arange(len(labels))
+    return Judged(row, {}, ids, 1 - correct.astype(int), correct[:, 0], labels, ["a", "b"], None)
 
 
 def test_the_tables_have_a_row_for_each_family_and_cell(tmp_path: Path) -> None:
