@@ -26,20 +26,8 @@ rule summarise:
     input:
         unpack(inputs_of("summarise")),
     output:
-        **results_of(CERTIFIED),
+        **{table: result(table, what) for table, what in TABLES.items()},
         manifest=manifest("summary."),
-        summary=result("summary", "summary"),
-        strongest=result("strongest", "strongest attack"),
-        comparisons=result("comparisons", "who beats whom"),
-        worst_case=result("worst_case", "worst case"),
-        resubmission=result("resubmission", "resubmission risk"),
-        black_box=result("black_box", "black box, all or nothing"),
-        per_class=result("per_class", "accuracy by class"),
-        confusion=result("confusion", "confusion matrix"),
-        trainings=result("trainings", "spread between trainings"),
-        equivalence=result("equivalence", "as good as the reference"),
-        trajectories=result("trajectories", "accuracy against attack steps"),
-        untrained=result("untrained", "what could not be trained"),
     log:
         f"{RESULTS}/logs/summarise.log",
     benchmark:

@@ -227,16 +227,27 @@ def result(table, what):
     return shown(f"{table}.csv", category="Results", labels={"what": what}, caption=f"../report/{table}.rst")
 
 
-TABLES = [
-    *("summary", "strongest", "per_class", "confusion", "comparisons", "worst_case", "resubmission", "black_box"),
-    *("trajectories", "trainings", "equivalence", "untrained", "checks"),
-]
-CERTIFIED = ["certificates", "certified_accuracy", "sequential"] if STUDY.certificates else []
-
-
-def results_of(tables):
-    """Tables of results as output, by name."""
-    return {table: result(table, table.replace("_", " ")) for table in tables}
+# The tables of results beside checks.csv, and what each is called in Snakemake's report.
+TABLES = {
+    "summary": "summary",
+    "strongest": "strongest attack",
+    "comparisons": "who beats whom",
+    "worst_case": "worst case",
+    "resubmission": "resubmission risk",
+    "black_box": "black box, all or nothing",
+    "per_class": "accuracy by class",
+    "confusion": "confusion matrix",
+    "trainings": "spread between trainings",
+    "equivalence": "as good as the reference",
+    "trajectories": "accuracy against attack steps",
+    "untrained": "what could not be trained",
+}
+if STUDY.certificates:
+    TABLES |= {
+        "certificates": "certificates",
+        "certified_accuracy": "certified accuracy",
+        "sequential": "sequential certificates",
+    }
 
 
 # Where a data set's files lie, and how it is fetched, are no params: they change no artifact.
