@@ -89,9 +89,12 @@ def left_under_attack(evidence: Evidence, one: Judged, subjects: list[str]) -> F
             continue
         table = evidence.stack(cell.cell.attacked).table
         lengths = dict(zip(table["id"], table["l2"], strict=True))
-        places = [place for place, image in enumerate(cell.ids) if image in rows]
-        own = [rows[cell.ids[place]] for place in places]
-        shift = np.array([lengths[cell.ids[place]] for place in places]) / one.votes.level
+        ids = cell.judged.ids
+        places = [place for place, image in enumerate(ids) if image in rows]
+        if not places:
+            continue
+        own = [rows[ids[place]] for place in places]
+        shift = np.array([lengths[ids[place]] for place in places]) / one.votes.level
         sure = np.where(one.right[own], norm.cdf(norm.ppf(one.found.low[own]) - shift), 0.0)
         correct = cell.correct[places]
         spare = float(correct.mean() - sure.mean())
