@@ -19,11 +19,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from assay.warm.usage import read_usage
-
 from assay.planning.interpreter import CLIENT
 from assay.planning.past import read_times
 from assay.warm.client import SERVER
+from assay.warm.usage import read_usage
 
 REPEATS = 5
 NAME = f"assay-warm-benchmark-{os.getpid()}"

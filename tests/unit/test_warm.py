@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from assay.warm.usage import Usage, read_usage
 
 from assay.planning.fingerprint import ROOT, STAGES, reachable, running
 from assay.planning.interpreter import CLIENT, WARM, warm_prefix
 from assay.planning.past import BENCHMARKS, Times, read_times
 from assay.reporting.read import read_benchmarks
 from assay.warm import client
+from assay.warm.usage import Usage, read_usage
 
 SERVE = """
 import os, sys
