@@ -626,8 +626,8 @@ def test_a_preset_is_numbers_and_explicit_keys_win() -> None:
     assert (thorough.steps, thorough.draws) == (200, 20)
     assert attack_of("pgd", preset="standard").draws == 1
     mixed = attack_of("pgd", threat="bpda", preset="quick", steps=7)
-    assert (mixed.steps, mixed.draws) == (7, 4)
-    explicit = attack_of("pgd", threat="bpda", steps=7, draws=4)
+    assert (mixed.steps, mixed.draws) == (7, 6)
+    explicit = attack_of("pgd", threat="bpda", steps=7, draws=6)
     assert mixed.model_dump() == explicit.model_dump()
     assert TypeAdapter(AnyAttack).validate_json(mixed.model_dump_json()) == explicit
 

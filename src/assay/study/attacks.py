@@ -10,7 +10,7 @@ from assay.study.fields import MOST, Brought, Count, Model, Norm, Number, Positi
 from assay.study.needs import Needs
 from assay.study.threats import KNOWN, AnyThreat, Threat, TransferThreat
 
-PRESETS = {"quick": (20, 4), "standard": (40, 8), "thorough": (200, 20)}  # steps, draws
+PRESETS = {"quick": (15, 6), "standard": (40, 8), "thorough": (200, 20)}  # steps, draws
 FEWEST_SELECTION_DRAWS = 4
 LEAVING_DRAWS = 32
 HIGHEST_EPS: dict[Norm, int] = {"Linf": 1, "L2": 2000}  # black to white: of one value, or of an image of 1024 pixels
