@@ -179,9 +179,8 @@ def test_an_attack_that_leaves_less_than_is_certified_is_found(
     cell = SimpleNamespace(
         cell=Cell("resnet", attacked, one.one.defence),
         attack=made_up({"pgd": threat}).attacks["pgd"],
-        ids=np.array(list("abcd")),
         correct=np.repeat(np.array(left, bool)[:, None], 10, axis=1),
-        judged=SimpleNamespace(row={"attack": "pgd"}),
+        judged=SimpleNamespace(row={"attack": "pgd"}, ids=np.array(list("abcd"))),
         eps=0.1,
         path="scores/there",
     )
