@@ -57,7 +57,7 @@ CONFIGS = {
     "unknown purifier": (
         ("method: ddpm", "method: ddpn"),
         "purifiers.ddpm.method: 'ddpn' is not among noise, jpeg, median, nonlocal_means, oneshot, ddpm, ddim, sde, "
-        "ode, bridge, gradual, guided, likelihood, python; did you mean 'ddpm'?",
+        "ode, flow, bridge, gradual, guided, likelihood, python; did you mean 'ddpm'?",
     ),
     "unknown attack": (
         ("method: pgd, eps: [4/255]", "method: pdg, eps: [4/255]"),
