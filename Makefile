@@ -28,7 +28,7 @@ test: .venv/installed  ## all tests; those of single modules run beside those of
 	$(BIN)/python -m pytest tests/workflow; workflow=$$?; \
 	wait $$unit; unit=$$?; cat $$log; exit $$((unit || workflow))
 
-checkers: .venv/installed  ## planted defences through a whole study, and the verdict that each gets (see benchmarks/RESULTS.md)
+checkers: .venv/installed  ## planted defences through a whole study, and the verdict that each gets
 	$(BIN)/python benchmarks/checkers.py --cores $(CORES)
 
 soak: .venv/installed  ## what takes hours: kills at random moments, whole studies, ten thousand cells, odd configs
